@@ -1,0 +1,149 @@
+//! What became different, and who wants to hear of it.
+
+use crate::{ConnId, End, Platform, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One line of the story the App is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Rises strictly per user for ever: `max(previous + 1, unix milliseconds)`. Gaps mean nothing.
+    pub seq: u64,
+    /// What happened.
+    pub kind: Kind,
+    /// Why.
+    pub reason: Reason,
+    /// For whom it is news.
+    pub edges: Edges,
+    /// Where it happened.
+    pub platform: Platform,
+    /// The connection it is about; none for a virtual one.
+    pub conn: Option<ConnId>,
+    /// Whether that connection's app was in the background when the change was decided.
+    pub background: bool,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// The three user callbacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Kind {
+    KickOff,
+    Offline,
+    Online,
+}
+
+/// Why a change happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Reason {
+    Login,
+    Reconnect,
+    /// A status was set.
+    Status,
+    Closed,
+    Lost,
+    Misbehaved,
+    LoggedOut,
+    ServerLost,
+    Kicked,
+    Refused,
+    /// A status was taken back and its virtual connection with it.
+    StatusCleared,
+    /// The lease of a virtual connection ran out.
+    LeaseEnded,
+}
+
+impl Reason {
+    /// The word for it in logs, answers and extra fields.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Login => "login",
+            Reason::Reconnect => "reconnect",
+            Reason::Status => "status",
+            Reason::Closed => "closed",
+            Reason::Lost => "lost",
+            Reason::Misbehaved => "misbehaved",
+            Reason::LoggedOut => "logged_out",
+            Reason::ServerLost => "server_lost",
+            Reason::Kicked => "kicked",
+            Reason::Refused => "refused",
+            Reason::StatusCleared => "status_cleared",
+            Reason::LeaseEnded => "lease_ended",
+        }
+    }
+}
+
+impl From<End> for Reason {
+    fn from(end: End) -> Reason {
+        match end {
+            End::Closed => Reason::Closed,
+            End::Lost => Reason::Lost,
+            End::Misbehaved => Reason::Misbehaved,
+            End::LoggedOut => Reason::LoggedOut,
+            End::ServerLost => Reason::ServerLost,
+        }
+    }
+}
+
+/// Which counts a change moved from none to one, or from one to none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edges {
+    /// This connection came or went.
+    pub connection: bool,
+    /// The first connection of the platform came, or the last one went.
+    pub platform: bool,
+    /// The first connection of the user came, or the last one went.
+    pub user: bool,
+}
+
+impl Edges {
+    pub(crate) fn any(self) -> bool {
+        self.connection || self.platform || self.user
+    }
+}
+
+/// What an endpoint counts, and so which edges are news to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Scope {
+    Connection,
+    Platform,
+    User,
+}
+
+/// What one endpoint wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interest {
+    /// The scope of online callbacks; none when they are switched off.
+    pub online: Option<Scope>,
+    /// The scope of offline callbacks; none when they are switched off.
+    pub offline: Option<Scope>,
+    /// Whether kick-offs are told.
+    pub kick_off: bool,
+}
+
+impl Interest {
+    /// Whether this endpoint is told of a change.
+    pub fn selects(&self, change: &Change) -> bool {
+        match change.kind {
+            Kind::Online => self.online.is_some_and(|scope| change.is_edge_of(scope)),
+            Kind::Offline => self.offline.is_some_and(|scope| change.is_edge_of(scope)),
+            Kind::KickOff => self.kick_off,
+        }
+    }
+}
+
+impl Change {
+    /// Whether a receiver that counts at this scope sees a difference.
+    pub fn is_edge_of(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Connection => self.edges.connection,
+            Scope::Platform => self.edges.platform,
+            Scope::User => self.edges.user,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! One connection of a user, as far as presence cares.
+
+use crate::{ConnId, End, Instant, Platform, Timestamp, TokenHash};
+use serde::{Deserialize, Serialize};
+
+/// A connection that counts: it is open, or it is gone so recently that it may still come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Told to the App, except for a virtual one.
+    pub id: ConnId,
+    /// Where the client runs.
+    pub platform: Platform,
+    /// Which token let it in; all zero for a virtual one.
+    pub token: TokenHash,
+    /// Whether the client said that its app is in the background.
+    pub background: bool,
+    /// When it was let in.
+    pub since: Timestamp,
+    /// How it is doing.
+    pub session: Session,
+}
+
+/// How a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Session {
+    /// Its socket is open.
+    Live,
+    /// Its socket is gone; it counts as present until then, so that a quick return is no news.
+    Lingering {
+        /// When its departure becomes news.
+        until: Instant,
+        /// How the socket ended.
+        end: End,
+    },
+    /// It never had a socket: a status set to online over the API holds this place. A lease.
+    Virtual {
+        /// When the lease runs out, unless the status is set again.
+        until: Instant,
+    },
+}
+
+impl Connection {
+    pub(crate) fn is_live(&self) -> bool {
+        self.session == Session::Live
+    }
+
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self.session, Session::Virtual { .. })
+    }
+
+    /// When this connection stops counting by itself.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        match self.session {
+            Session::Live => None,
+            Session::Lingering { until, .. } | Session::Virtual { until } => Some(until),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
+
+use crate::{Change, ConnId, Instant, Platform, Status, TokenHash};
+use alloc::vec::Vec;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Something that already happened to one user. Named in the past tense, harmless to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A connection passed its handshake.
+    Connected(Login),
+    /// The socket of a connection is gone.
+    Disconnected {
+        /// Which connection.
+        conn: ConnId,
+        /// How it ended.
+        end: End,
+    },
+    /// The client said whether its app is in the background.
+    BackgroundSet {
+        /// Which connection.
+        conn: ConnId,
+        /// True: in the background.
+        background: bool,
+    },
+    /// A custom status was set. Online, for a user without a socket, brings the user online.
+    StatusSet {
+        /// Whose platform a virtual connection takes.
+        platform: Platform,
+        /// The new status.
+        status: Status,
+    },
+    /// The custom status was taken back. Ends virtual connections, never a socket.
+    StatusCleared {
+        /// Where a virtual connection ends; everywhere when absent.
+        platform: Option<Platform>,
+    },
+    /// Somebody with the right to do so threw connections out.
+    Kicked(Kick),
+    /// The App refused to continue with the change of this `seq`.
+    Refused {
+        /// The refused change.
+        seq: u64,
+        /// Its connection, when it was a login or a reconnect.
+        conn: Option<ConnId>,
+    },
+    /// The process that held the sockets is gone; told to every present user at boot.
+    Restarted,
+    /// Nothing but time passed: the answer to [`Effects::wake_at`].
+    Ticked,
+}
+
+/// A connection that is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Login {
+    pub conn: ConnId,
+    pub platform: Platform,
+    pub token: TokenHash,
+    pub background: bool,
+}
+
+/// Which connections are thrown out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kick {
+    Connection(ConnId),
+    Platform(Platform),
+    Everywhere,
+}
+
+/// How a socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The client closed it properly; a reloaded page does that too, hence the grace.
+    Closed,
+    /// The line broke, or nothing was heard for the read timeout.
+    Lost,
+    /// The client broke the protocol and was cut off.
+    Misbehaved,
+    /// The client logged out: at once, no grace.
+    LoggedOut,
+    /// The process that held it ended.
+    ServerLost,
+}
+
+impl End {
+    /// Whether a return with the same token is a reconnect and not a login.
+    pub(crate) fn is_loss(self) -> bool {
+        matches!(self, End::Lost | End::ServerLost)
+    }
+}
+
+/// Everything the shell must do about an event, in the order it must do it.
+#[must_use = "effects describe work; dropping them loses callbacks"]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// To be stored with the new state in one transaction, then told to the App.
+    pub changes: Vec<Change>,
+    /// Sockets to be closed with a kick, once the changes are stored.
+    pub kicked: Vec<ConnId>,
+    /// When to send [`Event::Ticked`], if nothing happens before.
+    pub wake_at: Option<Instant>,
+}
+
+/// The operator's choices that shape presence.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// How long a lost or closed connection counts as present.
+    pub offline_grace: Duration,
+    /// The same after a restart of the server, when all clients redial at once.
+    pub restart_grace: Duration,
+    /// How long a virtual connection lives unless its status is set again.
+    pub virtual_lease: Duration,
+}

@@ -1,0 +1,372 @@
+//! One user's presence, as a state machine.
+
+use crate::{
+    Availability, Change, ConnId, Connection, Effects, End, Event, Instant, Kick, Login, Now,
+    Platform, Policy, Reason, Session, Status, Timestamp, TokenHash,
+    status::SetStatus,
+    step::{Arrival, Present, Step},
+};
+use alloc::{boxed::Box, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// How many ended sessions are remembered, so that their return is a reconnect; oldest go first.
+const LOST_MAX: usize = 8;
+
+/// Where one user is connected, what they say about themselves, and the last `seq` told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// In order of arrival.
+    connections: Vec<Connection>,
+    /// Sessions that went offline by loss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<(Platform, TokenHash)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<Box<SetStatus>>,
+    last_seq: u64,
+    /// When the user last came online or went offline.
+    since: Timestamp,
+}
+
+impl User {
+    /// A user nobody remembers. `seq_floor` is the highest `seq` that a forgotten user may have had.
+    pub fn unknown(seq_floor: u64) -> User {
+        User { last_seq: seq_floor, ..User::default() }
+    }
+
+    /// Takes one event and returns what must be done about it.
+    ///
+    /// All branching on the event is here; the helpers below only move data.
+    pub fn apply(&mut self, event: Event, now: Now, policy: &Policy) -> Effects {
+        let mut effects = Effects::default();
+        // What fell due before this event is told first, however late the tick comes; but nothing
+        // can have run out while there was no server to come back to.
+        if event != Event::Restarted {
+            self.expire(now, &mut effects.changes);
+        }
+        match event {
+            Event::Connected(login) => self.connect(login, now, &mut effects),
+            Event::Disconnected { conn, end } => {
+                self.disconnect(conn, end, now, policy, &mut effects);
+            }
+            Event::BackgroundSet { conn, background } => self.set_background(conn, background),
+            Event::StatusSet { platform, status } => {
+                self.set_status(platform, status, now, policy, &mut effects);
+            }
+            Event::StatusCleared { platform } => self.clear_status(platform, now, &mut effects),
+            Event::Kicked(kick) => self.kick(kick, now, &mut effects),
+            Event::Refused { seq, conn } => self.refuse(seq, conn, now, &mut effects),
+            Event::Restarted => self.restart(now, policy),
+            Event::Ticked => {}
+        }
+        self.expire(now, &mut effects.changes);
+        effects.wake_at = self.wake_at(now);
+        self.note_since(&effects.changes);
+        self.check();
+        effects
+    }
+
+    /// Whether the App believes this user to be online, told at any scope.
+    pub fn is_online(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// Whether the App believes this user to be online there.
+    pub fn is_online_on(&self, platform: Platform) -> bool {
+        Present::of(&self.connections).has(platform)
+    }
+
+    /// The platforms the user is online on, in order of their numbers, each once.
+    pub fn platforms(&self) -> impl Iterator<Item = Platform> {
+        let present = Present::of(&self.connections);
+        Platform::ALL.into_iter().filter(move |platform| present.has(*platform))
+    }
+
+    /// All connections that count, in order of arrival.
+    pub fn connections(&self) -> &[Connection] {
+        &self.connections
+    }
+
+    /// The custom status, unless it has run out.
+    pub fn status(&self, now: Timestamp) -> Option<&Status> {
+        let status = &self.status.as_ref()?.status;
+        status.expires_at.is_none_or(|at| at > now).then_some(status)
+    }
+
+    /// The `seq` of the last change.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// When the user last came online or went offline.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    fn connect(&mut self, login: Login, now: Now, effects: &mut Effects) {
+        if self.connections.iter().any(|c| c.id == login.conn) {
+            return;
+        }
+        let mut step = Step::begin(&self.connections);
+        let same_session = |c: &Connection| c.platform == login.platform && c.token == login.token;
+        let has_twin = self.connections.iter().any(|c| c.is_live() && same_session(c));
+        let returned = self
+            .connections
+            .iter()
+            .position(|c| same_session(c) && matches!(c.session, Session::Lingering { .. }));
+        let mut was_lost = self.forget_lost(login.platform, login.token);
+        // The one that comes back takes the place of the one that is gone.
+        if let Some(at) = returned {
+            let gone = self.connections.remove(at);
+            if let Session::Lingering { end, .. } = gone.session {
+                was_lost |= end.is_loss();
+                step.depart(gone, end.into());
+            }
+        }
+        self.connections.push(Connection {
+            id: login.conn,
+            platform: login.platform,
+            token: login.token,
+            background: login.background,
+            since: now.wall,
+            session: Session::Live,
+        });
+        step.arrive(Arrival {
+            reason: if was_lost && !has_twin { Reason::Reconnect } else { Reason::Login },
+            platform: login.platform,
+            conn: Some(login.conn),
+            background: login.background,
+        });
+        step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+    }
+
+    fn disconnect(
+        &mut self,
+        conn: ConnId,
+        end: End,
+        now: Now,
+        policy: &Policy,
+        effects: &mut Effects,
+    ) {
+        // Kicked, refused or never known: not an error, its socket closes after its kick.
+        let Some(at) = self.live(conn) else { return };
+        if end != End::LoggedOut {
+            let until = now.mono + policy.offline_grace;
+            self.connections[at].session = Session::Lingering { until, end };
+            return;
+        }
+        self.remove(now, effects, |c| (c.id == conn).then_some(Reason::LoggedOut));
+    }
+
+    fn set_background(&mut self, conn: ConnId, background: bool) {
+        if let Some(at) = self.live(conn) {
+            self.connections[at].background = background;
+        }
+    }
+
+    fn set_status(
+        &mut self,
+        platform: Platform,
+        status: Status,
+        now: Now,
+        policy: &Policy,
+        effects: &mut Effects,
+    ) {
+        let mut step = Step::begin(&self.connections);
+        let is_new = self.status(now.wall) != Some(&status);
+        let brought_online = self.hold_place(platform, &status, now, policy);
+        if self.is_online() && (is_new || brought_online) {
+            step.arrive(self.status_told(brought_online));
+        }
+        let seq = step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+        if is_new || brought_online {
+            let previous = self.status.take().map(|set| Box::new(set.status));
+            self.status = Some(Box::new(SetStatus {
+                status,
+                seq: seq.unwrap_or(0),
+                brought_online: brought_online.then_some(platform),
+                previous,
+            }));
+        }
+    }
+
+    /// Makes or renews the virtual connection of a status. Returns whether it is a new one.
+    fn hold_place(
+        &mut self,
+        platform: Platform,
+        status: &Status,
+        now: Now,
+        policy: &Policy,
+    ) -> bool {
+        let left = status.expires_at.map_or(u64::MAX, |at| at.0.saturating_sub(now.wall.0));
+        let until =
+            Instant((now.mono + policy.virtual_lease).0.min(now.mono.0.saturating_add(left)));
+        let held = self.connections.iter_mut().find(|c| c.is_virtual() && c.platform == platform);
+        if let Some(held) = held {
+            held.session = Session::Virtual { until };
+            return false;
+        }
+        let wanted = status.availability == Availability::Online;
+        if !wanted || until <= now.mono || self.connections.iter().any(Connection::is_live) {
+            return false;
+        }
+        self.connections.push(Connection {
+            id: ConnId([0; 16]),
+            platform,
+            token: TokenHash([0; 16]),
+            background: false,
+            since: now.wall,
+            session: Session::Virtual { until },
+        });
+        true
+    }
+
+    /// What a status change says: the user's newest connection; a virtual one (told as none) only
+    /// when it is new or there is no other.
+    fn status_told(&self, brought_online: bool) -> Arrival {
+        let mut real = self.connections.iter().rev().filter(|c| !brought_online && !c.is_virtual());
+        let newest = real.next().or(self.connections.last()).expect("told of present users only");
+        Arrival {
+            reason: Reason::Status,
+            platform: newest.platform,
+            conn: (!newest.is_virtual()).then_some(newest.id),
+            background: newest.background,
+        }
+    }
+
+    fn clear_status(&mut self, platform: Option<Platform>, now: Now, effects: &mut Effects) {
+        self.status = None;
+        self.remove(now, effects, |c| {
+            let here = c.is_virtual() && platform.is_none_or(|platform| platform == c.platform);
+            here.then_some(Reason::StatusCleared)
+        });
+    }
+
+    fn kick(&mut self, kick: Kick, now: Now, effects: &mut Effects) {
+        let hit = |c: &Connection| match kick {
+            Kick::Connection(id) => c.id == id && !c.is_virtual(),
+            Kick::Platform(platform) => c.platform == platform,
+            Kick::Everywhere => true,
+        };
+        self.close_sockets(effects, hit);
+        self.remove(now, effects, |c| hit(c).then_some(Reason::Kicked));
+    }
+
+    /// A late or repeated refusal finds nothing to undo and is quiet.
+    fn refuse(&mut self, seq: u64, conn: Option<ConnId>, now: Now, effects: &mut Effects) {
+        let hit = |c: &Connection| c.is_live() && Some(c.id) == conn;
+        let undone = self.status.take_if(|set| set.seq == seq && seq != 0);
+        let Some(undone) = undone else {
+            self.close_sockets(effects, hit);
+            return self.remove(now, effects, |c| hit(c).then_some(Reason::Refused));
+        };
+        self.status = undone.previous.map(|previous| {
+            let status = *previous;
+            Box::new(SetStatus { status, seq: 0, brought_online: None, previous: None })
+        });
+        self.remove(now, effects, |c| {
+            let here = c.is_virtual() && Some(c.platform) == undone.brought_online;
+            here.then_some(Reason::Refused)
+        });
+    }
+
+    /// Nobody could come back while the server was away, so every grace starts anew.
+    fn restart(&mut self, now: Now, policy: &Policy) {
+        let grace_ends = now.mono + policy.restart_grace;
+        let lease_ends = now.mono + policy.virtual_lease;
+        for connection in &mut self.connections {
+            connection.session = match connection.session {
+                Session::Live => Session::Lingering { until: grace_ends, end: End::ServerLost },
+                Session::Lingering { end, .. } => Session::Lingering { until: grace_ends, end },
+                Session::Virtual { until } => {
+                    Session::Virtual { until: until.max(grace_ends).min(lease_ends) }
+                }
+            };
+        }
+    }
+
+    fn expire(&mut self, now: Now, changes: &mut Vec<Change>) {
+        self.status.take_if(|set| set.status.expires_at.is_some_and(|at| at <= now.wall));
+        let is_due = |c: &mut Connection| c.ends_at().is_some_and(|at| at <= now.mono);
+        let mut step = Step::begin(&self.connections);
+        let mut due: Vec<Connection> = self.connections.extract_if(.., is_due).collect();
+        due.sort_by_key(Connection::ends_at);
+        for connection in due {
+            match connection.session {
+                Session::Lingering { end, .. } => {
+                    self.remember_lost(&connection, end);
+                    step.depart(connection, end.into());
+                }
+                Session::Live | Session::Virtual { .. } => {
+                    step.depart(connection, Reason::LeaseEnded);
+                }
+            }
+        }
+        step.end(&self.connections, now, &mut self.last_seq, changes);
+    }
+
+    /// Removes the connections that `why` gives a reason for, and tells it.
+    fn remove(
+        &mut self,
+        now: Now,
+        effects: &mut Effects,
+        why: impl Fn(&Connection) -> Option<Reason>,
+    ) {
+        let mut step = Step::begin(&self.connections);
+        let gone: Vec<Connection> = self.connections.extract_if(.., |c| why(c).is_some()).collect();
+        for connection in gone {
+            let reason = why(&connection).expect("it was taken out because it has a reason");
+            step.depart(connection, reason);
+        }
+        step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+    }
+
+    fn close_sockets(&self, effects: &mut Effects, hit: impl Fn(&Connection) -> bool) {
+        let sockets = self.connections.iter().filter(|c| c.is_live() && hit(c));
+        effects.kicked.extend(sockets.map(|c| c.id));
+    }
+
+    fn live(&self, conn: ConnId) -> Option<usize> {
+        self.connections.iter().position(|c| c.is_live() && c.id == conn)
+    }
+
+    fn remember_lost(&mut self, connection: &Connection, end: End) {
+        self.forget_lost(connection.platform, connection.token);
+        if end.is_loss() {
+            if self.lost.len() == LOST_MAX {
+                self.lost.remove(0);
+            }
+            self.lost.push((connection.platform, connection.token));
+        }
+    }
+
+    fn forget_lost(&mut self, platform: Platform, token: TokenHash) -> bool {
+        let before = self.lost.len();
+        self.lost.retain(|lost| *lost != (platform, token));
+        self.lost.len() < before
+    }
+
+    fn wake_at(&self, now: Now) -> Option<Instant> {
+        let connections = self.connections.iter().filter_map(Connection::ends_at).min();
+        let status = self.status.as_ref().and_then(|set| set.status.expires_at);
+        let status =
+            status.map(|at| Instant(now.mono.0.saturating_add(at.0.saturating_sub(now.wall.0))));
+        [connections, status].into_iter().flatten().min()
+    }
+
+    fn note_since(&mut self, changes: &[Change]) {
+        if let Some(last) = changes.iter().rev().find(|change| change.edges.user) {
+            self.since = last.at;
+        }
+    }
+
+    fn check(&self) {
+        let mut virtuals = self.connections.iter().filter(|c| c.is_virtual());
+        debug_assert!(
+            Platform::ALL
+                .iter()
+                .all(|p| virtuals.by_ref().filter(|c| c.platform == *p).count() <= 1),
+            "a platform holds more than one virtual connection"
+        );
+        debug_assert!(self.lost.len() <= LOST_MAX, "more lost sessions than we remember");
+    }
+}

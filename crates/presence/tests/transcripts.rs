@@ -1,0 +1,591 @@
+//! The rules as stories: each line is an event, and to its right is what it caused.
+//!
+//! An online or offline shows its connection (`-` for none), platform, edges (connection, platform,
+//! user), reason and `seq`. The wall clock starts at 0, so a `seq` is the time in milliseconds
+//! unless several changes share it.
+
+use expect_test::{Expect, expect};
+use presence::*;
+use std::{fmt::Write, time::Duration};
+
+#[test]
+fn login_reconnect_and_status_are_told() {
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        12s  connect b ios t
+        20s  status ios busy
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            12s  connect b ios t      -> offline a ios [c--] lost #12000, online b ios [c--] reconnect #12001
+            20s  status ios busy      -> online b ios [c--] status #20000
+        "#]],
+    );
+}
+
+#[test]
+fn silence_becomes_offline_once() {
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        29s  tick
+        30s  tick
+        31s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            29s  tick                 -> wake 30s
+            30s  tick                 -> offline a ios [cpu] lost #30000
+            31s  tick                 -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn a_return_after_the_grace_is_still_a_reconnect() {
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        30s  tick
+        40s  connect b ios t
+        41s  logout b
+        42s  connect c ios t
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            30s  tick                 -> offline a ios [cpu] lost #30000
+            40s  connect b ios t      -> online b ios [cpu] reconnect #40000
+            41s  logout b             -> offline b ios [cpu] logged_out #41000
+            42s  connect c ios t      -> online c ios [cpu] login #42000
+        "#]],
+    );
+}
+
+#[test]
+fn another_token_or_a_clean_close_is_a_login() {
+    check(
+        "
+        1s   connect a ios t
+        2s   lost a
+        3s   connect b ios other
+        4s   closed b
+        5s   connect c ios other
+        22s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   lost a               -> wake 22s
+            3s   connect b ios other  -> online b ios [c--] login #3000, wake 22s
+            4s   closed b             -> wake 22s
+            5s   connect c ios other  -> offline b ios [c--] closed #5000, online c ios [c--] login #5001, wake 22s
+            22s  tick                 -> offline a ios [c--] lost #22000
+        "#]],
+    );
+}
+
+#[test]
+fn a_late_tick_does_not_rewrite_history() {
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        40s  connect b ios t
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            40s  connect b ios t      -> offline a ios [cpu] lost #40000, online b ios [cpu] reconnect #40001
+        "#]],
+    );
+}
+
+/// OpenIM D2 and D5: there a second tab is told twice, and closing one says offline.
+#[test]
+fn two_tabs_one_closed_is_no_offline() {
+    check(
+        "
+        1s   connect a web t
+        2s   connect b web t
+        3s   closed a
+        23s  tick
+        30s  logout b
+        ",
+        expect![[r#"
+            1s   connect a web t      -> online a web [cpu] login #1000
+            2s   connect b web t      -> online b web [c--] login #2000
+            3s   closed a             -> wake 23s
+            23s  tick                 -> offline a web [c--] closed #23000
+            30s  logout b             -> offline b web [cpu] logged_out #30000
+        "#]],
+    );
+}
+
+/// OpenIM D5: the new connection comes first, the half-open old one times out later.
+#[test]
+fn the_death_of_the_half_open_connection_takes_nobody_offline() {
+    check(
+        "
+        1s   connect a ios t
+        5s   connect b ios t
+        31s  lost a
+        51s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            5s   connect b ios t      -> online b ios [c--] login #5000
+            31s  lost a               -> wake 51s
+            51s  tick                 -> offline a ios [c--] lost #51000
+        "#]],
+    );
+}
+
+/// OpenIM D6.
+#[test]
+fn the_kick_of_one_of_two_is_no_offline_of_the_user() {
+    check(
+        "
+        1s   connect a ios t
+        2s   connect b web u
+        3s   kick ios
+        3s   lost a
+        4s   kick all
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b web u      -> online b web [cp-] login #2000
+            3s   kick ios             -> kickoff a ios [c--] kicked #3000, offline a ios [cp-] kicked #3001, close a
+            3s   lost a               -> quiet
+            4s   kick all             -> kickoff b web [c--] kicked #4000, offline b web [cpu] kicked #4001, close b
+        "#]],
+    );
+}
+
+/// OpenIM D12: there nobody is told; here those who come back in time are not told either.
+#[test]
+fn a_restart_starts_every_grace_anew() {
+    check(
+        "
+        1s   connect a ios t
+        2s   connect b web u
+        3s   lost b
+        90s  restart
+        121s connect c ios t
+        150s tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b web u      -> online b web [cp-] login #2000
+            3s   lost b               -> wake 23s
+            90s  restart              -> wake 150s
+            121s connect c ios t      -> offline a ios [c--] server_lost #121000, online c ios [c--] reconnect #121001, wake 150s
+            150s tick                 -> offline b web [cp-] lost #150000
+        "#]],
+    );
+}
+
+#[test]
+fn a_logout_is_told_at_once() {
+    check(
+        "
+        1s   connect a ios t
+        2s   connect b ios t
+        3s   logout a
+        4s   logout b
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b ios t      -> online b ios [c--] login #2000
+            3s   logout a             -> offline a ios [c--] logged_out #3000
+            4s   logout b             -> offline b ios [cpu] logged_out #4000
+        "#]],
+    );
+}
+
+#[test]
+fn a_background_switch_is_no_news_of_its_own() {
+    check(
+        "
+        1s   connect a ios t background
+        2s   background a off
+        3s   status ios away
+        4s   background a on
+        5s   logout a
+        ",
+        expect![[r#"
+            1s   connect a ios t background -> online a ios [cpu] login background #1000
+            2s   background a off     -> quiet
+            3s   status ios away      -> online a ios [c--] status #3000
+            4s   background a on      -> quiet
+            5s   logout a             -> offline a ios [cpu] logged_out background #5000
+        "#]],
+    );
+}
+
+#[test]
+fn a_status_brings_a_user_without_a_connection_online_until_its_lease_ends() {
+    check(
+        "
+        1s    status web online
+        100s  status web online
+        1900s tick
+        ",
+        expect![[r#"
+            1s    status web online   -> online - web [cpu] status #1000, wake 1801s
+            100s  status web online   -> wake 1900s
+            1900s tick                -> offline - web [cpu] lease_ended #1900000
+        "#]],
+    );
+}
+
+#[test]
+fn another_status_of_an_offline_user_is_stored_and_told_to_nobody() {
+    check(
+        "
+        1s   status web busy
+        2s   clear
+        3s   connect a ios t
+        4s   clear
+        ",
+        expect![[r#"
+            1s   status web busy      -> quiet
+            2s   clear                -> quiet
+            3s   connect a ios t      -> online a ios [cpu] login #3000
+            4s   clear                -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn clearing_ends_virtual_connections_and_never_a_socket() {
+    check(
+        "
+        1s   status web online
+        2s   status ios online
+        3s   connect a ios t
+        4s   clear ios
+        5s   clear
+        ",
+        expect![[r#"
+            1s   status web online    -> online - web [cpu] status #1000, wake 1801s
+            2s   status ios online    -> online - ios [cp-] status #2000, wake 1801s
+            3s   connect a ios t      -> online a ios [c--] login #3000, wake 1801s
+            4s   clear ios            -> wake 1801s
+            5s   clear                -> offline - web [cp-] status_cleared #5000
+        "#]],
+    );
+}
+
+#[test]
+fn a_status_that_expires_is_no_news_but_takes_its_place_with_it() {
+    check(
+        "
+        1s   connect a ios t
+        2s   status ios busy until 10s
+        10s  tick
+        11s  logout a
+        12s  status ios online until 20s
+        20s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   status ios busy until 10s -> online a ios [c--] status #2000, wake 10s
+            10s  tick                 -> quiet
+            11s  logout a             -> offline a ios [cpu] logged_out #11000
+            12s  status ios online until 20s -> online - ios [cpu] status #12000, wake 20s
+            20s  tick                 -> offline - ios [cpu] lease_ended #20000
+        "#]],
+    );
+}
+
+#[test]
+fn a_status_set_during_the_grace_holds_the_place() {
+    check(
+        "
+        1s   connect a ios t
+        2s   lost a
+        3s   status web online
+        22s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   lost a               -> wake 22s
+            3s   status web online    -> online - web [cp-] status #3000, wake 22s
+            22s  tick                 -> offline a ios [cp-] lost #22000, wake 1803s
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_login_is_closed_once() {
+    check(
+        "
+        1s   connect a ios t
+        2s   refuse #1000 a
+        3s   refuse #1000 a
+        4s   connect b ios t
+        5s   refuse #1000 a
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   refuse #1000 a       -> offline a ios [cpu] refused #2000, close a
+            3s   refuse #1000 a       -> quiet
+            4s   connect b ios t      -> online b ios [cpu] login #4000
+            5s   refuse #1000 a       -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_status_is_undone_and_nothing_is_closed() {
+    check(
+        "
+        1s   connect a ios t
+        2s   status ios away
+        3s   status ios busy
+        4s   refuse #3000
+        5s   refuse #3000
+        6s   refuse #2000
+        7s   status ios away
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   status ios away      -> online a ios [c--] status #2000
+            3s   status ios busy      -> online a ios [c--] status #3000
+            4s   refuse #3000         -> quiet
+            5s   refuse #3000         -> quiet
+            6s   refuse #2000         -> quiet
+            7s   status ios away      -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_status_takes_its_virtual_connection_with_it() {
+    check(
+        "
+        1s   status ios online
+        2s   refuse #1000
+        ",
+        expect![[r#"
+            1s   status ios online    -> online - ios [cpu] status #1000, wake 1801s
+            2s   refuse #1000         -> offline - ios [cpu] refused #2000
+        "#]],
+    );
+}
+
+#[test]
+fn the_same_event_twice_is_told_once() {
+    check(
+        "
+        1s   connect a ios t
+        1s   connect a ios t
+        2s   status ios busy
+        2s   status ios busy
+        10s  lost a
+        10s  lost a
+        11s  kick ios
+        11s  kick ios
+        12s  logout a
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            1s   connect a ios t      -> quiet
+            2s   status ios busy      -> online a ios [c--] status #2000
+            2s   status ios busy      -> quiet
+            10s  lost a               -> wake 30s
+            10s  lost a               -> wake 30s
+            11s  kick ios             -> kickoff a ios [c--] kicked #11000, offline a ios [cpu] kicked #11001
+            11s  kick ios             -> quiet
+            12s  logout a             -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn events_of_unknown_connections_are_quiet() {
+    check(
+        "
+        1s   lost x
+        2s   logout x
+        3s   background x on
+        4s   kick x
+        5s   refuse #7 x
+        6s   restart
+        7s   tick
+        ",
+        expect![[r#"
+            1s   lost x               -> quiet
+            2s   logout x             -> quiet
+            3s   background x on      -> quiet
+            4s   kick x               -> quiet
+            5s   refuse #7 x          -> quiet
+            6s   restart              -> quiet
+            7s   tick                 -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn seq_rises_though_the_clock_steps_back_and_the_user_was_forgotten() {
+    let mut user = User::unknown(5_000);
+    let mut seqs = vec![];
+    for (wall, id) in [(9_000, 1), (2_000, 2), (9_000, 3)] {
+        let now = Now { mono: Instant(id), wall: Timestamp(wall) };
+        let effects = user.apply(
+            Event::Connected(login(&id.to_string(), Platform::Ios, "t")),
+            now,
+            &policy(),
+        );
+        seqs.extend(effects.changes.iter().map(|change| change.seq));
+    }
+    assert_eq!(seqs, [9_000, 9_001, 9_002]);
+    let mut forgotten = User::unknown(9_002);
+    let now = Now { mono: Instant(9), wall: Timestamp(3) };
+    let effects = forgotten.apply(Event::Connected(login("a", Platform::Ios, "t")), now, &policy());
+    assert_eq!(effects.changes[0].seq, 9_003);
+}
+
+#[test]
+fn a_scope_selects_its_edges() {
+    let mut user = User::default();
+    let mut told = vec![];
+    for (id, platform) in [("a", Platform::Ios), ("b", Platform::Ios), ("c", Platform::Web)] {
+        let event = Event::Connected(login(id, platform, id));
+        told.extend(user.apply(event, now(1), &policy()).changes);
+    }
+    let count = |scope| {
+        let interest = Interest { online: Some(scope), offline: None, kick_off: false };
+        told.iter().filter(|change| interest.selects(change)).count()
+    };
+    assert_eq!((count(Scope::Connection), count(Scope::Platform), count(Scope::User)), (3, 2, 1));
+    let deaf = Interest { online: None, offline: Some(Scope::Connection), kick_off: true };
+    assert!(told.iter().all(|change| !deaf.selects(change)));
+}
+
+#[test]
+fn a_stored_user_reads_back_the_same() {
+    let mut user = User::default();
+    for event in [
+        Event::Connected(login("a", Platform::Ios, "t")),
+        Event::StatusSet { platform: Platform::Web, status: status("busy", None) },
+        Event::Disconnected { conn: conn("a"), end: End::Lost },
+    ] {
+        let _ = user.apply(event, now(1), &policy());
+    }
+    let stored = serde_json::to_string(&user).unwrap();
+    assert_eq!(serde_json::from_str::<User>(&stored).unwrap(), user);
+}
+
+/// Runs a transcript and appends to each line what it caused. The only caller of the API.
+#[track_caller]
+fn check(transcript: &str, expected: Expect) {
+    let mut user = User::default();
+    let mut out = String::new();
+    for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (secs, event) = parse(line);
+        let effects = user.apply(event, now(secs), &policy());
+        writeln!(out, "{line:<25} -> {}", render(&effects)).unwrap();
+    }
+    expected.assert_eq(&out);
+}
+
+fn policy() -> Policy {
+    Policy {
+        offline_grace: Duration::from_secs(20),
+        restart_grace: Duration::from_secs(60),
+        virtual_lease: Duration::from_secs(1800),
+    }
+}
+
+fn now(secs: u64) -> Now {
+    Now { mono: Instant(secs * 1000), wall: Timestamp(secs * 1000) }
+}
+
+fn parse(line: &str) -> (u64, Event) {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let event = match words[1..] {
+        ["connect", id, on, token] => Event::Connected(login(id, platform(on), token)),
+        ["connect", id, on, token, "background"] => {
+            Event::Connected(Login { background: true, ..login(id, platform(on), token) })
+        }
+        ["lost", id] => Event::Disconnected { conn: conn(id), end: End::Lost },
+        ["closed", id] => Event::Disconnected { conn: conn(id), end: End::Closed },
+        ["logout", id] => Event::Disconnected { conn: conn(id), end: End::LoggedOut },
+        ["background", id, on] => Event::BackgroundSet { conn: conn(id), background: on == "on" },
+        ["status", on, word] => {
+            Event::StatusSet { platform: platform(on), status: status(word, None) }
+        }
+        ["status", on, word, "until", at] => {
+            Event::StatusSet { platform: platform(on), status: status(word, Some(seconds(at))) }
+        }
+        ["clear"] => Event::StatusCleared { platform: None },
+        ["clear", on] => Event::StatusCleared { platform: Some(platform(on)) },
+        ["kick", "all"] => Event::Kicked(Kick::Everywhere),
+        ["kick", on @ ("ios" | "web")] => Event::Kicked(Kick::Platform(platform(on))),
+        ["kick", id] => Event::Kicked(Kick::Connection(conn(id))),
+        ["refuse", seq] => Event::Refused { seq: number(seq), conn: None },
+        ["refuse", seq, id] => Event::Refused { seq: number(seq), conn: Some(conn(id)) },
+        ["restart"] => Event::Restarted,
+        ["tick"] => Event::Ticked,
+        _ => panic!("cannot read {line:?}"),
+    };
+    (seconds(words[0]), event)
+}
+
+fn seconds(word: &str) -> u64 {
+    word.trim_end_matches('s').parse().unwrap()
+}
+
+fn number(word: &str) -> u64 {
+    word.trim_start_matches('#').parse().unwrap()
+}
+
+fn platform(word: &str) -> Platform {
+    if word == "ios" { Platform::Ios } else { Platform::Web }
+}
+
+fn conn(name: &str) -> ConnId {
+    ConnId([name.as_bytes()[0]; 16])
+}
+
+fn login(id: &str, platform: Platform, token: &str) -> Login {
+    let token = TokenHash([token.as_bytes()[0]; 16]);
+    Login { conn: conn(id), platform, token, background: false }
+}
+
+fn status(word: &str, until: Option<u64>) -> Status {
+    let availability = match word {
+        "online" => Availability::Online,
+        "away" => Availability::Away,
+        "busy" => Availability::Busy,
+        _ => panic!("no such availability: {word}"),
+    };
+    let expires_at = until.map(|secs| Timestamp(secs * 1000));
+    Status { availability, expires_at, ..Status::default() }
+}
+
+fn render(effects: &Effects) -> String {
+    let name = |id: ConnId| char::from(id.0[0]).to_string();
+    let changes = effects.changes.iter().map(|change| {
+        let conn = change.conn.map_or("-".into(), name);
+        let platform = change.platform.name().to_lowercase();
+        let bit = |set, letter| if set { letter } else { '-' };
+        let Edges { connection, platform: on, user } = change.edges;
+        let edges: String = [bit(connection, 'c'), bit(on, 'p'), bit(user, 'u')].iter().collect();
+        let background = if change.background { " background" } else { "" };
+        let kind = format!("{:?}", change.kind).to_lowercase();
+        let (reason, seq) = (change.reason.name(), change.seq);
+        format!("{kind} {conn} {platform} [{edges}] {reason}{background} #{seq}")
+    });
+    let closed = effects.kicked.iter().map(|conn| format!("close {}", name(*conn)));
+    let wake = effects.wake_at.iter().map(|at| format!("wake {}s", at.0 / 1000));
+    let all: Vec<_> = changes.chain(closed).chain(wake).collect();
+    if all.is_empty() { "quiet".into() } else { all.join(", ") }
+}
