@@ -1,1 +1,89 @@
-//! (empty)
+//! What must survive a restart: each user's presence, and the callbacks the App is owed.
+//!
+//! Backends ([`Memory`], [`Sqlite`]) differ in how, never in what: one conformance suite runs
+//! against all of them (`tests/conformance.rs`).
+//!
+//! **Invariant:** [`Store::commit`] is the only way to write presence, and it writes the state, the
+//! callbacks it causes and the wake-up together or not at all. That one sentence is our delivery
+//! guarantee. The store decides nothing about presence and never speaks to the App.
+
+#![warn(missing_docs)]
+
+mod account;
+mod callback;
+mod commit;
+mod error;
+mod index;
+mod memory;
+mod query;
+mod queue;
+mod sqlite;
+
+pub use account::{Account, Registered};
+pub use callback::{
+    ATTEMPTS_KEPT, AttemptRecord, CallbackId, CallbackRecord, CallbackState, EndpointName,
+};
+pub use commit::{Claim, Claimed, Commit, Fate, Lease, NewCallback, Settlement, Versioned};
+pub use error::StoreError;
+pub use memory::Memory;
+pub use query::{Backlog, CallbackQuery, Prune, Pruned, UserQuery};
+pub use sqlite::{OpenError, Sqlite, Sync};
+
+use async_trait::async_trait;
+use presence::{Instant, Timestamp, User, UserId};
+
+/// A backend. Object safe, so that a simulator can wrap one and make it fail.
+#[async_trait]
+pub trait Store: Send + std::marker::Sync + 'static {
+    /// Reads a user; one never seen before is offline everywhere.
+    async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError>;
+
+    /// Replaces a user's state and queues the callbacks it causes, in one transaction. On `Ok` it
+    /// is durable as far as the backend promises.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// Users whose [`Commit::wake_at`] has come, at most `limit`. They stay listed until a commit
+    /// moves it.
+    async fn due_wakeups(&self, now: Instant, limit: usize) -> Result<Vec<UserId>, StoreError>;
+
+    /// Leases due callbacks of one endpoint: the oldest of each user, none of a user who has one
+    /// out on lease. A lease that is not settled in time is as if it had never been given.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
+
+    /// When [`Store::claim`] may next find something; none while nothing is owed.
+    async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError>;
+
+    /// Records what became of a claimed callback. [`StoreError::LeaseLost`] when the lease ran out.
+    async fn settle(&self, settlement: Settlement) -> Result<(), StoreError>;
+
+    /// Queues a settled callback again (and, so that an App that applies naively ends right, the
+    /// user's newest one after it). False: no such settled callback.
+    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Users by name, a page at a time.
+    async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError>;
+
+    /// How many users are online.
+    async fn users_online(&self) -> Result<u64, StoreError>;
+
+    /// Callbacks, newest first, a page at a time.
+    async fn callbacks(&self, query: CallbackQuery) -> Result<Vec<CallbackRecord>, StoreError>;
+
+    /// One callback with its attempts.
+    async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError>;
+
+    /// What one endpoint is owed.
+    async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
+
+    /// Deletes what is too old or too much to keep; a bounded amount for each call.
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;
+
+    /// Registers accounts, all or none.
+    async fn register(&self, accounts: Vec<Account>) -> Result<Registered, StoreError>;
+
+    /// The accounts of these users, in the order asked for.
+    async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError>;
+
+    /// Writes and syncs something of no importance: whether the store can be used right now.
+    async fn probe(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,232 @@
+//! The body of the request: written field by field for the App, and read on its side.
+//!
+//! It never knows which fields a callback has: that is a row in `dialect.rs`.
+
+use crate::{Callback, Dialect, Kind, operation_id};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+/// A field of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    UserId,
+    CallbackCommand,
+    Seq,
+    IsAppBackground,
+    ConnId,
+    OperationId,
+    PlatformId,
+    Platform,
+    Reason,
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Field::UserId => "userID",
+            Field::CallbackCommand => "callbackCommand",
+            Field::Seq => "seq",
+            Field::IsAppBackground => "isAppBackground",
+            Field::ConnId => "connID",
+            Field::OperationId => "operationID",
+            Field::PlatformId => "platformID",
+            Field::Platform => "platform",
+            Field::Reason => "reason",
+        }
+    }
+
+    fn value(self, dialect: Dialect, callback: &Callback) -> Value {
+        match self {
+            Field::UserId => callback.user_id.as_str().into(),
+            Field::CallbackCommand => dialect.command(callback.kind).into(),
+            Field::Seq => callback.seq.into(),
+            Field::IsAppBackground => callback.is_app_background.into(),
+            Field::ConnId => callback.conn_id.as_str().into(),
+            // As in the header: one operation has one name.
+            Field::OperationId => operation_id(&callback.operation_id).into(),
+            Field::PlatformId => callback.platform_id.into(),
+            Field::Platform => callback.platform.as_str().into(),
+            Field::Reason => callback.reason.as_str().into(),
+        }
+    }
+}
+
+/// The body as bytes: one line of JSON, fields in the order of the dialect.
+pub(crate) fn write(dialect: Dialect, callback: &Callback, extra_fields: bool) -> Vec<u8> {
+    let body = Body { dialect, callback, extra_fields };
+    serde_json::to_vec(&body).expect("strings, numbers and flags can always be written")
+}
+
+struct Body<'a> {
+    dialect: Dialect,
+    callback: &'a Callback,
+    extra_fields: bool,
+}
+
+impl Serialize for Body<'_> {
+    // Streamed, not collected into a map: a map would sort the keys.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let row = self.dialect.row();
+        let extra = if self.extra_fields { row.extra } else { &[] };
+        let fields = row.told(self.callback.kind).fields.iter().chain(extra);
+        serializer.collect_map(fields.map(|f| (f.name(), f.value(self.dialect, self.callback))))
+    }
+}
+
+/// Why bytes are not a callback. The same bytes will never be one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Not JSON, a field missing or of another type.
+    #[error("{0}")]
+    Unreadable(serde_json::Error),
+    /// Well formed, but of a kind that this dialect does not have.
+    #[error("callbackCommand `{0}` is unknown")]
+    UnknownCommand(String),
+    /// Every callback is about a user.
+    #[error("userID is empty")]
+    NoUser,
+}
+
+impl Callback {
+    /// Reads the body of a request. `userID`, `callbackCommand` and `seq` must be there; any other
+    /// field may be missing, and fields that we do not know are skipped. The caller bounds `body`.
+    pub fn read(dialect: Dialect, body: &[u8]) -> Result<Callback, BodyError> {
+        let written: Written = serde_json::from_slice(body).map_err(BodyError::Unreadable)?;
+        match dialect.kind(&written.callback_command) {
+            None => Err(BodyError::UnknownCommand(written.callback_command)),
+            Some(_) if written.user_id.is_empty() => Err(BodyError::NoUser),
+            Some(kind) => Ok(written.into_callback(kind)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct Written {
+    #[serde(rename = "userID")]
+    user_id: String,
+    #[serde(rename = "callbackCommand")]
+    callback_command: String,
+    seq: u64,
+    #[serde(default, rename = "isAppBackground")]
+    is_app_background: bool,
+    #[serde(default, rename = "connID")]
+    conn_id: String,
+    #[serde(default, rename = "operationID")]
+    operation_id: String,
+    #[serde(default, rename = "platformID")]
+    platform_id: u8,
+    #[serde(default)]
+    platform: String,
+    #[serde(default)]
+    reason: String,
+}
+
+impl Written {
+    fn into_callback(self, kind: Kind) -> Callback {
+        Callback {
+            kind,
+            user_id: self.user_id,
+            seq: self.seq,
+            is_app_background: self.is_app_background,
+            conn_id: self.conn_id,
+            operation_id: self.operation_id,
+            platform_id: self.platform_id,
+            platform: self.platform,
+            reason: self.reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use std::fmt::Write as _;
+
+    fn told(kind: Kind) -> Callback {
+        Callback {
+            kind,
+            user_id: "user \"1\" <ü>\n".into(),
+            seq: (1 << 53) - 1,
+            is_app_background: true,
+            conn_id: "conn123".into(),
+            operation_id: "1646445464564".into(),
+            platform_id: 1,
+            platform: "IOS".into(),
+            reason: "login".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_with_all_fields_is_read_back() {
+        for kind in Kind::ALL {
+            let body = write(Dialect::Classic, &told(kind), true);
+            let mut expected = told(kind);
+            expected.is_app_background &= kind == Kind::Online;
+            if kind == Kind::KickOff {
+                expected.conn_id.clear();
+            }
+            assert_eq!(Callback::read(Dialect::Classic, &body).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_operation_id_is_the_same_as_in_the_header() {
+        let callback = Callback { operation_id: "a b".into(), ..told(Kind::Online) };
+        let body = write(Dialect::Classic, &callback, true);
+        assert_eq!(Callback::read(Dialect::Classic, &body).unwrap().operation_id, "a_b");
+    }
+
+    fn check(bodies: &[&str], expected: Expect) {
+        let mut actual = String::new();
+        for body in bodies {
+            match Callback::read(Dialect::Classic, body.as_bytes()) {
+                Ok(c) => writeln!(actual, "{:?} {} #{} {:?}", c.kind, c.user_id, c.seq, c.conn_id),
+                Err(error) => writeln!(actual, "{error}"),
+            }
+            .unwrap();
+        }
+        expected.assert_eq(&actual);
+    }
+
+    #[test]
+    fn a_body_may_lack_extras_but_not_what_it_is_about() {
+        check(
+            &[
+                r#"{"userID":"u","callbackCommand":"callbackUserOnlineCommand","seq":7}"#,
+                r#" {"seq":7,"new":[{}],"connID":"c","callbackCommand":"callbackUserOfflineCommand","userID":"u"} "#,
+                r#"{"userID":"u","callbackCommand":"callbackUserOnlineCommand"}"#,
+                r#"{"userID":"u","callbackCommand":"callbackUserOnlineCommand","seq":-1}"#,
+                r#"{"userID":"u","callbackCommand":"callbackUserOnlineCommand","seq":"7"}"#,
+                r#"{"userID":"","callbackCommand":"callbackUserOnlineCommand","seq":7}"#,
+                r#"{"userID":"u","callbackCommand":"callbackBeforeSendMsg","seq":7}"#,
+                "",
+                "[]",
+            ],
+            expect![[r#"
+                Online u #7 ""
+                Offline u #7 "c"
+                missing field `seq` at line 1 column 60
+                invalid value: integer `-1`, expected u64 at line 1 column 68
+                invalid type: string "7", expected u64 at line 1 column 69
+                userID is empty
+                callbackCommand `callbackBeforeSendMsg` is unknown
+                EOF while parsing a value at line 1 column 0
+                invalid length 0, expected an object at line 1 column 2
+            "#]],
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_quietly() {
+        let deep = "[".repeat(60_000);
+        for body in [&b"\xff\xfe{"[..], deep.as_bytes(), b"{\"userID\":\"\xff\"}"] {
+            assert!(matches!(
+                Callback::read(Dialect::Classic, body),
+                Err(BodyError::Unreadable(_))
+            ));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Users as the App registers them: a name and a face, nothing that presence depends on.
+
+use presence::{Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+/// A registered user. A user need not be registered to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Account {
+    pub user: UserId,
+    pub nickname: String,
+    pub face_url: String,
+    pub ex: String,
+    pub app_manager_level: i32,
+    pub global_recv_msg_opt: i32,
+    pub created_at: Timestamp,
+}
+
+/// What came of a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// All of them are registered now.
+    All,
+    /// This one was already; nothing was written.
+    Already(UserId),
+}

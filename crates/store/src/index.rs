@@ -1,0 +1,162 @@
+//! What a backend that lives in one process keeps in memory: the users that are present or have a
+//! deadline, and the queue of each endpoint. SQLite is never read for an event of such a user.
+
+use crate::{
+    Backlog, Claim, EndpointName, Lease, NewCallback, Versioned,
+    callback::CallbackId,
+    queue::{Entry, Granted, Queue, Row},
+};
+use presence::{Instant, Timestamp, User, UserId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+#[derive(Default)]
+pub(crate) struct Index {
+    active: BTreeMap<UserId, Active>,
+    wakeups: BTreeSet<(Instant, UserId)>,
+    queues: HashMap<EndpointName, Queue>,
+    dead: HashMap<EndpointName, u64>,
+    users_online: u64,
+}
+
+struct Active {
+    version: u64,
+    state: User,
+    wake_at: Option<Instant>,
+}
+
+impl Index {
+    /// Takes over what was committed for a user. Users who are gone and await nothing are dropped.
+    pub(crate) fn put_user(
+        &mut self,
+        user: &UserId,
+        version: u64,
+        state: User,
+        wake_at: Option<Instant>,
+    ) {
+        let was_online = self.drop_user(user);
+        let is_online = state.is_online();
+        self.users_online += u64::from(is_online);
+        self.users_online -= u64::from(was_online);
+        if is_online || wake_at.is_some() {
+            self.wakeups.extend(wake_at.map(|at| (at, user.clone())));
+            self.active.insert(user.clone(), Active { version, state, wake_at });
+        }
+    }
+
+    fn drop_user(&mut self, user: &UserId) -> bool {
+        let Some((name, old)) = self.active.remove_entry(user) else { return false };
+        if let Some(at) = old.wake_at {
+            self.wakeups.remove(&(at, name));
+        }
+        old.state.is_online()
+    }
+
+    pub(crate) fn user(&self, user: &UserId) -> Option<Versioned<User>> {
+        let active = self.active.get(user)?;
+        Some(Versioned { version: active.version, value: active.state.clone() })
+    }
+
+    pub(crate) fn is_active(&self, user: &UserId) -> bool {
+        self.active.contains_key(user)
+    }
+
+    pub(crate) fn users_online(&self) -> u64 {
+        self.users_online
+    }
+
+    /// Users who are online, by name.
+    pub(crate) fn online_after(&self, after: Option<&UserId>, limit: usize) -> Vec<(UserId, User)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        let users = self.active.range::<UserId, _>((from, Unbounded));
+        let online = users.filter(|(_, active)| active.state.is_online());
+        online.take(limit).map(|(user, active)| (user.clone(), active.state.clone())).collect()
+    }
+
+    pub(crate) fn due_wakeups(&self, now: Instant, limit: usize) -> Vec<UserId> {
+        let due = self.wakeups.iter().take_while(|(at, _)| *at <= now);
+        due.take(limit).map(|(_, user)| user.clone()).collect()
+    }
+
+    pub(crate) fn push(&mut self, user: &UserId, row: Row, callback: &NewCallback) {
+        let entry = Entry { row, seq: callback.change.seq, queued_at: callback.change.at };
+        self.queue_mut(&callback.endpoint).push(user, entry);
+    }
+
+    pub(crate) fn requeue(&mut self, id: &CallbackId, row: Row, queued_at: Timestamp) {
+        let entry = Entry { row, seq: id.seq, queued_at };
+        self.queue_mut(&id.endpoint).push(&id.user, entry);
+    }
+
+    pub(crate) fn claim(&mut self, claim: &Claim) -> Vec<Lease> {
+        let granted = self.queue_mut(&claim.endpoint).claim(claim.now, claim.lease, claim.limit);
+        let endpoint = &claim.endpoint;
+        let lease = |Granted { user, row, seq, number }: Granted| {
+            let id = CallbackId { endpoint: endpoint.clone(), user, seq };
+            Lease { id, row, number }
+        };
+        granted.into_iter().map(lease).collect()
+    }
+
+    pub(crate) fn next_due(&self, endpoint: &EndpointName) -> Option<Instant> {
+        self.queues.get(endpoint)?.next_due()
+    }
+
+    pub(crate) fn holds(&self, lease: &Lease) -> bool {
+        let queue = self.queues.get(&lease.id.endpoint);
+        queue.is_some_and(|queue| queue.holds(&lease.id.user, lease.row, lease.number))
+    }
+
+    pub(crate) fn retry(&mut self, lease: &Lease, at: Instant) {
+        self.queue_mut(&lease.id.endpoint).retry(&lease.id.user, at);
+    }
+
+    pub(crate) fn remove(&mut self, id: &CallbackId, row: Row) {
+        self.queue_mut(&id.endpoint).remove(&id.user, row);
+    }
+
+    pub(crate) fn is_leased(&self, id: &CallbackId, row: Row) -> bool {
+        self.queues.get(&id.endpoint).is_some_and(|queue| queue.is_leased(&id.user, row))
+    }
+
+    pub(crate) fn owes(&self, user: &UserId) -> bool {
+        self.queues.values().any(|queue| queue.owes(user))
+    }
+
+    /// Where the callbacks owed about a user are.
+    pub(crate) fn rows_owed(&self, user: &UserId) -> Vec<Row> {
+        let entries = self.queues.values().flat_map(|queue| queue.line(user));
+        entries.map(|entry| entry.row).collect()
+    }
+
+    pub(crate) fn row_owed(&self, id: &CallbackId) -> Option<Row> {
+        let mut line = self.queues.get(&id.endpoint)?.line(&id.user);
+        line.find(|entry| entry.seq == id.seq).map(|entry| entry.row)
+    }
+
+    pub(crate) fn owes_after(&self, id: &CallbackId) -> bool {
+        let queue = self.queues.get(&id.endpoint);
+        queue.is_some_and(|queue| queue.line(&id.user).any(|entry| entry.seq > id.seq))
+    }
+
+    pub(crate) fn count_dead(&mut self, endpoint: &EndpointName, more: i64) {
+        let dead = self.dead.entry(endpoint.clone()).or_default();
+        *dead = dead.saturating_add_signed(more);
+    }
+
+    pub(crate) fn backlog(&self, endpoint: &EndpointName) -> Backlog {
+        let queue = self.queues.get(endpoint);
+        Backlog {
+            owed: queue.map_or(0, Queue::owed),
+            oldest_at: queue.and_then(Queue::oldest_at),
+            dead: self.dead.get(endpoint).copied().unwrap_or(0),
+        }
+    }
+
+    fn queue_mut(&mut self, endpoint: &EndpointName) -> &mut Queue {
+        if !self.queues.contains_key(endpoint) {
+            self.queues.insert(endpoint.clone(), Queue::default());
+        }
+        self.queues.get_mut(endpoint).expect("it was made a line above")
+    }
+}

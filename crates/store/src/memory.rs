@@ -1,0 +1,297 @@
+//! Everything in one mutex; nothing survives. For tests, the simulator, and `backend = "memory"`.
+
+use crate::{
+    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
+    Commit, EndpointName, Fate, Prune, Pruned, Registered, Settlement, Store, StoreError,
+    UserQuery, Versioned, callback::keep_attempt, index::Index, queue::Row,
+};
+use async_trait::async_trait;
+use presence::{Instant, Kind, Timestamp, User, UserId};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// The backend without a disk.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    users: BTreeMap<UserId, StoredUser>,
+    seq_floor: u64,
+    callbacks: BTreeMap<Row, Stored>,
+    last_row: Row,
+    accounts: HashMap<UserId, Account>,
+    index: Index,
+}
+
+struct StoredUser {
+    version: u64,
+    state: User,
+    touched_at: Timestamp,
+}
+
+struct Stored {
+    record: CallbackRecord,
+    settled_at: Timestamp,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError> {
+        let state = self.lock();
+        let Some(stored) = state.users.get(user) else {
+            return Ok(Versioned { version: 0, value: User::unknown(state.seq_floor) });
+        };
+        Ok(Versioned { version: stored.version, value: stored.state.clone() })
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let state = &mut *self.lock();
+        let version = state.users.get(&commit.user).map_or(0, |stored| stored.version);
+        if version != commit.based_on {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(settlement) = commit.settles {
+            state.settle(settlement)?;
+        }
+        let version = version + 1;
+        let stored = StoredUser { version, state: commit.state.clone(), touched_at: commit.at };
+        state.users.insert(commit.user.clone(), stored);
+        state.index.put_user(&commit.user, version, commit.state, commit.wake_at);
+        for callback in commit.callbacks {
+            state.last_row += 1;
+            state.index.push(&commit.user, state.last_row, &callback);
+            let seq = callback.change.seq;
+            let id = CallbackId { endpoint: callback.endpoint, user: commit.user.clone(), seq };
+            let record = CallbackRecord {
+                row: state.last_row,
+                id,
+                change: callback.change,
+                operation_id: callback.operation_id,
+                state: CallbackState::Pending,
+                tries: 0,
+                attempts: Vec::new(),
+                replayed: false,
+            };
+            state.callbacks.insert(record.row, Stored { record, settled_at: commit.at });
+        }
+        Ok(())
+    }
+
+    async fn due_wakeups(&self, now: Instant, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        Ok(self.lock().index.due_wakeups(now, limit))
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        let state = &mut *self.lock();
+        let leases = state.index.claim(&claim);
+        let claimed = leases.into_iter().filter_map(|lease| {
+            let record = &state.callbacks.get(&lease.row)?.record;
+            Some(Claimed {
+                change: record.change.clone(),
+                operation_id: record.operation_id.clone(),
+                tries: record.tries,
+                attempts: record.attempts.len() as u32,
+                replayed: record.replayed,
+                lease,
+            })
+        });
+        Ok(claimed.collect())
+    }
+
+    async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError> {
+        Ok(self.lock().index.next_due(endpoint))
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        self.lock().settle(settlement)
+    }
+
+    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<bool, StoreError> {
+        let state = &mut *self.lock();
+        let settled = |stored: &Stored| {
+            let CallbackRecord { state, id: other, .. } = &stored.record;
+            let same = other.endpoint == id.endpoint && other.user == id.user;
+            (same && *state != CallbackState::Pending).then_some(other.seq)
+        };
+        let seqs =
+            || state.callbacks.iter().filter_map(|(row, stored)| Some((settled(stored)?, *row)));
+        let Some(row) = seqs().find(|(seq, _)| *seq == id.seq).map(|(_, row)| row) else {
+            return Ok(false);
+        };
+        let news =
+            seqs().filter(|(_, row)| state.callbacks[row].record.change.kind != Kind::KickOff);
+        let newest = news.max().filter(|(seq, _)| *seq > id.seq && !state.index.owes_after(id));
+        for row in [Some(row), newest.map(|(_, row)| row)].into_iter().flatten() {
+            state.requeue(row, now);
+        }
+        Ok(true)
+    }
+
+    async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {
+        let state = self.lock();
+        if query.online_only {
+            return Ok(state.index.online_after(query.after.as_ref(), query.limit));
+        }
+        let from = query.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let users = state.users.range::<UserId, _>((from, Bound::Unbounded));
+        let page =
+            users.take(query.limit).map(|(user, stored)| (user.clone(), stored.state.clone()));
+        Ok(page.collect())
+    }
+
+    async fn users_online(&self) -> Result<u64, StoreError> {
+        Ok(self.lock().index.users_online())
+    }
+
+    async fn callbacks(&self, query: CallbackQuery) -> Result<Vec<CallbackRecord>, StoreError> {
+        let state = self.lock();
+        let rows = state.callbacks.range(..query.before.unwrap_or(Row::MAX)).rev();
+        let wanted = rows.map(|(_, stored)| &stored.record).filter(|record| {
+            query.state.is_none_or(|state| state == record.state)
+                && query.user.as_ref().is_none_or(|user| *user == record.id.user)
+                && query.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.id.endpoint)
+        });
+        Ok(wanted.take(query.limit).cloned().collect())
+    }
+
+    async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
+        let state = self.lock();
+        let mut records = state.callbacks.values().map(|stored| &stored.record);
+        Ok(records.find(|record| record.id == *id).cloned())
+    }
+
+    async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
+        Ok(self.lock().index.backlog(endpoint))
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        let state = &mut *self.lock();
+        let expired = state.expire(prune);
+        let callbacks = state.forget_history(prune);
+        let users = state.forget_users(prune);
+        Ok(Pruned { callbacks, expired, users })
+    }
+
+    async fn register(&self, accounts: Vec<Account>) -> Result<Registered, StoreError> {
+        let state = &mut *self.lock();
+        if let Some(known) = accounts.iter().find(|a| state.accounts.contains_key(&a.user)) {
+            return Ok(Registered::Already(known.user.clone()));
+        }
+        let accounts = accounts.into_iter().map(|account| (account.user.clone(), account));
+        state.accounts.extend(accounts);
+        Ok(Registered::All)
+    }
+
+    async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
+        let state = self.lock();
+        Ok(users.iter().map(|user| state.accounts.get(user).cloned()).collect())
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl State {
+    fn settle(&mut self, settlement: Settlement) -> Result<(), StoreError> {
+        let Settlement { lease, attempt, fate, at } = settlement;
+        if !self.index.holds(&lease) {
+            return Err(StoreError::LeaseLost);
+        }
+        let Some(Stored { record, settled_at }) = self.callbacks.get_mut(&lease.row) else {
+            return Err(StoreError::LeaseLost);
+        };
+        keep_attempt(&mut record.attempts, attempt);
+        *settled_at = at;
+        record.state = match fate {
+            Fate::Delivered => CallbackState::Delivered,
+            Fate::Dead => CallbackState::Dead,
+            Fate::RetryAt { at, counts } => {
+                record.tries += u32::from(counts);
+                self.index.retry(&lease, at);
+                return Ok(());
+            }
+        };
+        self.index.count_dead(&lease.id.endpoint, i64::from(fate == Fate::Dead));
+        self.index.remove(&lease.id, lease.row);
+        Ok(())
+    }
+
+    fn requeue(&mut self, row: Row, now: Timestamp) {
+        let Some(Stored { record, .. }) = self.callbacks.get_mut(&row) else { return };
+        let was_dead = record.state == CallbackState::Dead;
+        self.index.count_dead(&record.id.endpoint, -i64::from(was_dead));
+        record.state = CallbackState::Pending;
+        record.tries = 0;
+        record.replayed = true;
+        self.index.requeue(&record.id, row, now);
+    }
+
+    fn expire(&mut self, prune: Prune) -> u64 {
+        let owed =
+            self.callbacks.values_mut().map(|stored| (&mut stored.record, &mut stored.settled_at));
+        let old = owed.filter(|(record, _)| {
+            record.state == CallbackState::Pending
+                && record.change.at < prune.owed_before
+                && !self.index.is_leased(&record.id, record.row)
+        });
+        let mut gone = Vec::new();
+        for (record, _) in old.take(prune.limit) {
+            record.state = CallbackState::Expired;
+            gone.push((record.id.clone(), record.row));
+        }
+        gone.iter().for_each(|(id, row)| self.index.remove(id, *row));
+        gone.len() as u64
+    }
+
+    fn forget_history(&mut self, prune: Prune) -> u64 {
+        let settled = |stored: &Stored| stored.record.state != CallbackState::Pending;
+        let mut bytes: u64 = self.callbacks.values().filter(|s| settled(s)).map(size).sum();
+        let mut gone = Vec::new();
+        for (row, stored) in self.callbacks.iter().filter(|(_, stored)| settled(stored)) {
+            let old = stored.settled_at < prune.history_before;
+            if gone.len() == prune.limit || !(old || bytes > prune.history_bytes_max) {
+                break;
+            }
+            bytes -= size(stored);
+            gone.push((*row, stored.record.id.endpoint.clone(), stored.record.state));
+        }
+        for (row, endpoint, state) in &gone {
+            self.callbacks.remove(row);
+            self.index.count_dead(endpoint, -i64::from(*state == CallbackState::Dead));
+        }
+        gone.len() as u64
+    }
+
+    fn forget_users(&mut self, prune: Prune) -> u64 {
+        let index = &self.index;
+        let old = self.users.iter().filter(|(user, stored)| {
+            stored.touched_at < prune.users_before && !index.is_active(user) && !index.owes(user)
+        });
+        let old: Vec<_> = old.take(prune.limit).map(|(user, _)| user.clone()).collect();
+        for user in &old {
+            let gone = self.users.remove(user);
+            let last_seq = gone.map_or(0, |stored| stored.state.last_seq());
+            self.seq_floor = self.seq_floor.max(last_seq);
+        }
+        old.len() as u64
+    }
+}
+
+/// About what a settled callback takes up.
+fn size(stored: &Stored) -> u64 {
+    let answers = stored.record.attempts.iter().filter_map(|attempt| attempt.answer.as_ref());
+    400 + answers.map(|answer| answer.len() as u64).sum::<u64>()
+}

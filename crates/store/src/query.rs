@@ -1,0 +1,65 @@
+//! What the API asks of a store, and the housekeeping.
+
+use crate::{CallbackState, EndpointName};
+use presence::{Timestamp, UserId};
+
+/// Which users.
+#[derive(Debug, Clone)]
+pub struct UserQuery {
+    /// Only those who are online.
+    pub online_only: bool,
+    /// Only names that come after this one.
+    pub after: Option<UserId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which callbacks.
+#[derive(Debug, Clone, Default)]
+pub struct CallbackQuery {
+    /// Only those that got this far.
+    pub state: Option<CallbackState>,
+    /// Only those about this user.
+    pub user: Option<UserId>,
+    /// Only those of this endpoint.
+    pub endpoint: Option<EndpointName>,
+    /// Only rows before this one.
+    pub before: Option<u64>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// What one endpoint is owed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Callbacks not yet delivered.
+    pub owed: u64,
+    /// When the oldest of them was queued.
+    pub oldest_at: Option<Timestamp>,
+    /// Callbacks that were given up, still in the history.
+    pub dead: u64,
+}
+
+/// What is too old or too much.
+#[derive(Debug, Clone, Copy)]
+pub struct Prune {
+    /// Settled callbacks from before then go.
+    pub history_before: Timestamp,
+    /// The oldest settled callbacks go until the rest take up no more than this.
+    pub history_bytes_max: u64,
+    /// Callbacks owed since before then expire.
+    pub owed_before: Timestamp,
+    /// Offline users not touched since then, and owed nothing, are forgotten but for their `seq`.
+    pub users_before: Timestamp,
+    /// How many of each kind at most, so that nobody waits long for the writer.
+    pub limit: usize,
+}
+
+/// What a [`Prune`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Pruned {
+    pub callbacks: u64,
+    pub expired: u64,
+    pub users: u64,
+}

@@ -1,0 +1,197 @@
+//! What one endpoint is owed, as a queue of row numbers: which callback may go next.
+//!
+//! Holds no payloads, does no IO. Every backend that lives in one process keeps one for each
+//! endpoint and rebuilds it from its rows at start; leases and due times are not stored, so after a
+//! restart everything owed is due.
+
+use presence::{Instant, Timestamp, UserId};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+pub(crate) type Row = u64;
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// One line for each user who is owed something.
+    lines: HashMap<UserId, Line>,
+    /// Heads that nobody has, by when they are due.
+    due: BTreeMap<(Instant, Row), UserId>,
+    /// Heads on lease, by when the lease ends.
+    leased: BTreeMap<(Instant, Row), UserId>,
+    /// The age of each head; the oldest of all owed is among them.
+    ages: BTreeMap<Row, Timestamp>,
+    owed: u64,
+    leases_given: u64,
+}
+
+struct Line {
+    entries: VecDeque<Entry>,
+    head: Head,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) row: Row,
+    pub(crate) seq: u64,
+    pub(crate) queued_at: Timestamp,
+}
+
+enum Head {
+    Due(Instant),
+    Leased { until: Instant, number: u64 },
+}
+
+/// A head that was given out.
+pub(crate) struct Granted {
+    pub(crate) user: UserId,
+    pub(crate) row: Row,
+    pub(crate) seq: u64,
+    pub(crate) number: u64,
+}
+
+impl Queue {
+    /// Adds a callback to its user's line, in order of `seq`, but never before one on lease.
+    pub(crate) fn push(&mut self, user: &UserId, entry: Entry) {
+        self.owed += 1;
+        let Some(line) = self.lines.get_mut(user) else {
+            let entries = VecDeque::from([entry]);
+            self.lines.insert(user.clone(), Line { entries, head: Head::Due(Instant(0)) });
+            return self.show_head(user);
+        };
+        let first = usize::from(matches!(line.head, Head::Leased { .. }));
+        let at = line.entries.iter().skip(first).position(|other| other.seq > entry.seq);
+        let at = at.map_or(line.entries.len(), |at| at + first);
+        if at > 0 {
+            return line.entries.insert(at, entry);
+        }
+        self.hide_head(user);
+        if let Some(line) = self.lines.get_mut(user) {
+            line.entries.push_front(entry);
+        }
+        self.show_head(user);
+    }
+
+    /// Gives out heads that are due, the longest due first.
+    pub(crate) fn claim(&mut self, now: Instant, lease: Duration, limit: usize) -> Vec<Granted> {
+        self.take_back_leases(now);
+        let mut granted = Vec::new();
+        while granted.len() < limit
+            && let Some(first) = self.due.first_entry()
+            && first.key().0 <= now
+        {
+            let user = first.remove();
+            self.leases_given += 1;
+            let head = Head::Leased { until: now + lease, number: self.leases_given };
+            let number = self.leases_given;
+            if let Some(Entry { row, seq, .. }) = self.set_head(&user, head) {
+                granted.push(Granted { user, row, seq, number });
+            }
+        }
+        granted
+    }
+
+    /// When a claim may next find something.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let due = self.due.first_key_value().map(|((at, _), _)| *at);
+        let leased = self.leased.first_key_value().map(|((until, _), _)| *until);
+        due.into_iter().chain(leased).min()
+    }
+
+    /// Whether this lease still holds.
+    pub(crate) fn holds(&self, user: &UserId, row: Row, number: u64) -> bool {
+        self.lines.get(user).is_some_and(|line| {
+            let same_row = line.entries.front().is_some_and(|head| head.row == row);
+            same_row && matches!(line.head, Head::Leased { number: held, .. } if held == number)
+        })
+    }
+
+    /// Puts a head back, to be due again then.
+    pub(crate) fn retry(&mut self, user: &UserId, at: Instant) {
+        self.hide_head(user);
+        self.set_head(user, Head::Due(at));
+    }
+
+    /// Takes one callback out: settled, or expired. The next in line is due at once.
+    pub(crate) fn remove(&mut self, user: &UserId, row: Row) {
+        let Some(line) = self.lines.get_mut(user) else { return };
+        let Some(at) = line.entries.iter().position(|entry| entry.row == row) else { return };
+        self.owed -= 1;
+        if at > 0 {
+            line.entries.remove(at);
+            return;
+        }
+        self.hide_head(user);
+        let Some(line) = self.lines.get_mut(user) else { return };
+        line.entries.pop_front();
+        line.head = Head::Due(Instant(0));
+        if line.entries.is_empty() {
+            self.lines.remove(user);
+        } else {
+            self.show_head(user);
+        }
+    }
+
+    pub(crate) fn owed(&self) -> u64 {
+        self.owed
+    }
+
+    pub(crate) fn oldest_at(&self) -> Option<Timestamp> {
+        self.ages.first_key_value().map(|(_, at)| *at)
+    }
+
+    pub(crate) fn owes(&self, user: &UserId) -> bool {
+        self.lines.contains_key(user)
+    }
+
+    /// What is owed about one user, in order.
+    pub(crate) fn line(&self, user: &UserId) -> impl Iterator<Item = &Entry> {
+        self.lines.get(user).into_iter().flat_map(|line| &line.entries)
+    }
+
+    pub(crate) fn is_leased(&self, user: &UserId, row: Row) -> bool {
+        self.lines.get(user).is_some_and(|line| {
+            matches!(line.head, Head::Leased { .. })
+                && line.entries.front().map(|e| e.row) == Some(row)
+        })
+    }
+
+    fn take_back_leases(&mut self, now: Instant) {
+        while let Some(first) = self.leased.first_entry()
+            && first.key().0 <= now
+        {
+            let user = first.remove();
+            self.set_head(&user, Head::Due(now));
+        }
+    }
+
+    /// Changes a head that is in none of the maps, and shows it in the right one.
+    fn set_head(&mut self, user: &UserId, head: Head) -> Option<Entry> {
+        let line = self.lines.get_mut(user)?;
+        line.head = head;
+        let entry = line.entries.front().copied();
+        self.show_head(user);
+        entry
+    }
+
+    fn show_head(&mut self, user: &UserId) {
+        let Some(line) = self.lines.get(user) else { return };
+        let Some(Entry { row, queued_at, .. }) = line.entries.front().copied() else { return };
+        self.ages.insert(row, queued_at);
+        match line.head {
+            Head::Due(at) => self.due.insert((at, row), user.clone()),
+            Head::Leased { until, .. } => self.leased.insert((until, row), user.clone()),
+        };
+    }
+
+    fn hide_head(&mut self, user: &UserId) {
+        let Some(line) = self.lines.get(user) else { return };
+        let Some(Entry { row, .. }) = line.entries.front().copied() else { return };
+        self.ages.remove(&row);
+        match line.head {
+            Head::Due(at) => self.due.remove(&(at, row)),
+            Head::Leased { until, .. } => self.leased.remove(&(until, row)),
+        };
+    }
+}

@@ -1,0 +1,104 @@
+//! The tables, as steps from one version to the next.
+
+use rusqlite::{Connection, Transaction};
+
+/// The version this program writes.
+pub(super) const VERSION: u32 = STEPS.len() as u32;
+
+/// Each step is applied once, in its own transaction, and never changed after a release.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE users(
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        version INTEGER NOT NULL,
+        state TEXT NOT NULL,            -- presence::User as JSON
+        last_seq INTEGER NOT NULL,
+        wake_at INTEGER,                -- monotonic ms
+        active INTEGER NOT NULL,        -- 1: online, or awaits a deadline
+        touched_at INTEGER NOT NULL     -- unix ms
+    ) STRICT;
+    CREATE INDEX users_active ON users(id) WHERE active = 1;
+    CREATE INDEX users_touched ON users(touched_at) WHERE active = 0;
+
+    -- What the App is owed. A row moves to `history`, keeping its id, once it is settled.
+    CREATE TABLE outbox(
+        id INTEGER PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        user TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        operation_id TEXT NOT NULL,
+        change TEXT NOT NULL,           -- presence::Change as JSON
+        queued_at INTEGER NOT NULL,     -- unix ms
+        tries INTEGER NOT NULL DEFAULT 0,
+        attempts TEXT NOT NULL DEFAULT '[]',
+        replayed INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE history(
+        id INTEGER PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        user TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        operation_id TEXT NOT NULL,
+        change TEXT NOT NULL,
+        state TEXT NOT NULL,            -- delivered | dead | expired
+        tries INTEGER NOT NULL,
+        attempts TEXT NOT NULL,
+        replayed INTEGER NOT NULL,
+        settled_at INTEGER NOT NULL,    -- unix ms
+        bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX history_user ON history(user, seq);
+    CREATE INDEX history_dead ON history(id, endpoint) WHERE state = 'dead';
+
+    CREATE TABLE accounts(
+        name TEXT PRIMARY KEY,
+        account TEXT NOT NULL           -- store::Account as JSON
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE numbers(
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO numbers VALUES ('seq_floor', 0), ('history_bytes', 0), ('last_row', 0), ('probe', 0);
+"];
+
+/// Brings a file up to [`VERSION`]. Returns the version it has; a newer one is left alone.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<u32> {
+    loop {
+        let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let Some(step) = STEPS.get(version as usize) else { return Ok(version) };
+        apply(connection.transaction()?, step, version + 1)?;
+    }
+}
+
+fn apply(transaction: Transaction, step: &str, to: u32) -> rusqlite::Result<()> {
+    transaction.execute_batch(step)?;
+    transaction.pragma_update(None, "user_version", to)?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_is_brought_up_to_the_newest() {
+        for start in 0..=STEPS.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            for (step, to) in STEPS[..start].iter().zip(1..) {
+                apply(connection.transaction().unwrap(), step, to).unwrap();
+            }
+            assert_eq!(migrate(&mut connection).unwrap(), VERSION);
+        }
+    }
+
+    #[test]
+    fn a_newer_file_is_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert_eq!(migrate(&mut connection).unwrap(), VERSION + 1);
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        assert_eq!(connection.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 0);
+    }
+}

@@ -1,0 +1,402 @@
+//! What the writer writes, and what the index learns once it is on disk.
+
+use super::SharedIndex;
+use crate::{
+    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointName, Fate,
+    Lease, NewCallback, Prune, Pruned, Registered, Settlement, StoreError, index::Index,
+    queue::Row,
+};
+use presence::{Instant, Timestamp, User, UserId};
+use rusqlite::{OptionalExtension, Result, Transaction, params};
+use std::collections::{HashMap, HashSet};
+
+/// One wish of a caller.
+pub(super) enum Write {
+    Commit(Box<Commit>),
+    Settle(Box<Settlement>),
+    Replay(CallbackId, Timestamp),
+    Register(Vec<Account>),
+    Prune(Prune),
+    Probe,
+}
+
+/// What a caller is told.
+pub(super) enum Done {
+    Written,
+    Replayed(bool),
+    Registered(Registered),
+    Pruned(Pruned),
+}
+
+/// How a write went, the disk being well.
+pub(super) enum Outcome {
+    /// It was not to be written; nothing was.
+    Refused(StoreError),
+    /// It is in the transaction; the facts hold once that is on disk.
+    Written { learn: Vec<Fact>, done: Done },
+}
+
+/// What the index learns.
+pub(super) enum Fact {
+    User { user: UserId, version: u64, state: User, wake_at: Option<Instant> },
+    Queued { user: UserId, row: Row, callback: NewCallback },
+    Requeued { id: CallbackId, row: Row, at: Timestamp },
+    Retried { lease: Lease, at: Instant },
+    Gone { id: CallbackId, row: Row },
+    Dead { endpoint: EndpointName, more: i64 },
+}
+
+impl Fact {
+    pub(super) fn teach(self, index: &mut Index) {
+        match self {
+            Fact::User { user, version, state, wake_at } => {
+                index.put_user(&user, version, state, wake_at);
+            }
+            Fact::Queued { user, row, callback } => index.push(&user, row, &callback),
+            Fact::Requeued { id, row, at } => index.requeue(&id, row, at),
+            Fact::Retried { lease, at } => index.retry(&lease, at),
+            Fact::Gone { id, row } => index.remove(&id, row),
+            Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
+        }
+    }
+}
+
+/// Numbers that belong to the file as a whole.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Numbers {
+    pub(super) last_row: Row,
+    pub(super) history_bytes: i64,
+    pub(super) seq_floor: u64,
+}
+
+/// One transaction being put together.
+pub(super) struct Batch<'a> {
+    transaction: &'a Transaction<'a>,
+    index: &'a SharedIndex,
+    numbers: &'a mut Numbers,
+    /// Versions written in this batch, which the index does not know yet.
+    versions: HashMap<UserId, u64>,
+    /// Rows settled in this batch.
+    settled: HashSet<Row>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn begin(
+        transaction: &'a Transaction<'a>,
+        index: &'a SharedIndex,
+        numbers: &'a mut Numbers,
+    ) -> Batch<'a> {
+        let (versions, settled) = Default::default();
+        Batch { transaction, index, numbers, versions, settled }
+    }
+
+    pub(super) fn write(&mut self, write: Write) -> Result<Outcome> {
+        match write {
+            Write::Commit(commit) => self.commit(*commit),
+            Write::Settle(settlement) => self.settle(&settlement),
+            Write::Replay(id, now) => self.replay(&id, now),
+            Write::Register(accounts) => self.register(&accounts),
+            Write::Prune(prune) => self.prune(prune),
+            Write::Probe => {
+                self.run("UPDATE numbers SET value = value + 1 WHERE name = 'probe'", [])?;
+                Ok(Outcome::Written { learn: Vec::new(), done: Done::Written })
+            }
+        }
+    }
+
+    pub(super) fn end(self) -> Result<()> {
+        let Numbers { last_row, history_bytes, seq_floor } = *self.numbers;
+        let numbers = [
+            ("last_row", last_row as i64),
+            ("history_bytes", history_bytes),
+            ("seq_floor", seq_floor as i64),
+        ];
+        for (name, value) in numbers {
+            self.run("UPDATE numbers SET value = ?2 WHERE name = ?1", params![name, value])?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<Outcome> {
+        if self.version(&commit.user)? != commit.based_on {
+            return Ok(Outcome::Refused(StoreError::Conflict));
+        }
+        let mut learn = Vec::new();
+        if let Some(settlement) = &commit.settles {
+            match self.settle(settlement)? {
+                Outcome::Written { learn: facts, .. } => learn.extend(facts),
+                refused => return Ok(refused),
+            }
+        }
+        let version = commit.based_on + 1;
+        self.put_user(&commit, version)?;
+        self.versions.insert(commit.user.clone(), version);
+        for callback in commit.callbacks {
+            let row = self.queue(&commit.user, &callback)?;
+            learn.push(Fact::Queued { user: commit.user.clone(), row, callback });
+        }
+        let Commit { user, state, wake_at, .. } = commit;
+        learn.push(Fact::User { user, version, state, wake_at });
+        Ok(Outcome::Written { learn, done: Done::Written })
+    }
+
+    fn version(&self, user: &UserId) -> Result<u64> {
+        if let Some(version) = self.versions.get(user) {
+            return Ok(*version);
+        }
+        if let Some(known) = self.index.lock().user(user) {
+            return Ok(known.version);
+        }
+        let sql = "SELECT version FROM users WHERE name = ?1";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let version = statement.query_row([user.as_str()], |row| row.get(0)).optional()?;
+        Ok(version.unwrap_or(0))
+    }
+
+    fn put_user(&self, commit: &Commit, version: u64) -> Result<()> {
+        let active = commit.state.is_online() || commit.wake_at.is_some();
+        let sql = "INSERT INTO users(name, version, state, last_seq, wake_at, active, touched_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                   ON CONFLICT(name) DO UPDATE SET version = excluded.version,
+                     state = excluded.state, last_seq = excluded.last_seq,
+                     wake_at = excluded.wake_at, active = excluded.active,
+                     touched_at = excluded.touched_at";
+        self.run(
+            sql,
+            params![
+                commit.user.as_str(),
+                version,
+                json(&commit.state),
+                commit.state.last_seq(),
+                commit.wake_at.map(|at| at.0),
+                active,
+                commit.at.0
+            ],
+        )
+    }
+
+    fn queue(&mut self, user: &UserId, callback: &NewCallback) -> Result<Row> {
+        self.numbers.last_row += 1;
+        let row = self.numbers.last_row;
+        let NewCallback { endpoint, change, operation_id } = callback;
+        let sql = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.run(
+            sql,
+            params![
+                row,
+                endpoint.as_str(),
+                user.as_str(),
+                change.seq,
+                operation_id,
+                json(change),
+                change.at.0
+            ],
+        )?;
+        Ok(row)
+    }
+
+    fn settle(&mut self, settlement: &Settlement) -> Result<Outcome> {
+        let Settlement { lease, attempt, fate, at } = settlement;
+        if self.settled.contains(&lease.row) || !self.index.lock().holds(lease) {
+            return Ok(Outcome::Refused(StoreError::LeaseLost));
+        }
+        self.settled.insert(lease.row);
+        let mut learn = Vec::new();
+        match fate {
+            Fate::Delivered => {
+                self.file(lease.row, CallbackState::Delivered, Some(attempt), *at)?
+            }
+            Fate::Dead => {
+                self.file(lease.row, CallbackState::Dead, Some(attempt), *at)?;
+                learn.push(Fact::Dead { endpoint: lease.id.endpoint.clone(), more: 1 });
+            }
+            Fate::RetryAt { at, counts } => {
+                self.keep_attempt(lease.row, attempt, *counts)?;
+                learn.push(Fact::Retried { lease: lease.clone(), at: *at });
+                return Ok(Outcome::Written { learn, done: Done::Written });
+            }
+        }
+        learn.push(Fact::Gone { id: lease.id.clone(), row: lease.row });
+        Ok(Outcome::Written { learn, done: Done::Written })
+    }
+
+    fn keep_attempt(&self, row: Row, attempt: &AttemptRecord, counts: bool) -> Result<()> {
+        let sql = "UPDATE outbox SET tries = tries + ?2, attempts = json_insert(
+                     CASE WHEN json_array_length(attempts) < ?4 THEN attempts
+                          ELSE json_remove(attempts, '$[1]') END, '$[#]', json(?3))
+                   WHERE id = ?1";
+        self.run(sql, params![row, counts, json(attempt), ATTEMPTS_KEPT])
+    }
+
+    /// Moves a row from the outbox to the history.
+    fn file(
+        &mut self,
+        row: Row,
+        state: CallbackState,
+        attempt: Option<&AttemptRecord>,
+        at: Timestamp,
+    ) -> Result<()> {
+        let attempt = attempt.map(json);
+        let sql = "INSERT INTO history
+                   SELECT id, endpoint, user, seq, operation_id, change, ?2, tries,
+                     iif(?3 IS NULL, attempts, json_insert(attempts, '$[#]', json(?3))), replayed,
+                     ?4, 100 + length(user) + length(operation_id) + length(change)
+                       + length(attempts) + ifnull(length(?3), 0)
+                   FROM outbox WHERE id = ?1 RETURNING bytes";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let values = params![row, state.name(), attempt, at.0];
+        let bytes: Option<i64> = statement.query_row(values, |row| row.get(0)).optional()?;
+        self.numbers.history_bytes += bytes.unwrap_or(0);
+        self.run("DELETE FROM outbox WHERE id = ?1", [row])
+    }
+
+    fn replay(&mut self, id: &CallbackId, now: Timestamp) -> Result<Outcome> {
+        let mut learn = Vec::new();
+        let chosen = self.settled_callback(id, "seq = ?3")?;
+        let Some(chosen) = chosen else {
+            return Ok(Outcome::Written { learn, done: Done::Replayed(false) });
+        };
+        let newest = "seq > ?3 AND change ->> 'kind' <> 'kick_off'";
+        let newest = self.settled_callback(id, newest)?;
+        let newest = newest.filter(|_| !self.index.lock().owes_after(id));
+        for (row, seq, state) in [Some(chosen), newest].into_iter().flatten() {
+            self.requeue(row, now)?;
+            if state == CallbackState::Dead.name() {
+                learn.push(Fact::Dead { endpoint: id.endpoint.clone(), more: -1 });
+            }
+            let id = CallbackId { seq, ..id.clone() };
+            learn.push(Fact::Requeued { id, row, at: now });
+        }
+        Ok(Outcome::Written { learn, done: Done::Replayed(true) })
+    }
+
+    /// The newest settled callback of this user and endpoint for which the condition holds.
+    fn settled_callback(
+        &self,
+        id: &CallbackId,
+        condition: &str,
+    ) -> Result<Option<(Row, u64, String)>> {
+        let sql = format!(
+            "SELECT id, seq, state FROM history WHERE user = ?1 AND endpoint = ?2 AND {condition}
+             ORDER BY seq DESC LIMIT 1"
+        );
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let values = params![id.user.as_str(), id.endpoint.as_str(), id.seq];
+        let found = statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        found.optional()
+    }
+
+    /// Moves a row from the history back to the outbox.
+    fn requeue(&mut self, row: Row, now: Timestamp) -> Result<()> {
+        let sql = "INSERT INTO outbox
+                   SELECT id, endpoint, user, seq, operation_id, change, ?2, 0, attempts, 1
+                   FROM history WHERE id = ?1";
+        self.run(sql, params![row, now.0])?;
+        self.forget(row)
+    }
+
+    fn forget(&mut self, row: Row) -> Result<()> {
+        let sql = "DELETE FROM history WHERE id = ?1 RETURNING bytes";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let bytes: Option<i64> = statement.query_row([row], |row| row.get(0)).optional()?;
+        self.numbers.history_bytes -= bytes.unwrap_or(0);
+        Ok(())
+    }
+
+    fn register(&self, accounts: &[Account]) -> Result<Outcome> {
+        let known = "SELECT 1 FROM accounts WHERE name = ?1";
+        for account in accounts {
+            if self.transaction.prepare_cached(known)?.exists([account.user.as_str()])? {
+                let done = Done::Registered(Registered::Already(account.user.clone()));
+                return Ok(Outcome::Written { learn: Vec::new(), done });
+            }
+        }
+        for account in accounts {
+            let sql = "INSERT INTO accounts(name, account) VALUES (?1, ?2)";
+            self.run(sql, params![account.user.as_str(), json(account)])?;
+        }
+        Ok(Outcome::Written { learn: Vec::new(), done: Done::Registered(Registered::All) })
+    }
+
+    fn prune(&mut self, prune: Prune) -> Result<Outcome> {
+        let mut learn = Vec::new();
+        let expired = self.expire(prune, &mut learn)?;
+        let callbacks = self.forget_history(prune, &mut learn)?;
+        let users = self.forget_users(prune)?;
+        let done = Done::Pruned(Pruned { callbacks, expired, users });
+        Ok(Outcome::Written { learn, done })
+    }
+
+    fn expire(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
+        let sql = "SELECT id, endpoint, user, seq FROM
+                     (SELECT * FROM outbox ORDER BY id LIMIT ?2) WHERE queued_at < ?1";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let old = statement.query_map(params![prune.owed_before.0, prune.limit], |row| {
+            let endpoint = EndpointName::new(row.get::<_, String>(1)?);
+            let user = UserId::new(row.get::<_, String>(2)?);
+            Ok((row.get(0)?, CallbackId { endpoint, user, seq: row.get(3)? }))
+        })?;
+        let old: Vec<(Row, CallbackId)> = old.collect::<Result<_>>()?;
+        let mut expired = 0;
+        for (row, id) in old {
+            if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
+                continue;
+            }
+            self.file(row, CallbackState::Expired, None, prune.owed_before)?;
+            learn.push(Fact::Gone { id, row });
+            expired += 1;
+        }
+        Ok(expired)
+    }
+
+    fn forget_history(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
+        let sql = "SELECT id, endpoint, state, settled_at FROM history ORDER BY id LIMIT ?1";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let oldest = statement.query_map([prune.limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        let oldest: Vec<(Row, String, String, u64)> = oldest.collect::<Result<_>>()?;
+        let mut forgotten = 0;
+        for (row, endpoint, state, settled_at) in oldest {
+            let too_much = self.numbers.history_bytes > prune.history_bytes_max as i64;
+            if settled_at >= prune.history_before.0 && !too_much {
+                break;
+            }
+            self.forget(row)?;
+            forgotten += 1;
+            if state == CallbackState::Dead.name() {
+                learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn forget_users(&mut self, prune: Prune) -> Result<u64> {
+        let sql = "SELECT name, last_seq FROM users WHERE active = 0 AND touched_at < ?1
+                   ORDER BY touched_at LIMIT ?2";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let old = statement.query_map(params![prune.users_before.0, prune.limit], |row| {
+            Ok((UserId::new(row.get::<_, String>(0)?), row.get(1)?))
+        })?;
+        let old: Vec<(UserId, u64)> = old.collect::<Result<_>>()?;
+        let mut forgotten = 0;
+        for (user, last_seq) in old {
+            if self.versions.contains_key(&user) || self.index.lock().owes(&user) {
+                continue;
+            }
+            self.run("DELETE FROM users WHERE name = ?1", [user.as_str()])?;
+            self.numbers.seq_floor = self.numbers.seq_floor.max(last_seq);
+            forgotten += 1;
+        }
+        Ok(forgotten)
+    }
+
+    fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+        self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("our own types have names for keys, so they are JSON")
+}

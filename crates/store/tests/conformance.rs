@@ -1,0 +1,627 @@
+//! What every backend must do. Each test runs against all of them.
+
+use presence::*;
+use std::{sync::Arc, time::Duration};
+use store::*;
+
+/// Declares each test once for every backend.
+macro_rules! for_every_backend {
+    ($($name:ident)*) => {
+        mod memory { $(#[tokio::test] async fn $name() { super::$name(super::World::memory()).await })* }
+        mod sqlite { $(#[tokio::test] async fn $name() { super::$name(super::World::sqlite()).await })* }
+    };
+}
+
+for_every_backend! {
+    an_unknown_user_is_offline
+    a_commit_is_read_back
+    a_commit_on_an_old_version_conflicts_and_writes_nothing
+    a_wakeup_stays_listed_until_a_commit_moves_it
+    of_each_user_only_the_oldest_is_claimed_and_one_at_a_time
+    the_longest_due_go_first_and_no_more_than_asked_for
+    endpoints_do_not_wait_for_each_other
+    a_lease_that_runs_out_is_given_again_and_the_old_one_is_worth_nothing
+    a_retry_keeps_the_place_and_counts_only_when_told_to
+    a_dead_callback_lets_the_next_one_go
+    a_commit_settles_in_the_same_transaction_or_not_at_all
+    a_lease_settles_once
+    callbacks_are_listed_newest_first_by_state_user_and_endpoint
+    attempts_are_kept_the_first_and_the_latest
+    a_replay_is_followed_by_the_newest
+    a_replay_waits_for_the_one_in_flight
+    the_backlog_counts_what_is_owed_and_dead
+    users_are_listed_by_name_a_page_at_a_time
+    old_history_is_pruned_and_never_what_is_owed
+    too_much_history_is_pruned
+    what_is_owed_for_too_long_expires
+    old_users_are_forgotten_but_for_their_seq
+    accounts_are_registered_all_or_none
+    a_probe_succeeds
+}
+
+async fn an_unknown_user_is_offline(world: World) {
+    let user = world.store.load(&name("nobody")).await.unwrap();
+    assert_eq!((user.version, user.value), (0, User::default()));
+}
+
+async fn a_commit_is_read_back(world: World) {
+    let state = world.online("u").await;
+    let read = world.store.load(&name("u")).await.unwrap();
+    assert_eq!((read.version, read.value), (1, state.clone()));
+    assert_eq!(world.store.users_online().await.unwrap(), 1);
+    world.offline("u").await;
+    let read = world.store.load(&name("u")).await.unwrap();
+    assert_eq!(read.version, 2);
+    assert!(!read.value.is_online());
+    assert_eq!(world.store.users_online().await.unwrap(), 0);
+}
+
+async fn a_commit_on_an_old_version_conflicts_and_writes_nothing(world: World) {
+    world.online("u").await;
+    for based_on in [0, 2, 99] {
+        let commit = Commit { based_on, ..world.login("u", "b", 9).await };
+        let error = world.store.commit(commit).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict), "{error:?}");
+    }
+    assert_eq!(world.store.load(&name("u")).await.unwrap().version, 1);
+    assert_eq!(world.claim(99).await.len(), 1, "only the first login is owed");
+}
+
+async fn a_wakeup_stays_listed_until_a_commit_moves_it(world: World) {
+    for (user, at) in [("a", 30), ("b", 10), ("c", 20)] {
+        let commit = Commit { wake_at: Some(Instant(at)), ..world.login(user, user, 1).await };
+        world.store.commit(commit).await.unwrap();
+    }
+    let due = |now, limit| {
+        let store = world.store.clone();
+        async move { store.due_wakeups(Instant(now), limit).await.unwrap() }
+    };
+    assert_eq!(due(9, 9).await, []);
+    assert_eq!(due(20, 9).await, [name("b"), name("c")]);
+    assert_eq!(due(99, 1).await, [name("b")]);
+    let moved = Commit { wake_at: None, ..world.step("b", Event::Ticked, 2).await };
+    world.store.commit(moved).await.unwrap();
+    assert_eq!(due(99, 9).await, [name("c"), name("a")]);
+}
+
+async fn of_each_user_only_the_oldest_is_claimed_and_one_at_a_time(world: World) {
+    world.online("u").await;
+    world.offline("u").await;
+    world.online("v").await;
+    let claimed = world.claim(9).await;
+    assert_eq!(told(&claimed), ["u online", "v online"]);
+    assert_eq!(world.claim(9).await, [], "both users have one out on lease");
+    world.settle(&claimed[0], Fate::Delivered).await.unwrap();
+    let next = world.claim(9).await;
+    assert_eq!(told(&next), ["u offline"]);
+    assert!(next[0].change.seq > claimed[0].change.seq);
+}
+
+async fn the_longest_due_go_first_and_no_more_than_asked_for(world: World) {
+    for user in ["a", "b", "c"] {
+        world.online(user).await;
+    }
+    let first = world.claim(1).await;
+    assert_eq!(told(&first), ["a online"]);
+    world.settle(&first[0], Fate::RetryAt { at: Instant(5), counts: false }).await.unwrap();
+    assert_eq!(world.store.next_due(&main()).await.unwrap(), Some(Instant(0)));
+    assert_eq!(told(&world.claim_at(4, 9).await), ["b online", "c online"]);
+    assert_eq!(world.store.next_due(&main()).await.unwrap(), Some(Instant(5)));
+    assert_eq!(told(&world.claim_at(5, 9).await), ["a online"]);
+}
+
+async fn endpoints_do_not_wait_for_each_other(world: World) {
+    let mut commit = world.login("u", "a", 1).await;
+    let audit = EndpointName::new("audit");
+    let other = NewCallback { endpoint: audit.clone(), ..commit.callbacks[0].clone() };
+    commit.callbacks.push(other);
+    world.store.commit(commit).await.unwrap();
+    assert_eq!(world.claim(9).await.len(), 1);
+    let claim = Claim { endpoint: audit, now: Instant(0), lease: LEASE, limit: 9 };
+    let claimed = world.store.claim(claim).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].lease.id.to_string(), "audit:1:u");
+}
+
+async fn a_lease_that_runs_out_is_given_again_and_the_old_one_is_worth_nothing(world: World) {
+    world.online("u").await;
+    let late = world.claim_at(0, 9).await;
+    let ends = Instant(0) + LEASE;
+    assert_eq!(world.claim_at(ends.0 - 1, 9).await, []);
+    let again = world.claim_at(ends.0, 9).await;
+    assert_eq!(told(&again), ["u online"]);
+    let error = world.settle(&late[0], Fate::Delivered).await.unwrap_err();
+    assert!(matches!(error, StoreError::LeaseLost), "{error:?}");
+    world.settle(&again[0], Fate::Delivered).await.unwrap();
+}
+
+async fn a_retry_keeps_the_place_and_counts_only_when_told_to(world: World) {
+    world.online("u").await;
+    world.offline("u").await;
+    let mut seen = Vec::new();
+    for (at, counts) in [(1, true), (2, false), (3, true)] {
+        let claimed = world.claim_at(at, 9).await;
+        seen.push((told(&claimed)[0].clone(), claimed[0].tries, claimed[0].attempts));
+        world.settle(&claimed[0], Fate::RetryAt { at: Instant(at + 1), counts }).await.unwrap();
+    }
+    let online = || "u online".to_owned();
+    assert_eq!(seen, [(online(), 0, 0), (online(), 1, 1), (online(), 1, 2)]);
+    assert_eq!(world.claim_at(3, 9).await, [], "it is not due yet, and the next waits behind it");
+}
+
+async fn a_dead_callback_lets_the_next_one_go(world: World) {
+    world.online("u").await;
+    world.offline("u").await;
+    let claimed = world.claim(9).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    assert_eq!(told(&world.claim(9).await), ["u offline"]);
+    let dead = world.list(CallbackQuery { state: Some(CallbackState::Dead), ..all() }).await;
+    assert_eq!(dead, ["u online dead"]);
+}
+
+async fn a_commit_settles_in_the_same_transaction_or_not_at_all(world: World) {
+    world.online("u").await;
+    let claimed = world.claim(9).await;
+    let settles = Some(settlement(&claimed[0], Fate::Delivered));
+    let logout = world.logout("u", 5).await;
+    let stale = Commit { based_on: 7, settles: settles.clone(), ..logout.clone() };
+    assert!(matches!(world.store.commit(stale).await, Err(StoreError::Conflict)));
+    assert_eq!(world.list(all()).await, ["u online pending"]);
+    world.store.commit(Commit { settles: settles.clone(), ..logout.clone() }).await.unwrap();
+    assert_eq!(world.list(all()).await, ["u offline pending", "u online delivered"]);
+    let late = Commit { based_on: 2, settles, ..logout };
+    assert!(matches!(world.store.commit(late).await, Err(StoreError::LeaseLost)));
+    assert_eq!(world.store.load(&name("u")).await.unwrap().version, 2);
+}
+
+async fn a_lease_settles_once(world: World) {
+    world.online("u").await;
+    let claimed = world.claim(9).await;
+    let twice = || world.settle(&claimed[0], Fate::Delivered);
+    let (first, second) = tokio::join!(twice(), twice());
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert_eq!(world.list(all()).await, ["u online delivered"]);
+}
+
+async fn callbacks_are_listed_newest_first_by_state_user_and_endpoint(world: World) {
+    for user in ["u", "v:w"] {
+        world.online(user).await;
+        world.offline(user).await;
+    }
+    let claimed = world.claim(9).await;
+    world.settle(&claimed[0], Fate::Delivered).await.unwrap();
+    let everything =
+        ["v:w offline pending", "v:w online pending", "u offline pending", "u online delivered"];
+    assert_eq!(world.list(all()).await, everything);
+    assert_eq!(world.list(CallbackQuery { limit: 2, ..all() }).await, everything[..2]);
+    let page = world.store.callbacks(CallbackQuery { limit: 2, ..all() }).await.unwrap();
+    let before = Some(page[1].row);
+    assert_eq!(world.list(CallbackQuery { before, ..all() }).await, everything[2..]);
+    let user = Some(name("u"));
+    assert_eq!(world.list(CallbackQuery { user, ..all() }).await, everything[2..]);
+    let state = Some(CallbackState::Delivered);
+    assert_eq!(world.list(CallbackQuery { state, ..all() }).await, everything[3..]);
+    let endpoint = Some(EndpointName::new("other"));
+    assert_eq!(world.list(CallbackQuery { endpoint, ..all() }).await, [""; 0]);
+    for record in world.store.callbacks(all()).await.unwrap() {
+        let id: CallbackId = record.id.to_string().parse().unwrap();
+        assert_eq!(world.store.callback(&id).await.unwrap().unwrap(), record);
+    }
+    let nobody = CallbackId { endpoint: main(), user: name("u"), seq: 99 };
+    assert_eq!(world.store.callback(&nobody).await.unwrap(), None);
+}
+
+async fn attempts_are_kept_the_first_and_the_latest(world: World) {
+    world.online("u").await;
+    for at in 0..ATTEMPTS_KEPT as u64 + 5 {
+        let claimed = world.claim_at(at, 9).await;
+        let mut settlement =
+            settlement(&claimed[0], Fate::RetryAt { at: Instant(at), counts: false });
+        settlement.attempt.took_ms = at;
+        world.store.settle(settlement).await.unwrap();
+    }
+    let kept = &world.store.callbacks(all()).await.unwrap()[0].attempts;
+    assert_eq!(kept.len(), ATTEMPTS_KEPT);
+    assert_eq!((kept[0].took_ms, kept[1].took_ms, kept[19].took_ms), (0, 6, 24));
+    let expected = AttemptRecord { took_ms: 24, ..attempt() };
+    assert_eq!(kept[19], expected);
+}
+
+async fn a_replay_is_followed_by_the_newest(world: World) {
+    world.online("u").await;
+    world.offline("u").await;
+    world.deliver_all().await;
+    let oldest = world.store.callbacks(all()).await.unwrap().pop().unwrap().id;
+    assert!(world.store.replay(&oldest, Timestamp(9)).await.unwrap());
+    assert!(!world.store.replay(&oldest, Timestamp(9)).await.unwrap(), "it is owed already");
+    assert_eq!(world.list(all()).await, ["u offline pending", "u online pending"]);
+    let claimed = world.claim(9).await;
+    assert_eq!(told(&claimed), ["u online"]);
+    assert!(claimed[0].replayed);
+    world.deliver(&claimed).await;
+    assert_eq!(told(&world.claim(9).await), ["u offline"]);
+}
+
+async fn a_replay_waits_for_the_one_in_flight(world: World) {
+    world.online("u").await;
+    world.offline("u").await;
+    world.deliver(&world.claim(1).await).await;
+    let in_flight = world.claim(1).await;
+    assert_eq!(told(&in_flight), ["u offline"]);
+    let first = CallbackId { endpoint: main(), user: name("u"), seq: 1 };
+    assert!(world.store.replay(&first, Timestamp(9)).await.unwrap());
+    assert_eq!(world.claim(9).await, [], "one in flight per user");
+    world.deliver(&in_flight).await;
+    assert_eq!(told(&world.claim(9).await), ["u online"]);
+}
+
+async fn the_backlog_counts_what_is_owed_and_dead(world: World) {
+    let backlog = || async { world.store.backlog(&main()).await.unwrap() };
+    assert_eq!(backlog().await, Backlog::default());
+    world.online("u").await;
+    world.offline("u").await;
+    world.online("v").await;
+    let oldest_at = Some(Timestamp(1));
+    assert_eq!(backlog().await, Backlog { owed: 3, oldest_at, dead: 0 });
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    assert_eq!(backlog().await, Backlog { owed: 2, oldest_at: Some(Timestamp(2)), dead: 1 });
+    world.store.replay(&claimed[0].lease.id, Timestamp(77)).await.unwrap();
+    assert_eq!(backlog().await.dead, 0);
+    assert_eq!(backlog().await.owed, 3);
+    world.deliver_all().await;
+    assert_eq!(backlog().await, Backlog::default());
+}
+
+async fn users_are_listed_by_name_a_page_at_a_time(world: World) {
+    for user in ["c", "a", "b"] {
+        world.online(user).await;
+    }
+    world.offline("b").await;
+    let page = |online_only, after: Option<&str>, limit| {
+        let query = UserQuery { online_only, after: after.map(name), limit };
+        let store = world.store.clone();
+        async move {
+            let users = store.users(query).await.unwrap();
+            users.into_iter().map(|(user, _)| user.to_string()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(page(false, None, 9).await, ["a", "b", "c"]);
+    assert_eq!(page(true, None, 9).await, ["a", "c"]);
+    assert_eq!(page(true, None, 1).await, ["a"]);
+    assert_eq!(page(true, Some("a"), 9).await, ["c"]);
+    assert_eq!(page(false, Some("a"), 1).await, ["b"]);
+    assert_eq!(page(false, Some("c"), 1).await, [""; 0]);
+}
+
+async fn old_history_is_pruned_and_never_what_is_owed(world: World) {
+    world.online("u").await;
+    world.online("v").await;
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    let pruned = world.store.prune(Prune { history_before: Timestamp(9), ..keep_all() }).await;
+    assert_eq!(pruned.unwrap(), Pruned::default(), "it was settled at 9, not before");
+    let pruned = world.store.prune(Prune { history_before: Timestamp(10), ..keep_all() }).await;
+    assert_eq!(pruned.unwrap().callbacks, 1);
+    assert_eq!(world.list(all()).await, ["v online pending"]);
+    assert_eq!(world.store.backlog(&main()).await.unwrap().dead, 0);
+}
+
+async fn too_much_history_is_pruned(world: World) {
+    for user in ["a", "b", "c"] {
+        world.online(user).await;
+    }
+    world.deliver_all().await;
+    let prune = Prune { history_bytes_max: 0, limit: 2, ..keep_all() };
+    assert_eq!(world.store.prune(prune).await.unwrap().callbacks, 2);
+    assert_eq!(world.list(all()).await, ["c online delivered"]);
+    let prune = Prune { history_bytes_max: 100_000, ..keep_all() };
+    assert_eq!(world.store.prune(prune).await.unwrap().callbacks, 0);
+}
+
+async fn what_is_owed_for_too_long_expires(world: World) {
+    for user in ["a", "b", "c"] {
+        world.online(user).await;
+    }
+    let leased = world.claim(1).await;
+    let prune = Prune { owed_before: Timestamp(3), ..keep_all() };
+    let expired = world.store.prune(prune).await.unwrap().expired;
+    assert_eq!(expired, 1, "the first is under way, the third is young");
+    let states = ["c online pending", "b online expired", "a online pending"];
+    assert_eq!(world.list(all()).await, states);
+    world.deliver(&leased).await;
+    assert_eq!(told(&world.claim(9).await), ["c online"]);
+}
+
+async fn old_users_are_forgotten_but_for_their_seq(world: World) {
+    for user in ["here", "owed", "gone"] {
+        world.online(user).await;
+    }
+    world.offline("gone").await;
+    world.deliver_all().await;
+    world.offline("owed").await;
+    let prune = Prune { users_before: Timestamp(999), ..keep_all() };
+    assert_eq!(world.store.prune(prune).await.unwrap().users, 1);
+    let forgotten = world.store.load(&name("gone")).await.unwrap();
+    assert_eq!((forgotten.version, forgotten.value.last_seq()), (0, 4));
+    let stranger = world.store.load(&name("stranger")).await.unwrap();
+    assert_eq!(stranger.value.last_seq(), 4, "it may have been a forgotten one");
+    assert_eq!(world.store.load(&name("owed")).await.unwrap().version, 2);
+    world.store.commit(world.login("gone", "z", 1).await).await.unwrap();
+    assert!(world.store.load(&name("gone")).await.unwrap().value.last_seq() > 4);
+}
+
+async fn accounts_are_registered_all_or_none(world: World) {
+    let store = &world.store;
+    assert_eq!(store.register(vec![account("a")]).await.unwrap(), Registered::All);
+    let again = store.register(vec![account("b"), account("a")]).await.unwrap();
+    assert_eq!(again, Registered::Already(name("a")));
+    let found = store.accounts(&[name("b"), name("a")]).await.unwrap();
+    assert_eq!(found, [None, Some(account("a"))]);
+}
+
+async fn a_probe_succeeds(world: World) {
+    world.store.probe().await.unwrap();
+}
+
+const LEASE: Duration = Duration::from_secs(10);
+
+/// One store, and users who live in it.
+struct World {
+    store: Arc<dyn Store>,
+    folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    fn memory() -> World {
+        World { store: Arc::new(Memory::default()), folder: None }
+    }
+
+    fn sqlite() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(folder.path(), Sync::Normal).unwrap();
+        World { store: Arc::new(store), folder: Some(folder) }
+    }
+
+    /// The `seq` of what it causes is one more than the highest so far, as is its time.
+    async fn online(&self, user: &str) -> User {
+        let at = self.next_time().await;
+        let commit = self.login(user, &format!("{at}"), at).await;
+        let state = commit.state.clone();
+        self.store.commit(commit).await.unwrap();
+        state
+    }
+
+    async fn offline(&self, user: &str) {
+        let at = self.next_time().await;
+        self.store.commit(self.logout(user, at).await).await.unwrap();
+    }
+
+    async fn logout(&self, user: &str, at: u64) -> Commit {
+        let state = self.store.load(&name(user)).await.unwrap().value;
+        let conn = state.connections()[0].id;
+        self.step(user, Event::Disconnected { conn, end: End::LoggedOut }, at).await
+    }
+
+    async fn next_time(&self) -> u64 {
+        let all = self.store.callbacks(all()).await.unwrap();
+        all.iter().map(|record| record.id.seq).max().unwrap_or(0) + 1
+    }
+
+    async fn login(&self, user: &str, conn: &str, at: u64) -> Commit {
+        let mut id = [0; 16];
+        id[..conn.len()].copy_from_slice(conn.as_bytes());
+        let (conn, token) = (ConnId(id), TokenHash(id));
+        let login = Login { conn, platform: Platform::Ios, token, background: false };
+        self.step(user, Event::Connected(login), at).await
+    }
+
+    async fn step(&self, user: &str, event: Event, at: u64) -> Commit {
+        let policy = Policy { offline_grace: LEASE, restart_grace: LEASE, virtual_lease: LEASE };
+        let Versioned { version, value: mut state } = self.store.load(&name(user)).await.unwrap();
+        let now = Now { mono: Instant(at), wall: Timestamp(at) };
+        let effects = state.apply(event, now, &policy);
+        let callback = |change| NewCallback { endpoint: main(), change, operation_id: "op".into() };
+        Commit {
+            user: name(user),
+            based_on: version,
+            state,
+            wake_at: effects.wake_at,
+            callbacks: effects.changes.into_iter().map(callback).collect(),
+            settles: None,
+            at: Timestamp(at),
+        }
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+        self.claim_at(0, limit).await
+    }
+
+    async fn claim_at(&self, now: u64, limit: usize) -> Vec<Claimed> {
+        let claim = Claim { endpoint: main(), now: Instant(now), lease: LEASE, limit };
+        self.store.claim(claim).await.unwrap()
+    }
+
+    async fn settle(&self, claimed: &Claimed, fate: Fate) -> Result<(), StoreError> {
+        self.store.settle(settlement(claimed, fate)).await
+    }
+
+    async fn deliver(&self, claimed: &[Claimed]) {
+        for claimed in claimed {
+            self.settle(claimed, Fate::Delivered).await.unwrap();
+        }
+    }
+
+    async fn deliver_all(&self) {
+        loop {
+            let claimed = self.claim(99).await;
+            if claimed.is_empty() {
+                return;
+            }
+            self.deliver(&claimed).await;
+        }
+    }
+
+    async fn list(&self, query: CallbackQuery) -> Vec<String> {
+        let records = self.store.callbacks(query).await.unwrap();
+        let line = |record: &CallbackRecord| {
+            format!("{} {} {}", record.id.user, kind(&record.change), record.state.name())
+        };
+        records.iter().map(line).collect()
+    }
+}
+
+fn told(claimed: &[Claimed]) -> Vec<String> {
+    claimed.iter().map(|c| format!("{} {}", c.lease.id.user, kind(&c.change))).collect()
+}
+
+fn kind(change: &Change) -> String {
+    format!("{:?}", change.kind).to_lowercase()
+}
+
+fn settlement(claimed: &Claimed, fate: Fate) -> Settlement {
+    Settlement { lease: claimed.lease.clone(), attempt: attempt(), fate, at: Timestamp(9) }
+}
+
+fn attempt() -> AttemptRecord {
+    AttemptRecord {
+        at: Timestamp(8),
+        took_ms: 1,
+        status: Some(200),
+        answer: Some("{\"actionCode\":0}".into()),
+        error: None,
+        verdict: "delivered".into(),
+    }
+}
+
+fn all() -> CallbackQuery {
+    CallbackQuery { limit: 99, ..CallbackQuery::default() }
+}
+
+fn keep_all() -> Prune {
+    Prune {
+        history_before: Timestamp(0),
+        history_bytes_max: u64::MAX >> 1,
+        owed_before: Timestamp(0),
+        users_before: Timestamp(0),
+        limit: 100,
+    }
+}
+
+fn account(user: &str) -> Account {
+    Account {
+        user: name(user),
+        nickname: user.to_uppercase(),
+        face_url: String::new(),
+        ex: String::new(),
+        app_manager_level: 0,
+        global_recv_msg_opt: 0,
+        created_at: Timestamp(1),
+    }
+}
+
+fn name(user: &str) -> UserId {
+    UserId::new(user)
+}
+
+fn main() -> EndpointName {
+    EndpointName::new("main")
+}
+
+/// What only a backend with a file can do.
+mod on_disk {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_restart_forgets_nothing_and_everything_owed_is_due() {
+        let mut world = World::sqlite();
+        world.online("a").await;
+        world.online("b").await;
+        world.offline("b").await;
+        let claimed = world.claim(1).await;
+        world
+            .settle(&claimed[0], Fate::RetryAt { at: Instant(1 << 40), counts: true })
+            .await
+            .unwrap();
+        let before = world.store.callbacks(all()).await.unwrap();
+        let commit = Commit { wake_at: Some(Instant(7)), ..world.login("a", "x", 9).await };
+        world.store.commit(commit).await.unwrap();
+
+        world.reopen();
+        assert_eq!(world.store.callbacks(all()).await.unwrap()[1..], before);
+        assert_eq!(world.store.users_online().await.unwrap(), 1);
+        assert_eq!(world.store.load(&name("a")).await.unwrap().version, 2);
+        assert_eq!(world.store.due_wakeups(Instant(7), 9).await.unwrap(), [name("a")]);
+        let claimed = world.claim(9).await;
+        assert_eq!(told(&claimed), ["a online", "b online"]);
+        assert_eq!((claimed[0].tries, claimed[1].tries), (1, 0));
+        assert_eq!(world.store.backlog(&main()).await.unwrap().owed, 4);
+    }
+
+    #[tokio::test]
+    async fn the_seq_floor_and_the_dead_survive_a_restart() {
+        let mut world = World::sqlite();
+        world.online("gone").await;
+        world.offline("gone").await;
+        let claimed = world.claim(1).await;
+        world.settle(&claimed[0], Fate::Dead).await.unwrap();
+        world.deliver_all().await;
+        world.store.prune(Prune { users_before: Timestamp(99), ..keep_all() }).await.unwrap();
+        world.reopen();
+        assert_eq!(world.store.load(&name("gone")).await.unwrap().value.last_seq(), 2);
+        assert_eq!(world.store.backlog(&main()).await.unwrap().dead, 1);
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_used_by_one_store_at_a_time() {
+        let world = World::sqlite();
+        let folder = world.folder.as_ref().unwrap().path();
+        let Err(error) = Sqlite::open(folder, Sync::Full) else { panic!("opened twice") };
+        assert!(matches!(error, OpenError::InUse(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_file_stays_bounded_while_the_history_is_pruned() {
+        let world = World::sqlite();
+        let file = world.folder.as_ref().unwrap().path().join("herald.db");
+        let mut sizes = Vec::new();
+        for round in 0..6 {
+            for user in 0..300 {
+                let user = format!("user-{round}-{user}");
+                world.store.commit(world.login(&user, "c", 1 + round).await).await.unwrap();
+                world.store.commit(world.logout(&user, 1 + round).await).await.unwrap();
+            }
+            world.deliver_all().await;
+            let all = Timestamp(100);
+            let prune =
+                Prune { history_before: all, users_before: all, limit: 10_000, ..keep_all() };
+            world.store.prune(prune).await.unwrap();
+            checkpoint(&file);
+            sizes.push(std::fs::metadata(&file).unwrap().len());
+        }
+        assert!(sizes[5] <= sizes[1], "the file grows although it is pruned: {sizes:?}");
+    }
+
+    fn checkpoint(file: &std::path::Path) {
+        let connection = rusqlite::Connection::open(file).unwrap();
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        connection.query_row(checkpoint, [], |_| Ok(())).unwrap();
+    }
+
+    impl World {
+        /// Closes the store as a crash would leave it, and opens it again.
+        fn reopen(&mut self) {
+            let folder = self.folder.as_ref().expect("only called on disk");
+            self.store = Arc::new(Memory::default());
+            let opened = (0..100).find_map(|_| match Sqlite::open(folder.path(), Sync::Normal) {
+                Ok(store) => Some(store),
+                Err(OpenError::InUse(_)) => {
+                    std::thread::sleep(Duration::from_millis(20));
+                    None
+                }
+                Err(error) => panic!("{error}"),
+            });
+            self.store = Arc::new(opened.expect("the old store lets go of the folder"));
+        }
+    }
+}
