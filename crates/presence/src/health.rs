@@ -92,8 +92,8 @@ impl Health {
     }
 }
 
-/// 1 s, doubling to 30 s; `failures` counts from 1.
-fn back_off(failures: u32) -> Duration {
+/// How long to wait after the n-th failure in a row: 1 s, doubling to 30 s; counts from 1.
+pub fn back_off(failures: u32) -> Duration {
     BACK_OFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACK_OFF_MAX)
 }
 

@@ -1,0 +1,37 @@
+//! Tells the App what changed: at least once, in order per user, without ever slowing a login.
+//!
+//! Start at [`Dispatcher`]: one for each [`Endpoint`], emptying its part of the outbox. What an
+//! attempt means is decided in `presence`; only [`http`] speaks to the App.
+
+mod dispatcher;
+mod endpoint;
+pub mod http;
+
+pub use dispatcher::Dispatcher;
+pub(crate) use dispatcher::name as verdict_name;
+pub use endpoint::{Endpoint, EndpointSettings, OnRefusal, Timeouts};
+
+use async_trait::async_trait;
+use presence::Attempt;
+use std::time::Duration;
+use store::Claimed;
+
+/// Sends one callback. The real one is [`http::HttpSender`]; tests bring a script of answers.
+#[async_trait]
+pub trait Sender: Send + Sync + 'static {
+    /// One attempt, within the endpoint's timeout. Never fails: a failure is an answer too.
+    async fn send(&self, endpoint: &Endpoint, callback: &Claimed) -> Sent;
+}
+
+/// How one attempt went.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// What decides.
+    pub attempt: Attempt,
+    /// What the App asked for with `Retry-After`.
+    pub retry_after: Option<Duration>,
+    /// The beginning of the App's answer.
+    pub answer: Option<String>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+}

@@ -1,0 +1,192 @@
+//! Empties one endpoint's part of the outbox: claim, send, settle.
+//!
+//! Per endpoint: the oldest due callback of each user, leased, one in flight per user; many users
+//! at once. While the endpoint backs off nothing is claimed, so the backlog stays on disk.
+
+use super::{Endpoint, OnRefusal, Sender, Sent};
+use crate::{clock::Clock, driver::Driver, entropy, metrics::Metrics};
+use presence::{Attempt, Kind, Now, Permit, Verdict, back_off, retry_wait, verdict};
+use std::{sync::Arc, time::Duration};
+use store::{AttemptRecord, Claim, Claimed, Fate, Settlement, Store, StoreError};
+use tokio::{sync::watch, task::JoinSet};
+
+/// Beyond the timeout of an attempt, for settling it.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// The longest sleep without looking: a net under everything that rings.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Works for one endpoint.
+#[derive(Clone)]
+#[allow(missing_docs)]
+pub struct Dispatcher {
+    pub store: Arc<dyn Store>,
+    pub driver: Arc<Driver>,
+    pub endpoint: Arc<Endpoint>,
+    pub sender: Arc<dyn Sender>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Dispatcher {
+    /// Runs until told to stop; then what is in flight is finished.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut in_flight = JoinSet::new();
+        while !*stop.borrow() {
+            // Ask to be woken before looking, so that news in between is not missed.
+            let news = self.endpoint.news.notified();
+            let room = self.room(in_flight.len());
+            let claimed = self.claim(room).await;
+            let found = !claimed.is_empty();
+            for callback in claimed {
+                let dispatcher = self.clone();
+                in_flight.spawn(async move { dispatcher.deliver(callback).await });
+            }
+            if found {
+                continue;
+            }
+            let sleep = tokio::time::sleep(self.idle_for(room).await);
+            tokio::select! {
+                () = news => {}
+                _ = in_flight.join_next(), if !in_flight.is_empty() => {}
+                () = sleep => {}
+                _ = stop.changed() => {}
+            }
+            while in_flight.try_join_next().is_some() {}
+        }
+        while in_flight.join_next().await.is_some() {}
+    }
+
+    /// How many more may be sent now.
+    fn room(&self, in_flight: usize) -> usize {
+        match self.endpoint.health().permit(self.clock.now().mono) {
+            Permit::Open => self.endpoint.settings.concurrency_max.saturating_sub(in_flight),
+            Permit::Probe => usize::from(in_flight == 0),
+            Permit::Wait(_) | Permit::Paused => 0,
+        }
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+        if limit == 0 {
+            return Vec::new();
+        }
+        let timeouts = self.endpoint.settings.timeouts;
+        let claim = Claim {
+            endpoint: self.endpoint.settings.name.clone(),
+            now: self.clock.now().mono,
+            lease: timeouts.online.max(timeouts.offline).max(timeouts.kick_off) + LEASE_MARGIN,
+            limit,
+        };
+        self.store.claim(claim).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the outbox cannot be read");
+            Vec::new()
+        })
+    }
+
+    /// How long there is nothing to do unless something rings.
+    async fn idle_for(&self, room: usize) -> Duration {
+        let now = self.clock.now().mono;
+        let permit = self.endpoint.health().permit(now);
+        let next = match permit {
+            Permit::Wait(at) => Some(at),
+            // The end of one that is in flight wakes us.
+            _ if room == 0 => None,
+            _ => self.store.next_due(&self.endpoint.settings.name).await.ok().flatten(),
+        };
+        next.map_or(LOOK_AGAIN, |at| at.after(now).min(LOOK_AGAIN))
+    }
+
+    /// One attempt, and what it means.
+    #[tracing::instrument(name = "callback.send", skip_all, fields(
+        callback.id = %callback.lease.id, operation.id = callback.operation_id))]
+    async fn deliver(&self, callback: Claimed) {
+        let began = self.clock.now();
+        let sent = self.sender.send(&self.endpoint, &callback).await;
+        let now = self.clock.now();
+        let verdict = verdict(sent.attempt, callback.tries + 1);
+        self.note_health(verdict, &sent, began, now);
+        let took_ms = now.mono.0 - began.mono.0;
+        self.metrics.attempt(&self.endpoint.settings.name, verdict, took_ms);
+        tracing::info!(verdict = name(verdict), took_ms, error = sent.error, "callback attempted");
+        let settlement = Settlement {
+            attempt: record(&sent, verdict, began, took_ms),
+            fate: fate(verdict, &callback, now),
+            at: now.wall,
+            lease: callback.lease.clone(),
+        };
+        match self.settle(verdict, &callback, settlement).await {
+            Ok(()) => {}
+            // The lease runs out and it is sent again: at least once.
+            Err(error) => tracing::error!(%error, "an attempt could not be recorded"),
+        }
+    }
+
+    fn note_health(&self, verdict: Verdict, sent: &Sent, began: Now, now: Now) {
+        let mut health = self.endpoint.health();
+        match verdict {
+            Verdict::BackOff => {
+                health.failed(began.mono, now.mono, sent.retry_after, entropy::chance());
+            }
+            Verdict::Pause => health.pause(),
+            Verdict::Delivered | Verdict::Refused | Verdict::Again | Verdict::Dead => {
+                health.succeeded();
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        verdict: Verdict,
+        callback: &Claimed,
+        settlement: Settlement,
+    ) -> Result<(), StoreError> {
+        let matters = verdict == Verdict::Refused
+            && callback.change.kind == Kind::Online
+            && self.endpoint.settings.on_refusal == OnRefusal::Disconnect
+            && !callback.replayed;
+        if matters {
+            return self.driver.refuse(callback, settlement).await;
+        }
+        self.store.settle(settlement).await
+    }
+}
+
+fn fate(verdict: Verdict, callback: &Claimed, now: Now) -> Fate {
+    match verdict {
+        Verdict::Delivered | Verdict::Refused => Fate::Delivered,
+        Verdict::Dead => Fate::Dead,
+        Verdict::Again => {
+            Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
+        }
+        // It waits by itself too: the endpoint may be well and fail for this one alone.
+        Verdict::BackOff | Verdict::Pause => {
+            Fate::RetryAt { at: now.mono + back_off(callback.attempts + 1), counts: false }
+        }
+    }
+}
+
+fn record(sent: &Sent, verdict: Verdict, began: Now, took_ms: u64) -> AttemptRecord {
+    let status = match sent.attempt {
+        Attempt::Answered { status, .. } => Some(status),
+        Attempt::Unanswered => None,
+    };
+    AttemptRecord {
+        at: began.wall,
+        took_ms,
+        status,
+        answer: sent.answer.clone(),
+        error: sent.error.clone(),
+        verdict: name(verdict).to_owned(),
+    }
+}
+
+/// The word for a verdict in logs, metrics and the API.
+pub(crate) fn name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Refused => "refused",
+        Verdict::Again => "again",
+        Verdict::Dead => "dead",
+        Verdict::BackOff => "back_off",
+        Verdict::Pause => "pause",
+    }
+}

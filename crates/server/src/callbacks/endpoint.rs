@@ -1,0 +1,72 @@
+//! A callback URL with its settings, and how it is doing.
+
+use presence::{Health, Interest, Kind};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use store::EndpointName;
+use tokio::sync::Notify;
+
+/// One receiver of callbacks.
+pub struct Endpoint {
+    /// What the operator configured.
+    pub settings: EndpointSettings,
+    /// Rung when something is queued, settled or resumed.
+    pub news: Notify,
+    health: Mutex<Health>,
+}
+
+/// What the operator configured for an endpoint.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct EndpointSettings {
+    pub name: EndpointName,
+    pub target: contract::Target,
+    pub dialect: contract::Dialect,
+    /// The switches and scopes.
+    pub interest: Interest,
+    pub timeouts: Timeouts,
+    pub on_refusal: OnRefusal,
+    /// How many users' callbacks are in flight at once.
+    pub concurrency_max: usize,
+}
+
+/// How long the App may take for each kind of callback, answer read included.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Timeouts {
+    pub online: Duration,
+    pub offline: Duration,
+    pub kick_off: Duration,
+}
+
+/// What a refusal by the App does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRefusal {
+    /// The connection that came online is closed; a refused status is undone.
+    Disconnect,
+    /// It is recorded and nothing else.
+    Ignore,
+}
+
+impl Endpoint {
+    /// A healthy endpoint.
+    pub fn new(settings: EndpointSettings) -> Endpoint {
+        Endpoint { settings, news: Notify::new(), health: Mutex::default() }
+    }
+
+    /// Whether it may be sent to.
+    pub fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the App may take for a callback.
+    pub fn timeout(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Online => self.settings.timeouts.online,
+            Kind::Offline => self.settings.timeouts.offline,
+            Kind::KickOff => self.settings.timeouts.kick_off,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Speaks HTTP to the App; nothing else in Herald does.
+//!
+//! It never follows a redirect, never uses a proxy from the environment, and never reads more of an
+//! answer than [`ANSWER_BYTES_MAX`].
+
+use super::{Endpoint, Sender, Sent};
+use crate::clock::Clock;
+use async_trait::async_trait;
+use contract::{Answer, Kind};
+use presence::{Attempt, Timestamp};
+use reqwest::{Certificate, Response, header::RETRY_AFTER, redirect};
+use std::{error::Error, sync::Arc, time::Duration};
+use store::Claimed;
+
+/// How much of an answer is read.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How much of an answer is kept for people to look at.
+const ANSWER_BYTES_KEPT: usize = 2 * 1024;
+
+/// Sends callbacks as the contract says.
+pub struct HttpSender {
+    #[expect(clippy::disallowed_types, reason = "this is the place")]
+    client: reqwest::Client,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why a sender cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderError {
+    /// The certificates are not PEM.
+    #[error("callbacks.ca holds no certificate in PEM form")]
+    Certificates(#[source] Option<reqwest::Error>),
+    /// The system's certificates cannot be used.
+    #[error("cannot set up TLS; set callbacks.ca to a PEM file with the CA of the App")]
+    Tls(#[source] reqwest::Error),
+}
+
+impl HttpSender {
+    /// A sender for one endpoint; `ca` is the text of a PEM file, the only CAs to trust if given.
+    #[expect(clippy::disallowed_types, reason = "this is the place")]
+    pub fn new(
+        endpoint: &Endpoint,
+        ca: Option<&str>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<HttpSender, SenderError> {
+        let builder = reqwest::ClientBuilder::new()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(endpoint.settings.concurrency_max)
+            .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
+        let builder = match ca {
+            Some(pem) => builder.tls_certs_only(certificates(pem)?),
+            // A machine without CA certificates can still speak plain HTTP.
+            None if endpoint.settings.target.url.starts_with("http:") => builder.tls_certs_only([]),
+            None => builder,
+        };
+        Ok(HttpSender { client: builder.build().map_err(SenderError::Tls)?, clock })
+    }
+
+    async fn post(&self, endpoint: &Endpoint, callback: &Claimed) -> reqwest::Result<Sent> {
+        let settings = &endpoint.settings;
+        let request = contract::request(settings.dialect, &settings.target, &told(callback));
+        let mut post = self.client.post(request.url).body(request.body);
+        for (name, value) in request.headers {
+            post = post.header(name, value);
+        }
+        let timeout = endpoint.timeout(callback.change.kind);
+        let mut response = post.timeout(timeout).send().await?;
+        let body = read(&mut response).await?;
+        Ok(answered(&response, body, self.clock.now().wall))
+    }
+}
+
+#[async_trait]
+impl Sender for HttpSender {
+    async fn send(&self, endpoint: &Endpoint, callback: &Claimed) -> Sent {
+        self.post(endpoint, callback).await.unwrap_or_else(|error| Sent {
+            attempt: Attempt::Unanswered,
+            retry_after: None,
+            answer: None,
+            error: Some(in_words(error)),
+        })
+    }
+}
+
+fn certificates(pem: &str) -> Result<Vec<Certificate>, SenderError> {
+    let certificates = Certificate::from_pem_bundle(pem.as_bytes());
+    let certificates = certificates.map_err(|error| SenderError::Certificates(Some(error)))?;
+    if certificates.is_empty() { Err(SenderError::Certificates(None)) } else { Ok(certificates) }
+}
+
+fn told(callback: &Claimed) -> contract::Callback {
+    let change = &callback.change;
+    contract::Callback {
+        kind: match change.kind {
+            presence::Kind::Online => Kind::Online,
+            presence::Kind::Offline => Kind::Offline,
+            presence::Kind::KickOff => Kind::KickOff,
+        },
+        user_id: callback.lease.id.user.to_string(),
+        seq: change.seq,
+        is_app_background: change.background,
+        conn_id: change.conn.map(|conn| conn.to_string()).unwrap_or_default(),
+        operation_id: callback.operation_id.clone(),
+        platform_id: change.platform.id(),
+        platform: change.platform.name().to_owned(),
+        reason: change.reason.name().to_owned(),
+    }
+}
+
+/// The answer, or its beginning. What is not read closes the connection, not us.
+async fn read(response: &mut Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = ANSWER_BYTES_MAX - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+fn answered(response: &Response, body: Vec<u8>, now: Timestamp) -> Sent {
+    let answer = Answer::read(&body);
+    let status = response.status().as_u16();
+    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    Sent {
+        attempt: Attempt::Answered {
+            status,
+            action_code: answer.action_code,
+            refuses: answer.refuses,
+        },
+        retry_after: asked.and_then(|asked| retry_after(asked, now)),
+        error: complaint(response, &answer, body.is_empty()),
+        answer: Some(shown(&body)),
+    }
+}
+
+/// What a person should know about an answer that is not plainly good.
+fn complaint(response: &Response, answer: &Answer, empty: bool) -> Option<String> {
+    let status = response.status();
+    if status.is_redirection() {
+        let to = response.headers().get("location").and_then(|to| to.to_str().ok());
+        return Some(format!("redirects are not followed; set the URL to {}", to.unwrap_or("?")));
+    }
+    if !status.is_success() {
+        return Some(format!("the App answered {status}"));
+    }
+    match answer {
+        _ if empty => Some("the answer is empty; taken as success".into()),
+        Answer { readable: false, .. } => {
+            Some("the answer is not the JSON of the contract; taken as success".into())
+        }
+        Answer { action_code: 0, .. } => None,
+        Answer { action_code, err_msg, .. } => {
+            Some(format!("the App failed at it: actionCode {action_code} {err_msg:?}"))
+        }
+    }
+}
+
+/// Seconds, or a date.
+fn retry_after(asked: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = asked.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    let until = until.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(until.saturating_sub(Duration::from_millis(now.0)))
+}
+
+fn shown(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_KEPT)]).into_owned()
+}
+
+/// The whole chain of causes, without the URL, which may hold the App's secrets.
+fn in_words(error: reqwest::Error) -> String {
+    let kind = match () {
+        () if error.is_timeout() => "no answer in time",
+        () if error.is_connect() => "no connection",
+        () => "the exchange broke off",
+    };
+    let error = error.without_url();
+    let mut words = kind.to_owned();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        words.push_str(": ");
+        words.push_str(&source.to_string());
+        cause = source.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Timestamp(784_111_777_000);
+        for (asked, expected) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("999999999", Some(999_999_999)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("-3", None),
+            ("soon", None),
+        ] {
+            let actual = retry_after(asked, now).map(|wait| wait.as_secs());
+            assert_eq!(actual, expected, "{asked:?}");
+        }
+    }
+}

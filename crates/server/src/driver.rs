@@ -1,0 +1,251 @@
+//! Runs the `presence` core: load, decide, commit, act.
+//!
+//! This is the only caller of [`presence::User::apply`] and of [`Store::commit`]. Nothing leaves
+//! (no 101, no kick, no callback) before its commit succeeded.
+
+use crate::{callbacks::Endpoint, clock::Clock, entropy, metrics::Metrics};
+use presence::{Change, ConnId, Effects, End, Event, Now, Policy, Reason, User, UserId};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinSet,
+};
+
+/// Users are spread over this many lines; the events of one line go one after another.
+const LINES: usize = 4_096;
+/// How often a commit may collide with another node before the caller is told.
+const COLLISIONS_MAX: u32 = 5;
+/// How often deadlines are looked at.
+const TICK_EVERY: Duration = Duration::from_millis(50);
+/// How many deadlines are worked on at once.
+const TICKS_MAX: usize = 512;
+/// How long a loss that cannot be stored waits for the next try.
+const LOSS_RETRY: Duration = Duration::from_millis(500);
+
+/// Closes sockets. The gateway is one; the driver knows no more of it.
+pub trait Sockets: Send + Sync + 'static {
+    /// Tells a client that it is kicked and closes its socket. Best effort: one that is gone
+    /// already is no error.
+    fn kick(&self, conn: ConnId);
+}
+
+/// Carries events through to their effects.
+pub struct Driver {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    endpoints: Vec<Arc<Endpoint>>,
+    sockets: Arc<dyn Sockets>,
+    metrics: Arc<Metrics>,
+    /// One commit in flight per user: the next event decides on committed state. Held across the
+    /// commit on purpose; a task per user would be the same queue with more memory.
+    lines: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+impl Driver {
+    /// A driver at rest.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        endpoints: Vec<Arc<Endpoint>>,
+        sockets: Arc<dyn Sockets>,
+        metrics: Arc<Metrics>,
+    ) -> Driver {
+        let lines = (0..LINES).map(|_| Mutex::new(())).collect();
+        let hasher = RandomState::new();
+        Driver { store, clock, policy, endpoints, sockets, metrics, lines, hasher }
+    }
+
+    /// Carries one event through. On `Ok` it is durable, and these are its changes.
+    ///
+    /// Runs to its end also when the caller stops waiting: an HTTP client that hangs up must not
+    /// leave a commit without its effects.
+    pub async fn handle(
+        self: &Arc<Self>,
+        user: &UserId,
+        event: Event,
+        operation_id: Option<String>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let (driver, user) = (Arc::clone(self), user.clone());
+        let run = async move { driver.carry(&user, event, operation_id, None).await };
+        let ended = tokio::spawn(run).await;
+        ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// Tells that a socket is gone, and does not give up: what cannot be stored now waits here.
+    pub async fn lose(self: &Arc<Self>, user: &UserId, conn: ConnId, end: End) {
+        let event = Event::Disconnected { conn, end };
+        while let Err(error) = self.carry(user, event.clone(), None, None).await {
+            tracing::warn!(%error, conn.id = %conn, "a lost connection waits to be stored");
+            tokio::time::sleep(LOSS_RETRY).await;
+        }
+    }
+
+    /// The App refused an online callback: its verdict and what that does are one commit.
+    pub async fn refuse(
+        &self,
+        callback: &Claimed,
+        settlement: Settlement,
+    ) -> Result<(), StoreError> {
+        let Change { seq, conn, reason, .. } = callback.change;
+        let conn = conn.filter(|_| matches!(reason, Reason::Login | Reason::Reconnect));
+        let event = Event::Refused { seq, conn };
+        let operation_id = Some(callback.operation_id.clone());
+        let user = &callback.lease.id.user;
+        self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
+    }
+
+    /// At boot: every connection of the process before this one is lost, unless it comes back.
+    pub async fn recover(self: &Arc<Self>) -> Result<u64, StoreError> {
+        let mut recovered = 0;
+        let mut after = None;
+        loop {
+            let query = UserQuery { online_only: true, after, limit: TICKS_MAX };
+            let page = self.store.users(query).await?;
+            let Some((last, _)) = page.last() else { return Ok(recovered) };
+            after = Some(last.clone());
+            recovered += page.len() as u64;
+            let users = page.into_iter().map(|(user, _)| user);
+            self.handle_all(users, &Event::Restarted).await?;
+        }
+    }
+
+    /// Ticks every user whose deadline has come, until told to stop.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let wait = match self.tick_due().await {
+                Ok(TICKS_MAX) => continue,
+                Ok(_) => TICK_EVERY,
+                Err(error) => {
+                    tracing::error!(%error, "deadlines wait, presence cannot be stored");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Ticks users whose deadline has come; returns how many.
+    pub async fn tick_due(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let due = self.store.due_wakeups(self.clock.now().mono, TICKS_MAX).await?;
+        let count = due.len();
+        self.handle_all(due, &Event::Ticked).await?;
+        Ok(count)
+    }
+
+    async fn handle_all(
+        self: &Arc<Self>,
+        users: impl IntoIterator<Item = UserId>,
+        event: &Event,
+    ) -> Result<(), StoreError> {
+        let mut running = JoinSet::new();
+        for user in users {
+            let (driver, event) = (Arc::clone(self), event.clone());
+            running.spawn(async move { driver.carry(&user, event, None, None).await.map(|_| ()) });
+        }
+        for ended in running.join_all().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    #[tracing::instrument(name = "presence.handle", level = "debug", skip_all, fields(user.id = %user))]
+    async fn carry(
+        &self,
+        user: &UserId,
+        event: Event,
+        operation_id: Option<String>,
+        settles: Option<Settlement>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let line = self.hasher.hash_one(user) as usize % LINES;
+        let _turn = self.lines[line].lock().await;
+        let mut collisions = 0;
+        loop {
+            let now = self.clock.now();
+            let Versioned { version, value: before } = self.store.load(user).await?;
+            let mut state = before.clone();
+            let effects = state.apply(event.clone(), now, &self.policy);
+            let quiet = state == before && effects.changes.is_empty() && settles.is_none();
+            if quiet && event != Event::Ticked {
+                return Ok(Vec::new());
+            }
+            let commit = Step { user, version, state, effects: &effects, now }.commit(
+                &self.endpoints,
+                operation_id.clone(),
+                settles.clone(),
+            );
+            match self.store.commit(commit).await {
+                Ok(()) => {
+                    self.act(user, &effects);
+                    return Ok(effects.changes);
+                }
+                Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn act(&self, user: &UserId, effects: &Effects) {
+        for conn in &effects.kicked {
+            self.sockets.kick(*conn);
+        }
+        for change in &effects.changes {
+            self.metrics.change(change.kind);
+            tracing::info!(
+                user.id = %user, kind = ?change.kind, reason = change.reason.name(),
+                platform = change.platform.name(), seq = change.seq, "presence changed"
+            );
+        }
+        if !effects.changes.is_empty() {
+            self.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
+        }
+    }
+}
+
+/// One decided step, ready to be made a commit.
+struct Step<'a> {
+    user: &'a UserId,
+    version: u64,
+    state: User,
+    effects: &'a Effects,
+    now: Now,
+}
+
+impl Step<'_> {
+    fn commit(
+        self,
+        endpoints: &[Arc<Endpoint>],
+        operation_id: Option<String>,
+        settles: Option<Settlement>,
+    ) -> Commit {
+        let operation_id = operation_id.filter(|id| !id.is_empty());
+        let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
+        let told = self.effects.changes.iter().flat_map(|change| {
+            let interested = endpoints.iter().filter(|e| e.settings.interest.selects(change));
+            interested.map(|endpoint| NewCallback {
+                endpoint: endpoint.settings.name.clone(),
+                change: change.clone(),
+                operation_id: operation_id.clone(),
+            })
+        });
+        Commit {
+            callbacks: told.collect(),
+            user: self.user.clone(),
+            based_on: self.version,
+            state: self.state,
+            wake_at: self.effects.wake_at,
+            settles,
+            at: self.now.wall,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What is counted. Names and labels are documented in `docs/operating.md`; never a user id.
+
+use presence::{Kind, Verdict};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::fmt;
+use store::EndpointName;
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    /// Sockets that are open.
+    pub connections: Gauge,
+    /// Users with at least one connection that counts; set when asked for.
+    pub users_online: Gauge,
+    refused: Family<[(&'static str, String); 1], Counter>,
+    changes: Family<[(&'static str, &'static str); 1], Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    latency: Histogram,
+    owed: Family<[(&'static str, String); 1], Gauge>,
+    oldest_owed: Family<[(&'static str, String); 1], Gauge>,
+    dead: Family<[(&'static str, String); 1], Gauge>,
+    /// Connections cut because their outbound queue was full.
+    pub slow_readers: Counter,
+    /// Callbacks that were owed for longer than the retention.
+    pub expired: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    endpoint: String,
+    outcome: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let latency = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("herald"),
+            connections: Gauge::default(),
+            users_online: Gauge::default(),
+            refused: Family::default(),
+            changes: Family::default(),
+            attempts: Family::default(),
+            latency,
+            owed: Family::default(),
+            oldest_owed: Family::default(),
+            dead: Family::default(),
+            slow_readers: Counter::default(),
+            expired: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("connections", "Open client connections", self.connections.clone());
+        r.register("users_online", "Users who are online", self.users_online.clone());
+        r.register("handshakes_refused", "Handshakes refused, by code", self.refused.clone());
+        r.register("changes", "Presence changes, by kind", self.changes.clone());
+        r.register("callback_attempts", "Attempts, by outcome", self.attempts.clone());
+        let help = "How long an attempt took, in seconds";
+        r.register("callback_attempt_seconds", help, self.latency.clone());
+        r.register("callbacks_owed", "Callbacks not yet delivered", self.owed.clone());
+        let help = "Age of the oldest callback owed, in seconds";
+        r.register("callbacks_oldest_owed_seconds", help, self.oldest_owed.clone());
+        r.register("callbacks_dead", "Callbacks given up, in the history", self.dead.clone());
+        let help = "Connections cut because they did not read";
+        r.register("slow_readers", help, self.slow_readers.clone());
+        let help = "Callbacks owed for longer than the retention";
+        r.register("callbacks_expired", help, self.expired.clone());
+    }
+
+    /// One attempt ended.
+    pub fn attempt(&self, endpoint: &EndpointName, verdict: Verdict, took_ms: u64) {
+        let outcome = crate::callbacks::verdict_name(verdict);
+        let labels = AttemptLabels { endpoint: endpoint.to_string(), outcome };
+        self.attempts.get_or_create(&labels).inc();
+        self.latency.observe(took_ms as f64 / 1000.0);
+    }
+
+    /// One handshake was refused with this code.
+    pub fn refused(&self, code: i32) {
+        self.refused.get_or_create(&[("code", code.to_string())]).inc();
+    }
+
+    /// One change was committed.
+    pub fn change(&self, kind: Kind) {
+        let kind = match kind {
+            Kind::Online => "online",
+            Kind::Offline => "offline",
+            Kind::KickOff => "kick_off",
+        };
+        self.changes.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// What an endpoint is owed, as of now.
+    pub fn backlog(
+        &self,
+        endpoint: &EndpointName,
+        backlog: store::Backlog,
+        now: presence::Timestamp,
+    ) {
+        let label = [("endpoint", endpoint.to_string())];
+        let age = backlog.oldest_at.map_or(0, |at| now.0.saturating_sub(at.0) / 1000);
+        self.owed.get_or_create(&label).set(backlog.owed as i64);
+        self.oldest_owed.get_or_create(&label).set(age as i64);
+        self.dead.get_or_create(&label).set(backlog.dead as i64);
+    }
+
+    /// In the OpenMetrics text form.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,28 @@
+//! Compression of single frames: plain gzip, no shared dictionary.
+//!
+//! Upstream unpacks without a bound; here a bomb costs no more than the largest frame.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use super::FrameError;
+use crate::limit::FRAME_BYTES_MAX;
+
+/// Several members in a row are one text, and nothing may follow them: Go's reader does the same.
+pub(super) fn unpack(frame: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(frame)
+        .take(FRAME_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut plain)
+        .map_err(|_| FrameError::Malformed("frame is not gzip"))?;
+    if plain.len() > FRAME_BYTES_MAX { Err(FrameError::TooLarge) } else { Ok(plain) }
+}
+
+pub(super) fn pack(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(plain).expect("a Vec takes every byte");
+    encoder.finish().expect("a Vec takes every byte")
+}
