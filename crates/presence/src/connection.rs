@@ -41,6 +41,11 @@ pub enum Session {
 }
 
 impl Connection {
+    /// The name the App knows it by; none for a virtual one.
+    pub fn told_id(&self) -> Option<ConnId> {
+        (!self.is_virtual()).then_some(self.id)
+    }
+
     pub(crate) fn is_live(&self) -> bool {
         self.session == Session::Live
     }

@@ -101,7 +101,7 @@ fn gone(connection: &Connection, kind: Kind, reason: Reason, edges: Edges, now: 
         reason,
         edges,
         platform: connection.platform,
-        conn: (!connection.is_virtual()).then_some(connection.id),
+        conn: connection.told_id(),
         background: connection.background,
         at: now.wall,
     }

@@ -228,7 +228,7 @@ impl User {
         Arrival {
             reason: Reason::Status,
             platform: newest.platform,
-            conn: (!newest.is_virtual()).then_some(newest.id),
+            conn: newest.told_id(),
             background: newest.background,
         }
     }

@@ -11,10 +11,8 @@ use std::{
     time::Duration,
 };
 use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
-use tokio::{
-    sync::{Mutex, watch},
-    task::JoinSet,
-};
+use tokio::{sync::Mutex, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// Users are spread over this many lines; the events of one line go one after another.
 const LINES: usize = 4_096;
@@ -118,8 +116,8 @@ impl Driver {
     }
 
     /// Ticks every user whose deadline has come, until told to stop.
-    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
             let wait = match self.tick_due().await {
                 Ok(TICKS_MAX) => continue,
                 Ok(_) => TICK_EVERY,
@@ -130,7 +128,7 @@ impl Driver {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => {}
+                () = stop.cancelled() => {}
             }
         }
     }

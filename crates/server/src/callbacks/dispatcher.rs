@@ -8,7 +8,8 @@ use crate::{clock::Clock, driver::Driver, entropy, metrics::Metrics};
 use presence::{Attempt, Kind, Now, Permit, Verdict, back_off, retry_wait, verdict};
 use std::{sync::Arc, time::Duration};
 use store::{AttemptRecord, Claim, Claimed, Fate, Settlement, Store, StoreError};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Beyond the timeout of an attempt, for settling it.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
@@ -29,9 +30,9 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Runs until told to stop; then what is in flight is finished.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: CancellationToken) {
         let mut in_flight = JoinSet::new();
-        while !*stop.borrow() {
+        while !stop.is_cancelled() {
             // Ask to be woken before looking, so that news in between is not missed.
             let news = self.endpoint.news.notified();
             let room = self.room(in_flight.len());
@@ -49,7 +50,7 @@ impl Dispatcher {
                 () = news => {}
                 _ = in_flight.join_next(), if !in_flight.is_empty() => {}
                 () = sleep => {}
-                _ = stop.changed() => {}
+                () = stop.cancelled() => {}
             }
             while in_flight.try_join_next().is_some() {}
         }

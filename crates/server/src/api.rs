@@ -1,0 +1,114 @@
+//! The OpenIM-compatible REST that clients and backends call. One operation, one file.
+//!
+//! Every answer is HTTP 200 with OpenIM's envelope, as its SDKs expect. Nothing here sends a
+//! 150x code unless the token itself is bad: SDKs log the user out at one.
+
+mod account_check;
+mod call;
+mod get_admin_token;
+mod get_server_time;
+mod get_user_token;
+mod get_users_info;
+mod get_users_online_status;
+mod get_users_status;
+mod parse_token;
+mod request_json;
+mod set_user_status;
+mod user_register;
+
+use crate::{clock::Clock, driver::Driver, gateway::Gateway};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use call::{admin, anyone, open};
+use std::{sync::Arc, time::Duration};
+use store::Store;
+use wire::{envelope, token::Keys};
+
+/// How many users one call may name.
+const USERS_MAX: usize = 1_000;
+
+/// What the operations share.
+pub struct Api {
+    /// For reads, and for accounts.
+    pub store: Arc<dyn Store>,
+    /// For everything that changes presence.
+    pub driver: Arc<Driver>,
+    /// Signs and checks tokens.
+    pub keys: Keys,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What the operator configured.
+    pub settings: ApiSettings,
+}
+
+/// What the operator configured for the API.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ApiSettings {
+    pub secret: String,
+    pub admin_users: Vec<String>,
+    pub token_expiry: Duration,
+    pub body_bytes_max: usize,
+}
+
+/// All routes; an upgrade on any other path is a client, so that one port can serve a browser app.
+pub fn router(api: Arc<Api>, gateway: Arc<Gateway>) -> Router {
+    let body_bytes_max = api.settings.body_bytes_max;
+    Router::new()
+        .route("/auth/get_admin_token", open(get_admin_token::run))
+        .route("/auth/parse_token", open(parse_token::run))
+        .route("/auth/get_user_token", admin(get_user_token::run))
+        .route("/user/user_register", admin(user_register::run))
+        .route("/user/account_check", admin(account_check::run))
+        .route("/user/get_users_online_status", admin(get_users_online_status::run))
+        .route("/user/get_users_info", anyone(get_users_info::run))
+        .route("/user/get_users_status", anyone(get_users_status::run))
+        .route("/user/set_user_status", anyone(set_user_status::run))
+        .route("/msg/get_server_time", anyone(get_server_time::run))
+        .with_state(api)
+        .fallback(move |request: Request| fallback(Arc::clone(&gateway), request))
+        .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(from_fn(cors))
+}
+
+async fn fallback(gateway: Arc<Gateway>, request: Request) -> Response {
+    if request.headers().contains_key(header::UPGRADE) {
+        return crate::gateway::upgrade(axum::extract::State(gateway), request).await;
+    }
+    let text = format!("no such route: {} {}\n", request.method(), request.uri().path());
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+/// Browsers ask first; nothing here depends on where a page comes from, only on its token.
+async fn cors(request: Request, next: Next) -> Response {
+    let mut response = match *request.method() {
+        Method::OPTIONS => StatusCode::OK.into_response(),
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "*"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "*"),
+        (header::ACCESS_CONTROL_MAX_AGE, "172800"),
+        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "false"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// HTTP 200 and JSON, whatever happened.
+fn answer(envelope: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], envelope).into_response()
+}
+
+fn refuse(error: &wire::code::WireError) -> Response {
+    answer(envelope::refusal(error))
+}

@@ -1,0 +1,192 @@
+//! What every operation has in common: operationID, token, body, envelope.
+
+use super::{Api, answer, refuse, request_json};
+use axum::{
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::HeaderMap,
+    response::Response,
+    routing::{MethodRouter, post},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{future::Future, sync::Arc};
+use store::StoreError;
+use wire::{
+    code::{Code, WireError},
+    envelope,
+};
+
+/// One call, its papers checked.
+pub(super) struct Call<T> {
+    pub(super) api: Arc<Api>,
+    pub(super) operation_id: String,
+    pub(super) caller: Caller,
+    pub(super) request: T,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// An operation that asks for no token.
+    Nobody,
+    /// The user of the token.
+    User(String),
+    /// One of the configured administrators.
+    Admin,
+}
+
+impl Caller {
+    /// The user themselves, or an administrator; else 1002.
+    pub(super) fn must_be(&self, user: &str) -> Result<(), WireError> {
+        if self.is(user) {
+            return Ok(());
+        }
+        Err(Code::NoPermission.with(format!("only {user:?} or an administrator may do this")))
+    }
+
+    pub(super) fn is(&self, user: &str) -> bool {
+        match self {
+            Caller::Nobody => false,
+            Caller::User(caller) => caller == user,
+            Caller::Admin => true,
+        }
+    }
+}
+
+/// An answer without data.
+#[derive(Serialize)]
+pub(super) struct Nothing {}
+
+/// An operation for everybody.
+pub(super) fn open<T, R, F>(run: fn(Call<T>) -> F) -> MethodRouter<Arc<Api>>
+where
+    T: DeserializeOwned + Send + 'static,
+    R: Serialize + 'static,
+    F: Future<Output = Result<R, WireError>> + Send + 'static,
+{
+    operation(|_, _| Ok(Caller::Nobody), run)
+}
+
+/// An operation for everybody with a good token.
+pub(super) fn anyone<T, R, F>(run: fn(Call<T>) -> F) -> MethodRouter<Arc<Api>>
+where
+    T: DeserializeOwned + Send + 'static,
+    R: Serialize + 'static,
+    F: Future<Output = Result<R, WireError>> + Send + 'static,
+{
+    operation(caller, run)
+}
+
+/// An operation for administrators.
+pub(super) fn admin<T, R, F>(run: fn(Call<T>) -> F) -> MethodRouter<Arc<Api>>
+where
+    T: DeserializeOwned + Send + 'static,
+    R: Serialize + 'static,
+    F: Future<Output = Result<R, WireError>> + Send + 'static,
+{
+    let only_admins = |api: &Api, headers: &HeaderMap| match caller(api, headers)? {
+        Caller::Admin => Ok(Caller::Admin),
+        _ => Err(Code::NoPermission.with("this needs an administrator's token")),
+    };
+    operation(only_admins, run)
+}
+
+fn operation<T, R, F>(
+    identify: fn(&Api, &HeaderMap) -> Result<Caller, WireError>,
+    run: fn(Call<T>) -> F,
+) -> MethodRouter<Arc<Api>>
+where
+    T: DeserializeOwned + Send + 'static,
+    R: Serialize + 'static,
+    F: Future<Output = Result<R, WireError>> + Send + 'static,
+{
+    post(async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Body| -> Response {
+        let call = match read(api, identify, &headers, body) {
+            Ok(call) => call,
+            Err(error) => return refuse(&error),
+        };
+        match run(call).await {
+            // An answer without fields has no data at all.
+            Ok(_) if size_of::<R>() == 0 => answer(envelope::SUCCESS.to_owned()),
+            Ok(data) => answer(envelope::success_with(&data)),
+            Err(error) => refuse(&error),
+        }
+    })
+}
+
+type Body = Result<Bytes, BytesRejection>;
+
+fn read<T: DeserializeOwned>(
+    api: Arc<Api>,
+    identify: fn(&Api, &HeaderMap) -> Result<Caller, WireError>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Call<T>, WireError> {
+    let operation_id = header(headers, "operationID")?.to_owned();
+    let caller = identify(&api, headers)?;
+    let body = body.map_err(|error| Code::Args.with(error.body_text()))?;
+    let request = request_json::read(&body)?;
+    Ok(Call { api, operation_id, caller, request })
+}
+
+fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, WireError> {
+    let claims = api.keys.read(header(headers, "token")?, api.now_s())?;
+    let is_admin = api.settings.admin_users.contains(&claims.user_id);
+    Ok(if is_admin { Caller::Admin } else { Caller::User(claims.user_id) })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WireError> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    let missing = || Code::Args.with(format!("header must have {name}"));
+    value.filter(|value| !value.is_empty()).ok_or_else(missing)
+}
+
+impl Api {
+    pub(super) fn now_s(&self) -> i64 {
+        (self.clock.now().wall.0 / 1000) as i64
+    }
+
+    /// A token and how long it lasts, as OpenIM answers both.
+    pub(super) fn issue(&self, user: &str, platform: wire::platform::Platform) -> Token {
+        let expiry_s = self.settings.token_expiry.as_secs() as i64;
+        let token = self.keys.issue(user, platform, self.now_s(), expiry_s);
+        Token { token, expire_time_seconds: expiry_s }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Token {
+    token: String,
+    expire_time_seconds: i64,
+}
+
+/// The store cannot be used: 500, which SDKs try again.
+pub(super) fn unavailable(error: StoreError) -> WireError {
+    Code::ServerInternal.with(error.to_string())
+}
+
+/// At least one and at most [`super::USERS_MAX`] users; else 1001.
+pub(super) fn check_users(name: &str, users: &[String]) -> Result<(), WireError> {
+    let most = super::USERS_MAX;
+    if users.is_empty() {
+        return Err(Code::Args.with(format!("{name} must name at least one user")));
+    }
+    if users.len() > most {
+        let text = format!("{name} names {} users, {most} at most", users.len());
+        return Err(Code::Args.with(text));
+    }
+    users.iter().try_for_each(|user| check_user(name, user))
+}
+
+/// A name that a handshake would let in; else 1001.
+pub(super) fn check_user(name: &str, user: &str) -> Result<(), WireError> {
+    let most = wire::limit::USER_ID_BYTES_MAX;
+    let problem = match user {
+        "" => "is empty".to_owned(),
+        _ if user.len() > most => format!("is longer than {most} bytes"),
+        _ if user.chars().any(char::is_control) => "holds a control character".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Code::Args.with(format!("{name} {problem}")))
+}

@@ -1,0 +1,33 @@
+//! `/auth/get_user_token`: a client's token, for the App's backend.
+
+use super::call::{Call, Token, check_user, unavailable};
+use presence::UserId;
+use serde::Deserialize;
+use wire::{
+    code::{Code, WireError},
+    platform::Platform,
+};
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Request {
+    platformid: i64,
+    userid: String,
+}
+
+pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
+    let Request { platformid, userid: user } = call.request;
+    check_user("userID", &user)?;
+    let no_platform = || Code::Args.with(format!("platformID {platformid} is not 1 to 11"));
+    let platform = Platform::from_id(platformid).ok_or_else(no_platform)?;
+    if platform == Platform::Admin || call.api.settings.admin_users.contains(&user) {
+        let text = "administrators get their token from /auth/get_admin_token";
+        return Err(Code::NoPermission.with(text));
+    }
+    let account = call.api.store.accounts(&[UserId::new(user.as_str())]).await;
+    if account.map_err(unavailable)?.iter().all(Option::is_none) {
+        let text = format!("user {user:?} is not registered; see /user/user_register");
+        return Err(Code::RecordNotFound.with(text));
+    }
+    Ok(call.api.issue(&user, platform))
+}

@@ -1,0 +1,69 @@
+//! `/user/set_user_status`: Herald's own. Sets or takes back a custom status; for a user without a
+//! connection, online brings them online until the lease ends.
+
+use super::call::{Call, Nothing, check_user, unavailable};
+use presence::{Availability, Event, Platform, Status, Timestamp, UserId};
+use serde::Deserialize;
+use wire::code::{Code, WireError};
+
+const TEXT_BYTES_MAX: usize = 512;
+const EMOJI_BYTES_MAX: usize = 64;
+/// Below this an `expireAt` is in seconds, by mistake: it would be in 1973.
+const PLAUSIBLE_MS: u64 = 100_000_000_000;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Request {
+    userid: String,
+    platformid: i64,
+    /// 1: set, 0: take back.
+    status: Option<i64>,
+    availability: Option<Availability>,
+    text: String,
+    emoji: String,
+    /// Unix milliseconds.
+    expireat: Option<u64>,
+}
+
+pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
+    let Call { api, operation_id, caller, request } = call;
+    check_user("userID", &request.userid)?;
+    caller.must_be(&request.userid)?;
+    let user = UserId::new(request.userid.as_str());
+    let event = event(request, api.clock.now().wall)?;
+    api.driver.handle(&user, event, Some(operation_id)).await.map_err(unavailable)?;
+    Ok(Nothing {})
+}
+
+fn event(request: Request, now: Timestamp) -> Result<Event, WireError> {
+    let args = |text: String| Err(Code::Args.with(text));
+    let Some(platform) = Platform::from_id(request.platformid) else {
+        return args(format!("platformID {} is not 1 to 11", request.platformid));
+    };
+    match request.status {
+        Some(1) => {}
+        Some(0) => return Ok(Event::StatusCleared { platform: Some(platform) }),
+        Some(other) => return args(format!("status {other} is neither 1 (set) nor 0 (take back)")),
+        None => return args("status is missing: 1 (set) or 0 (take back)".into()),
+    }
+    if request.text.len() > TEXT_BYTES_MAX {
+        return args(format!("text is longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    if request.emoji.len() > EMOJI_BYTES_MAX {
+        return args(format!("emoji is longer than {EMOJI_BYTES_MAX} bytes"));
+    }
+    match request.expireat {
+        Some(at) if at < PLAUSIBLE_MS => {
+            return args(format!("expireAt {at} is not in milliseconds"));
+        }
+        Some(at) if at <= now.0 => return args(format!("expireAt {at} has passed")),
+        _ => {}
+    }
+    let status = Status {
+        availability: request.availability.unwrap_or_default(),
+        text: request.text.into(),
+        emoji: request.emoji.into(),
+        expires_at: request.expireat.map(Timestamp),
+    };
+    Ok(Event::StatusSet { platform, status })
+}

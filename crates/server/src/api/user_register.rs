@@ -1,0 +1,65 @@
+//! `/user/user_register`: makes users known by name. A user need not be registered to log in.
+
+use super::call::{Call, Nothing, check_users, unavailable};
+use presence::UserId;
+use serde::Deserialize;
+use std::collections::HashSet;
+use store::{Account, Registered};
+use wire::code::{Code, WireError};
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Request {
+    users: Vec<User>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct User {
+    userid: String,
+    nickname: String,
+    faceurl: String,
+    ex: String,
+    appmangerlevel: i32,
+    globalrecvmsgopt: i32,
+}
+
+pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
+    check(&call.request.users)?;
+    let created_at = call.api.clock.now().wall;
+    let account = |user: User| Account {
+        user: UserId::new(user.userid),
+        nickname: user.nickname,
+        face_url: user.faceurl,
+        ex: user.ex,
+        app_manager_level: user.appmangerlevel,
+        global_recv_msg_opt: user.globalrecvmsgopt,
+        created_at,
+    };
+    let accounts = call.request.users.into_iter().map(account).collect();
+    match call.api.store.register(accounts).await.map_err(unavailable)? {
+        Registered::All => Ok(Nothing {}),
+        Registered::Already(user) => {
+            let text = format!("userID {user} is registered already; nothing was changed");
+            Err(Code::RegisteredAlready.with(text))
+        }
+    }
+}
+
+fn check(users: &[User]) -> Result<(), WireError> {
+    let names: Vec<String> = users.iter().map(|user| user.userid.clone()).collect();
+    check_users("users", &names)?;
+    let allowed =
+        |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.' || c == '@';
+    let mut seen = HashSet::new();
+    for User { userid, nickname, .. } in users {
+        let problem = match () {
+            () if !userid.chars().all(allowed) => "may hold letters, digits and _ - . @ only",
+            () if nickname.is_empty() => "has no nickname",
+            () if !seen.insert(userid) => "is in the list twice",
+            () => continue,
+        };
+        return Err(Code::Args.with(format!("userID {userid:?} {problem}")));
+    }
+    Ok(())
+}

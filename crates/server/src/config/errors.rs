@@ -1,0 +1,52 @@
+//! What is wrong with a configuration, told all at once.
+
+use super::Origin;
+use std::fmt;
+
+/// Everything that is wrong, a line each: file by line, then environment by name, then the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+/// One thing that is wrong: where, which key, its value, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    pub(super) origin: Option<Origin>,
+    /// Where in the line, for text that is no TOML.
+    pub(super) column: Option<usize>,
+    pub(super) text: String,
+}
+
+impl ConfigErrors {
+    pub(super) fn new(mut errors: Vec<ConfigError>) -> ConfigErrors {
+        errors.sort_by_key(|error| (error.origin.is_none(), error.origin.clone(), error.column));
+        ConfigErrors(errors)
+    }
+
+    pub(super) fn one(text: String) -> ConfigErrors {
+        ConfigErrors(vec![ConfigError { origin: None, column: None, text }])
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.origin, self.column) {
+            (Some(origin), Some(column)) => write!(f, "{origin}:{column}: {}", self.text),
+            (Some(origin), None) => write!(f, "{origin}: {}", self.text),
+            (None, _) => f.write_str(&self.text),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Where a value came from.
+
+use std::{collections::BTreeMap, fmt};
+
+/// The source of one value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A line of the file.
+    File {
+        /// The file, as the operator named it.
+        name: String,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A variable of the environment.
+    Environment(String),
+    /// `--dev` filled it in.
+    Dev,
+    /// Nobody chose it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File { name, line } => write!(f, "{name}:{line}"),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Dev => f.write_str("--dev"),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The source of every value, by key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origins(BTreeMap<&'static str, Origin>);
+
+impl Origins {
+    /// Where the value of a key such as `gateway.listen` came from.
+    pub fn of(&self, key: &str) -> &Origin {
+        self.0.get(key).unwrap_or(&Origin::Default)
+    }
+
+    pub(super) fn note(&mut self, key: &'static str, origin: Origin) {
+        self.0.insert(key, origin);
+    }
+}

@@ -1,0 +1,267 @@
+//! The sections of the configuration and their defaults.
+//!
+//! What each key means to an operator, and what happens at each limit, is said in `default.toml`.
+
+use super::types::{Backend, LogFormat, OnRefusal, Secret, Size, SyncMode};
+use contract::Dialect;
+use presence::Scope;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Everything that can be chosen.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Config {
+    pub gateway: Gateway,
+    pub api: Api,
+    pub admin: Admin,
+    pub auth: Auth,
+    pub presence: Presence,
+    pub callbacks: Callbacks,
+    pub store: Store,
+    pub log: Log,
+}
+
+/// Where clients connect, and what they may do.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Gateway {
+    pub listen: SocketAddr,
+    pub connections_max: usize,
+    pub frame_bytes_max: Size,
+    pub read_timeout: Duration,
+    pub ping_interval: Duration,
+    pub handshake_timeout: Duration,
+    pub outbound_frames_max: usize,
+}
+
+impl Default for Gateway {
+    fn default() -> Gateway {
+        Gateway {
+            listen: SocketAddr::from(([0, 0, 0, 0], 10001)),
+            connections_max: 100_000,
+            frame_bytes_max: Size::kib(50),
+            read_timeout: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            outbound_frames_max: 256,
+        }
+    }
+}
+
+/// The OpenIM-compatible REST API.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Api {
+    pub listen: SocketAddr,
+    pub body_bytes_max: Size,
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api { listen: SocketAddr::from(([0, 0, 0, 0], 10002)), body_bytes_max: Size::mib(1) }
+    }
+}
+
+/// The console and the management API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What opens it; none: one is generated and kept in the store's folder.
+    pub token: Option<Secret>,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        Admin { listen: SocketAddr::from(([127, 0, 0, 1], 10003)), token: None }
+    }
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Auth {
+    /// Signs the clients' tokens. Never empty once loaded.
+    pub secret: Secret,
+    /// Users who may do everything.
+    pub admin_users: Vec<String>,
+    /// How long a token that Herald issues is good.
+    pub token_expiry: Duration,
+}
+
+impl Default for Auth {
+    fn default() -> Auth {
+        Auth {
+            secret: Secret::default(),
+            admin_users: vec!["imAdmin".to_owned()],
+            token_expiry: days(90),
+        }
+    }
+}
+
+/// When a user counts as online.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Presence {
+    pub offline_grace: Duration,
+    pub restart_grace: Duration,
+    pub virtual_lease: Duration,
+    pub forget_after: Duration,
+}
+
+impl Default for Presence {
+    fn default() -> Presence {
+        Presence {
+            offline_grace: Duration::from_secs(20),
+            restart_grace: Duration::from_secs(60),
+            virtual_lease: Duration::from_secs(30 * 60),
+            forget_after: days(90),
+        }
+    }
+}
+
+/// What the App is told, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Callbacks {
+    /// Where callbacks go; none: nowhere.
+    pub url: Option<String>,
+    /// A PEM file with certificates to trust for `https`, beside the well-known ones.
+    pub ca: Option<PathBuf>,
+    /// Names, address and fields of the callbacks.
+    pub dialect: Dialect,
+    /// Sent as `sdkName`; `""`: not sent.
+    pub sdk_name: String,
+    /// Whether the body says more than the contract's fields.
+    pub extra_fields: bool,
+    /// Requests on their way at the same time.
+    pub concurrency_max: usize,
+    /// How long a callback is owed.
+    pub retention: Duration,
+    /// A user came online.
+    pub online: Online,
+    /// A user left.
+    pub offline: Offline,
+    /// A client of a user was made to leave.
+    pub kick_off: KickOff,
+    /// Settled callbacks that are kept for people to look at.
+    pub history: History,
+}
+
+impl Default for Callbacks {
+    fn default() -> Callbacks {
+        Callbacks {
+            url: None,
+            ca: None,
+            dialect: Dialect::Classic,
+            sdk_name: String::new(),
+            extra_fields: false,
+            concurrency_max: 64,
+            retention: hours(72),
+            online: Online::default(),
+            offline: Offline::default(),
+            kick_off: KickOff::default(),
+            history: History::default(),
+        }
+    }
+}
+
+/// The callback of a user who came online.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Online {
+    pub enable: bool,
+    pub timeout: Duration,
+    pub scope: Scope,
+    pub on_refusal: OnRefusal,
+}
+
+impl Default for Online {
+    fn default() -> Online {
+        Online {
+            enable: true,
+            timeout: Duration::from_secs(5),
+            scope: Scope::Connection,
+            on_refusal: OnRefusal::Disconnect,
+        }
+    }
+}
+
+/// The callback of a user who left.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Offline {
+    pub enable: bool,
+    pub timeout: Duration,
+    pub scope: Scope,
+}
+
+impl Default for Offline {
+    fn default() -> Offline {
+        Offline { enable: true, timeout: Duration::from_secs(5), scope: Scope::User }
+    }
+}
+
+/// The callback of a client that was made to leave.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct KickOff {
+    pub enable: bool,
+    pub timeout: Duration,
+}
+
+impl Default for KickOff {
+    fn default() -> KickOff {
+        KickOff { enable: false, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// How many settled callbacks are kept.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct History {
+    pub age: Duration,
+    pub bytes: Size,
+}
+
+impl Default for History {
+    fn default() -> History {
+        History { age: hours(24), bytes: Size::gib(1) }
+    }
+}
+
+/// What is remembered, and where.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Store {
+    pub backend: Backend,
+    pub path: PathBuf,
+    pub sync: SyncMode,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store { backend: Backend::Sqlite, path: PathBuf::from("./data"), sync: SyncMode::Full }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// A level, or levels by module: `info,server::gateway=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::Pretty, level: "info".to_owned() }
+    }
+}
+
+const fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 60 * 60)
+}
+
+const fn days(count: u64) -> Duration {
+    hours(count * 24)
+}

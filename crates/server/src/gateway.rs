@@ -1,0 +1,68 @@
+//! Clients' WebSockets: who is let in, what a connection does, how it ends.
+//!
+//! Start at [`upgrade`]: checks, commit, and only then the 101. Nobody imports this room: the
+//! driver reaches it through [`crate::driver::Sockets`].
+
+mod admission;
+mod connection;
+mod outbound;
+mod registry;
+mod request;
+
+pub use admission::upgrade;
+pub use registry::Registry;
+
+use crate::{clock::Clock, driver::Driver, metrics::Metrics};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// Refusals by text frame under way at once; beyond that a refusal is plain HTTP.
+const TEXT_REFUSALS_MAX: usize = 1_024;
+
+/// What every connection shares.
+pub struct Gateway {
+    driver: Arc<Driver>,
+    registry: Arc<Registry>,
+    keys: wire::token::Keys,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    settings: GatewaySettings,
+    /// One permit for each connection.
+    places: Arc<Semaphore>,
+    text_refusals: Arc<Semaphore>,
+}
+
+/// What the operator configured for clients' connections.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct GatewaySettings {
+    pub connections_max: usize,
+    pub frame_bytes_max: usize,
+    pub outbound_frames_max: usize,
+    pub read_timeout: Duration,
+    pub ping_interval: Duration,
+    pub handshake_timeout: Duration,
+}
+
+impl Gateway {
+    /// An empty house.
+    pub fn new(
+        driver: Arc<Driver>,
+        registry: Arc<Registry>,
+        secret: &str,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        settings: GatewaySettings,
+    ) -> Gateway {
+        Gateway {
+            driver,
+            registry,
+            keys: wire::token::Keys::new(secret.as_bytes()),
+            clock,
+            metrics,
+            places: Arc::new(Semaphore::new(settings.connections_max)),
+            text_refusals: Arc::new(Semaphore::new(TEXT_REFUSALS_MAX)),
+            settings,
+        }
+    }
+}

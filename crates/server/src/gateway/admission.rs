@@ -1,0 +1,209 @@
+//! Who is let in: parse, token, place, commit, and only then the 101.
+
+use super::{Gateway, connection, outbound::Outbound};
+use crate::entropy;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use futures_util::SinkExt;
+use http::{HeaderMap, StatusCode, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use presence::{Login, Platform, TokenHash, UserId};
+use sha2::{Digest, Sha256};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        handshake::derive_accept_key,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+use wire::{
+    code::{Code, WireError},
+    envelope,
+    frame::{Codec, Encoding, Response as Frame},
+    handshake::{self, Handshake},
+    identifier,
+};
+
+/// How long a client may take to read why it was refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A socket after its upgrade.
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Why somebody is not let in, and the form in which they can read it.
+struct Refusal {
+    error: WireError,
+    as_text: bool,
+    /// For a client that redials for ever unless it is told that it is kicked.
+    kick: Option<Codec>,
+}
+
+/// Any request on the gateway's port, and upgrades on the API's.
+pub async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Response {
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let accept = accept_key(request.headers());
+    let checked = check(&gateway, &request);
+    match admit(&gateway, checked, accept.is_some(), on_upgrade).await {
+        Ok(()) => switching_protocols(accept.expect("only an upgrade is admitted")),
+        Err((refusal, on_upgrade)) => refuse(&gateway, refusal, accept, on_upgrade),
+    }
+}
+
+/// `Ok`: durable, and a task waits for the upgrade to complete.
+async fn admit(
+    gateway: &Arc<Gateway>,
+    checked: Result<(Handshake, OwnedSemaphorePermit), Refusal>,
+    is_upgrade: bool,
+    on_upgrade: OnUpgrade,
+) -> Result<(), (Refusal, Option<OnUpgrade>)> {
+    let (handshake, place) = match checked {
+        Ok(checked) => checked,
+        Err(refusal) => return Err((refusal, Some(on_upgrade))),
+    };
+    let as_text = handshake.first_text_reply;
+    let refuse = |code: Code, why: &str| Refusal { error: code.with(why), as_text, kick: None };
+    if !is_upgrade {
+        let why = "this address speaks WebSocket: send an upgrade request";
+        return Err((refuse(Code::ConnArgs, why), None));
+    }
+    let now = gateway.clock.now();
+    let (admitted, ended) = oneshot::channel();
+    let newcomer = connection::Newcomer {
+        user: UserId::new(handshake.user_id),
+        login: Login {
+            conn: entropy::conn_id(now.wall),
+            platform: Platform::from_id(handshake.platform.id().into())
+                .expect("both lists are OpenIM's"),
+            token: token_hash(&handshake.token),
+            background: handshake.is_background,
+        },
+        operation_id: handshake.operation_id,
+        codec: handshake.codec,
+        first_text_reply: as_text,
+        outbound: Arc::new(Outbound::new(gateway.settings.outbound_frames_max)),
+        _place: place,
+    };
+    // A task of its own, so that a client that hangs up now leaves nothing half done.
+    tokio::spawn(newcomer.live(Arc::clone(gateway), admitted, on_upgrade));
+    match ended.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(on_upgrade)) => {
+            let why = "presence cannot be stored right now, try again later";
+            Err((refuse(Code::ServerInternal, why), Some(on_upgrade)))
+        }
+        Err(_) => Err((refuse(Code::ServerInternal, "the server is stopping"), None)),
+    }
+}
+
+fn check(
+    gateway: &Gateway,
+    request: &Request,
+) -> Result<(Handshake, OwnedSemaphorePermit), Refusal> {
+    let query = request.uri().query().unwrap_or_default();
+    let compression = request.headers().get("compression").and_then(|value| value.to_str().ok());
+    let said = handshake::read(query, compression);
+    let as_text = match &said {
+        Ok(handshake) => handshake.first_text_reply,
+        Err(error) => error.as_text,
+    };
+    let Ok(place) = Arc::clone(&gateway.places).try_acquire_owned() else {
+        let most = gateway.settings.connections_max;
+        let error = Code::ConnOverMax.with(format!("all {most} places are taken"));
+        return Err(Refusal { error, as_text, kick: None });
+    };
+    let handshake = said.map_err(|error| Refusal { error: error.error, as_text, kick: None })?;
+    let now_s = (gateway.clock.now().wall.0 / 1000) as i64;
+    let claims = gateway.keys.read(&handshake.token, now_s);
+    let matched = claims.and_then(|claims| claims.matches(&handshake.user_id, handshake.platform));
+    match matched {
+        Ok(()) => Ok((handshake, place)),
+        Err(error) => {
+            let kick = Some(handshake.codec).filter(|codec| codec.encoding == Encoding::Json);
+            Err(Refusal { error, as_text, kick })
+        }
+    }
+}
+
+fn token_hash(token: &str) -> TokenHash {
+    let digest = Sha256::digest(token.as_bytes());
+    TokenHash(digest[..16].try_into().expect("a digest has 32 bytes"))
+}
+
+/// The answer to the client's key, if this is a WebSocket upgrade.
+fn accept_key(headers: &HeaderMap) -> Option<String> {
+    let says = |name: header::HeaderName, word: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|v| v.trim().eq_ignore_ascii_case(word))
+    };
+    let is_upgrade = says(header::CONNECTION, "upgrade")
+        && says(header::UPGRADE, "websocket")
+        && says(header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
+    is_upgrade.then(|| derive_accept_key(key.as_bytes()))
+}
+
+fn switching_protocols(accept: String) -> Response {
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
+        .body(Body::empty())
+        .expect("each of these headers is a valid one")
+}
+
+/// HTTP 200 with the envelope, as OpenIM; for those who cannot read that, an upgrade, the same as
+/// a text frame, and the end.
+fn refuse(
+    gateway: &Gateway,
+    refusal: Refusal,
+    accept: Option<String>,
+    on_upgrade: Option<OnUpgrade>,
+) -> Response {
+    gateway.metrics.refused(refusal.error.code.number());
+    tracing::info!(code = refusal.error.code.number(), why = refusal.error.detail, "refused");
+    let envelope = envelope::refusal(&refusal.error);
+    let turn = Arc::clone(&gateway.text_refusals).try_acquire_owned();
+    if let (true, Some(accept), Some(on_upgrade), Ok(turn)) =
+        (refusal.as_text, accept, on_upgrade, turn)
+    {
+        tokio::spawn(async move {
+            let told = tell_refusal(on_upgrade, envelope, refusal.kick);
+            let _ = tokio::time::timeout(REFUSAL_TIMEOUT, told).await;
+            drop(turn);
+        });
+        return switching_protocols(accept);
+    }
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], envelope).into_response()
+}
+
+async fn tell_refusal(on_upgrade: OnUpgrade, envelope: String, kick: Option<Codec>) {
+    let Ok(upgraded) = on_upgrade.await else { return };
+    let mut socket = socket(upgraded, 1024).await;
+    if socket.send(Message::text(envelope)).await.is_err() {
+        return;
+    }
+    if let Some(codec) = kick {
+        let frame = codec.encode(&Frame::push(identifier::KICK_ONLINE, Vec::new()));
+        let _ = socket.send(Message::binary(frame)).await;
+    }
+    connection::close(&mut socket, None).await;
+}
+
+/// A WebSocket over an upgraded connection, with buffers that a hundred thousand can afford.
+pub(super) async fn socket(upgraded: Upgraded, frame_bytes_max: usize) -> Socket {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(256 * 1024)
+        .max_message_size(Some(frame_bytes_max))
+        .max_frame_size(Some(frame_bytes_max));
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+}

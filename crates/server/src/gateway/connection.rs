@@ -1,0 +1,264 @@
+//! The life of one connection, from its commit to its end.
+
+use super::{
+    Gateway,
+    admission::{Socket, socket},
+    outbound::{Closing, Next, Outbound},
+    request::{self, Handled},
+};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::OnUpgrade;
+use presence::{End, Event, Instant, Login, UserId};
+use std::{borrow::Cow, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::tungstenite::{
+    self, Bytes, Message,
+    error::{CapacityError, ProtocolError},
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
+use wire::{
+    envelope,
+    frame::{Codec, FrameError, Response},
+    heartbeat::{self, Heartbeat},
+    identifier,
+};
+
+/// How long a client may take to accept a frame.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to answer a close, so that what was sent last is not lost.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Somebody whose papers are good, not yet let in.
+pub(super) struct Newcomer {
+    pub(super) user: UserId,
+    pub(super) login: Login,
+    pub(super) operation_id: String,
+    pub(super) codec: Codec,
+    pub(super) first_text_reply: bool,
+    pub(super) outbound: Arc<Outbound>,
+    /// Held for as long as the connection lives.
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// How a connection ended, as far as presence is concerned.
+enum Ending {
+    /// To be told to presence.
+    Ended(End),
+    /// Presence knows, or is not to know.
+    Closing(Closing),
+}
+
+impl Newcomer {
+    /// Commits the login, tells `admitted`, and lives until the socket is gone.
+    pub(super) async fn live(
+        self,
+        gateway: Arc<Gateway>,
+        admitted: oneshot::Sender<Result<(), OnUpgrade>>,
+        on_upgrade: OnUpgrade,
+    ) {
+        let (user, conn) = (self.user.clone(), self.login.conn);
+        // Known before it is committed, so that a kick right after the commit finds it.
+        gateway.registry.insert(conn, Arc::clone(&self.outbound));
+        let event = Event::Connected(self.login.clone());
+        let committed = gateway.driver.handle(&user, event, Some(self.operation_id.clone())).await;
+        if let Err(error) = committed {
+            tracing::error!(%error, user.id = %user, "a login could not be stored");
+            gateway.registry.remove(conn);
+            let _ = admitted.send(Err(on_upgrade));
+            return;
+        }
+        // A 101 that cannot be sent is a lost connection.
+        let _ = admitted.send(Ok(()));
+        let upgraded = timeout(gateway.settings.handshake_timeout, on_upgrade).await;
+        let ending = match upgraded {
+            Ok(Ok(upgraded)) => {
+                let socket = socket(upgraded, gateway.settings.frame_bytes_max).await;
+                self.attend(&gateway, socket).await
+            }
+            _ => Ending::Ended(End::Lost),
+        };
+        gateway.registry.remove(conn);
+        match ending {
+            Ending::Ended(end) => {
+                tracing::debug!(user.id = %user, conn.id = %conn, ?end, "connection ended");
+                gateway.driver.lose(&user, conn, end).await;
+            }
+            Ending::Closing(Closing::TooSlow) => {
+                gateway.metrics.slow_readers.inc();
+                gateway.driver.lose(&user, conn, End::Lost).await;
+            }
+            Ending::Closing(Closing::Kicked | Closing::ServerStops) => {}
+        }
+    }
+
+    async fn attend(&self, gateway: &Gateway, mut socket: Socket) -> Ending {
+        if self.first_text_reply
+            && let Err(ending) = send(&mut socket, Message::text(envelope::SUCCESS)).await
+        {
+            return ending;
+        }
+        let mut heard_at = gateway.clock.now().mono;
+        let mut pinged_at = heard_at;
+        loop {
+            let settings = &gateway.settings;
+            let silence_ends = heard_at + settings.read_timeout;
+            let ping_at = pinged_at + settings.ping_interval;
+            let nap = silence_ends.min(ping_at).after(gateway.clock.now().mono);
+            let done = tokio::select! {
+                biased;
+                next = self.outbound.next() => self.act(&mut socket, next).await,
+                frame = socket.next() => {
+                    heard_at = gateway.clock.now().mono;
+                    self.hear(gateway, &mut socket, frame).await
+                }
+                () = sleep(nap) => {
+                    let now = gateway.clock.now().mono;
+                    self.wake(&mut socket, now, silence_ends, ping_at, &mut pinged_at).await
+                }
+            };
+            if let Err(ending) = done {
+                return ending;
+            }
+        }
+    }
+
+    async fn act(&self, socket: &mut Socket, next: Next) -> Result<(), Ending> {
+        let closing = match next {
+            Next::Send(frame) => return send(socket, Message::Binary(frame)).await,
+            Next::Close(closing) => closing,
+        };
+        let frame = match closing {
+            Closing::Kicked => {
+                let kick = self.codec.encode(&Response::push(identifier::KICK_ONLINE, Vec::new()));
+                let _ = send(socket, Message::binary(kick)).await;
+                close_frame(CloseCode::Policy, "kicked")
+            }
+            Closing::TooSlow => close_frame(CloseCode::Policy, "too slow"),
+            Closing::ServerStops => close_frame(CloseCode::Restart, "server restarts"),
+        };
+        close(socket, Some(frame)).await;
+        Err(Ending::Closing(closing))
+    }
+
+    /// Nothing was heard for a while: pings, or gives up.
+    async fn wake(
+        &self,
+        socket: &mut Socket,
+        now: Instant,
+        silence_ends: Instant,
+        ping_at: Instant,
+        pinged_at: &mut Instant,
+    ) -> Result<(), Ending> {
+        if now >= silence_ends {
+            return Err(Ending::Ended(End::Lost));
+        }
+        if now >= ping_at {
+            *pinged_at = now;
+            send(socket, Message::Ping(Bytes::new())).await?;
+        }
+        Ok(())
+    }
+
+    async fn hear(
+        &self,
+        gateway: &Gateway,
+        socket: &mut Socket,
+        frame: Option<Result<Message, tungstenite::Error>>,
+    ) -> Result<(), Ending> {
+        match frame {
+            Some(Ok(Message::Text(text))) => match heartbeat::read(&text) {
+                Ok(Heartbeat::Ping(body)) => {
+                    send(socket, Message::text(heartbeat::pong(body))).await
+                }
+                Ok(Heartbeat::Pong) => Ok(()),
+                Err(error) => Err(self.misbehaved(socket, &error).await),
+            },
+            Some(Ok(Message::Binary(frame))) => self.request(gateway, socket, &frame).await,
+            Some(Ok(Message::Close(_))) => {
+                close(socket, None).await;
+                Err(Ending::Ended(End::Closed))
+            }
+            // The library answers pings by itself.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Err(error)) => Err(broken(socket, error).await),
+            None => Err(Ending::Ended(End::Lost)),
+        }
+    }
+
+    async fn request(
+        &self,
+        gateway: &Gateway,
+        socket: &mut Socket,
+        frame: &[u8],
+    ) -> Result<(), Ending> {
+        let request = match self.codec.decode(frame) {
+            Ok(request) => request,
+            Err(error) => return Err(self.misbehaved(socket, &error).await),
+        };
+        match request::handle(gateway, &self.user, self.login.conn, &request).await {
+            Handled::Answer(answer) => {
+                send(socket, Message::binary(self.codec.encode(&answer))).await
+            }
+            Handled::LoggedOut(answer) => {
+                send(socket, Message::binary(self.codec.encode(&answer))).await?;
+                close(socket, Some(close_frame(CloseCode::Normal, "logged out"))).await;
+                Err(Ending::Ended(End::LoggedOut))
+            }
+            Handled::Misbehaved(why) => {
+                close(socket, Some(close_frame(CloseCode::Policy, why))).await;
+                Err(Ending::Ended(End::Misbehaved))
+            }
+        }
+    }
+
+    async fn misbehaved(&self, socket: &mut Socket, error: &FrameError) -> Ending {
+        let code = match error {
+            FrameError::TooLarge => CloseCode::Size,
+            _ => CloseCode::Invalid,
+        };
+        close(socket, Some(close_frame(code, error.to_string()))).await;
+        Ending::Ended(End::Misbehaved)
+    }
+}
+
+/// The line broke, or the client broke the protocol and is told so.
+async fn broken(socket: &mut Socket, error: tungstenite::Error) -> Ending {
+    let code = match &error {
+        tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseCode::Size,
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            return Ending::Ended(End::Lost);
+        }
+        tungstenite::Error::Protocol(_) => CloseCode::Protocol,
+        tungstenite::Error::Utf8(_) => CloseCode::Invalid,
+        _ => return Ending::Ended(End::Lost),
+    };
+    close(socket, Some(close_frame(code, error.to_string()))).await;
+    Ending::Ended(End::Misbehaved)
+}
+
+async fn send(socket: &mut Socket, message: Message) -> Result<(), Ending> {
+    match timeout(WRITE_TIMEOUT, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Ending::Ended(End::Lost)),
+    }
+}
+
+/// Closes properly: flushes, and gives the client a moment to read what was sent last.
+pub(super) async fn close(socket: &mut Socket, frame: Option<CloseFrame>) {
+    let closed = async {
+        if socket.close(frame).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
+}
+
+/// A reason of at most 123 bytes, as the protocol asks.
+fn close_frame(code: CloseCode, reason: impl Into<Cow<'static, str>>) -> CloseFrame {
+    let reason = reason.into();
+    let end = reason.floor_char_boundary(123);
+    CloseFrame { code, reason: reason[..end].into() }
+}

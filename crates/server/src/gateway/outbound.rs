@@ -1,0 +1,134 @@
+//! What waits to be sent to one client: a slot with a waker, because a channel for each connection
+//! costs 1.5 KB.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Mutex, PoisonError},
+    task::{Poll, Waker},
+};
+use tokio_tungstenite::tungstenite::Bytes;
+
+/// Frames for one client, at most `frames_max`; a client that does not read is cut.
+pub(super) struct Outbound {
+    slot: Mutex<Slot>,
+    frames_max: usize,
+}
+
+#[derive(Default)]
+struct Slot {
+    frames: VecDeque<Bytes>,
+    closing: Option<Closing>,
+    waker: Option<Waker>,
+}
+
+/// Why the server ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Kicked, or refused by the App: presence knows already.
+    Kicked,
+    /// Too many frames wait for it.
+    TooSlow,
+    /// The server goes away; presence keeps the connection for the grace of a restart.
+    ServerStops,
+}
+
+/// What the connection has to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Send(Bytes),
+    Close(Closing),
+}
+
+impl Outbound {
+    pub(super) fn new(frames_max: usize) -> Outbound {
+        Outbound { slot: Mutex::default(), frames_max }
+    }
+
+    /// Asks for the end. The first reason stands; frames that wait are sent before it, except to a
+    /// client that does not read.
+    pub(super) fn close(&self, closing: Closing) {
+        self.change(|slot| {
+            slot.closing.get_or_insert(closing);
+        });
+    }
+
+    /// Queues a binary frame. False: the client is too slow and is being cut.
+    #[cfg_attr(not(test), expect(dead_code, reason = "pushes to watchers come with subscriptions"))]
+    pub(super) fn push(&self, frame: Bytes) -> bool {
+        let frames_max = self.frames_max;
+        self.change(|slot| {
+            if slot.frames.len() >= frames_max {
+                slot.frames.clear();
+                slot.closing.get_or_insert(Closing::TooSlow);
+            }
+            if slot.closing.is_none() {
+                slot.frames.push_back(frame);
+            }
+            slot.closing.is_none()
+        })
+    }
+
+    /// Waits for something to do. Cancelling loses nothing.
+    pub(super) async fn next(&self) -> Next {
+        poll_fn(|context| {
+            let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(frame) = slot.frames.pop_front() {
+                return Poll::Ready(Next::Send(frame));
+            }
+            if let Some(closing) = slot.closing {
+                return Poll::Ready(Next::Close(closing));
+            }
+            slot.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Slot) -> T) -> T {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut slot);
+        let waker = slot.waker.take();
+        drop(slot);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_is_sent_before_the_end() {
+        let outbound = Outbound::new(2);
+        assert!(outbound.push(Bytes::from_static(b"a")));
+        outbound.close(Closing::Kicked);
+        outbound.close(Closing::ServerStops);
+        assert_eq!(outbound.next().await, Next::Send(Bytes::from_static(b"a")));
+        assert_eq!(outbound.next().await, Next::Close(Closing::Kicked));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut() {
+        let outbound = Outbound::new(1);
+        assert!(outbound.push(Bytes::from_static(b"a")));
+        assert!(!outbound.push(Bytes::from_static(b"b")));
+        assert!(!outbound.push(Bytes::from_static(b"c")));
+        assert_eq!(outbound.next().await, Next::Close(Closing::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn a_push_wakes_who_waits() {
+        let outbound = std::sync::Arc::new(Outbound::new(1));
+        let waiting = tokio::spawn({
+            let outbound = outbound.clone();
+            async move { outbound.next().await }
+        });
+        tokio::task::yield_now().await;
+        outbound.push(Bytes::from_static(b"a"));
+        assert_eq!(waiting.await.unwrap(), Next::Send(Bytes::from_static(b"a")));
+    }
+}

@@ -1,0 +1,65 @@
+//! Which sockets are open in this process.
+
+use super::outbound::{Closing, Outbound};
+use crate::{driver::Sockets, metrics::Metrics};
+use presence::ConnId;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The open sockets, by connection.
+pub struct Registry {
+    open: Mutex<HashMap<ConnId, Arc<Outbound>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Registry {
+    /// Nobody is here.
+    pub fn new(metrics: Arc<Metrics>) -> Registry {
+        Registry { open: Mutex::default(), metrics }
+    }
+
+    pub(super) fn insert(&self, conn: ConnId, outbound: Arc<Outbound>) {
+        self.lock().insert(conn, outbound);
+        self.metrics.connections.inc();
+    }
+
+    pub(super) fn remove(&self, conn: ConnId) {
+        if self.lock().remove(&conn).is_some() {
+            self.metrics.connections.dec();
+        }
+    }
+
+    /// How many sockets are open.
+    pub fn open(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Closes everybody with 1012, spread over a while so that they do not all redial at once.
+    /// Returns when the last one was told.
+    pub async fn close_all(&self, over: Duration) {
+        const STEPS: u32 = 20;
+        let everybody: Vec<_> = self.lock().values().cloned().collect();
+        let step = everybody.len().div_ceil(STEPS as usize).max(1);
+        for (at, some) in everybody.chunks(step).enumerate() {
+            if at > 0 {
+                tokio::time::sleep(over / STEPS).await;
+            }
+            some.iter().for_each(|outbound| outbound.close(Closing::ServerStops));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, Arc<Outbound>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sockets for Registry {
+    fn kick(&self, conn: ConnId) {
+        if let Some(outbound) = self.lock().get(&conn) {
+            outbound.close(Closing::Kicked);
+        }
+    }
+}
