@@ -9,7 +9,7 @@ pub mod http;
 
 pub use dispatcher::Dispatcher;
 pub(crate) use dispatcher::name as verdict_name;
-pub use endpoint::{Endpoint, EndpointSettings, OnRefusal, Timeouts};
+pub use endpoint::{Endpoint, EndpointSettings, Timeouts};
 
 use async_trait::async_trait;
 use presence::Attempt;

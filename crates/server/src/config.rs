@@ -21,6 +21,7 @@ mod sections;
 mod setting;
 mod types;
 mod warnings;
+mod words;
 
 pub use dump::dump;
 pub use errors::{ConfigError, ConfigErrors};
@@ -86,3 +87,58 @@ pub fn load_here(file: Option<&Path>, dev: bool) -> Result<Loaded, ConfigErrors>
 
 /// Opens a file that a setting names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        keys::{KEYS, key},
+        *,
+    };
+
+    /// The default file with the one key that it leaves out, and what it is read as.
+    fn complete() -> (String, Loaded) {
+        let text = DEFAULT_TOML.replace("# secret = ", "secret = ");
+        let loaded = load(Some(("default.toml", &text)), [], false, &|_| unreachable!());
+        (text, loaded.unwrap())
+    }
+
+    #[test]
+    fn the_default_file_says_what_the_code_does() {
+        let secret = [("HERALD_AUTH__SECRET".to_owned(), "x".repeat(16))];
+        let file = Some(("default.toml", DEFAULT_TOML));
+        let loaded = load(file, secret, false, &|_| unreachable!()).unwrap();
+        let mut expected = Config::default();
+        expected.auth.secret = Secret::new("x".repeat(16));
+        assert_eq!(loaded.config, expected);
+    }
+
+    #[test]
+    fn the_default_file_has_every_key_with_its_default_and_a_comment() {
+        let (text, Loaded { origins, .. }) = complete();
+        let lines: Vec<_> = text.lines().collect();
+        for key in KEYS {
+            let Origin::File { line, .. } = *origins.of(key.path) else {
+                panic!("{} is missing", key.path);
+            };
+            let expected = format!("{} = {}", key.place().1, key.show(&Config::default()));
+            assert!(key.path == "auth.secret" || lines[line - 1] == expected, "{expected}");
+            assert!(lines[line - 2].starts_with("# "), "{} has no comment", key.path);
+        }
+    }
+
+    #[test]
+    fn the_default_file_is_in_the_order_of_the_table() {
+        let (_, Loaded { origins, .. }) = complete();
+        assert!(KEYS.is_sorted_by_key(|key| origins.of(key.path)));
+    }
+
+    #[test]
+    fn a_dump_is_a_file_with_the_same_values() {
+        let Loaded { mut config, origins, .. } = complete().1;
+        let text = dump(&config, &origins);
+        let again = load(Some(("dump.toml", &text)), [], false, &|_| unreachable!()).unwrap();
+        config.auth.secret = Secret::new(config.auth.secret.masked());
+        assert_eq!(again.config, config);
+        assert_eq!(key("auth.secret").show(&config), r#""***""#);
+    }
+}

@@ -1,10 +1,19 @@
 //! The running server: sockets, callbacks, API and console around the `presence` core.
+//!
+//! Start at [`running::Running::start`], which builds everything; then follow one event: `gateway`
+//! lets a client in, `driver` decides and commits, `callbacks` tells the App.
 
+pub mod admin;
 pub mod api;
+pub mod app;
 pub mod callbacks;
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod driver;
 pub mod entropy;
 pub mod gateway;
 pub mod listener;
 pub mod metrics;
+pub mod readiness;
+pub mod running;

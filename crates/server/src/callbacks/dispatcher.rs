@@ -3,8 +3,8 @@
 //! Per endpoint: the oldest due callback of each user, leased, one in flight per user; many users
 //! at once. While the endpoint backs off nothing is claimed, so the backlog stays on disk.
 
-use super::{Endpoint, OnRefusal, Sender, Sent};
-use crate::{clock::Clock, driver::Driver, entropy, metrics::Metrics};
+use super::{Endpoint, Sender, Sent};
+use crate::{clock::Clock, config::OnRefusal, driver::Driver, entropy, metrics::Metrics};
 use presence::{Attempt, Kind, Now, Permit, Verdict, back_off, retry_wait, verdict};
 use std::{sync::Arc, time::Duration};
 use store::{AttemptRecord, Claim, Claimed, Fate, Settlement, Store, StoreError};

@@ -1,5 +1,6 @@
 //! A callback URL with its settings, and how it is doing.
 
+use crate::config::OnRefusal;
 use presence::{Health, Interest, Kind};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -39,15 +40,6 @@ pub struct Timeouts {
     pub online: Duration,
     pub offline: Duration,
     pub kick_off: Duration,
-}
-
-/// What a refusal by the App does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnRefusal {
-    /// The connection that came online is closed; a refused status is undone.
-    Disconnect,
-    /// It is recorded and nothing else.
-    Ignore,
 }
 
 impl Endpoint {

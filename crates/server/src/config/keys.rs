@@ -10,6 +10,25 @@ use super::{
 use std::time::Duration;
 use toml::de::DeValue;
 
+/// A row of the table: the field it is about, and what its value must be.
+macro_rules! key {
+    ($section:ident $(.$name:ident)+) => {
+        key!($section $(.$name)+, anything)
+    };
+    ($section:ident $(.$name:ident)+, $check:expr) => {
+        Key {
+            path: concat!(stringify!($section) $(, ".", stringify!($name))+),
+            secret: false,
+            read: |config, written| {
+                let default = Config::default().$section $(.$name)+;
+                config.$section $(.$name)+ = read(written, &default, $check)?;
+                Ok(())
+            },
+            show: |config| config.$section $(.$name)+.show(),
+        }
+    };
+}
+
 /// One setting: how it is called, read and shown.
 pub(super) struct Key {
     /// Its tables and its name, as `callbacks.online.enable`.
@@ -33,9 +52,9 @@ pub(super) const KEYS: &[Key] = &[
     key!(gateway.listen),
     key!(gateway.connections_max, between(1, 10_000_000)),
     key!(gateway.frame_bytes_max, between(Size::kib(1), Size::mib(1))),
-    key!(gateway.read_timeout, between(BRIEFLY, HOUR)),
-    key!(gateway.ping_interval, between(BRIEFLY, HOUR)),
-    key!(gateway.handshake_timeout, between(BRIEFLY, 5 * MINUTE)),
+    key!(gateway.read_timeout, between(MOMENT, HOUR)),
+    key!(gateway.ping_interval, between(MOMENT, HOUR)),
+    key!(gateway.handshake_timeout, between(MOMENT, 5 * MINUTE)),
     key!(gateway.outbound_frames_max, between(1, 65_536)),
     key!(api.listen),
     key!(api.body_bytes_max, between(Size::kib(1), Size::mib(64))),
@@ -56,14 +75,14 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.concurrency_max, between(1, 10_000)),
     key!(callbacks.retention, between(SECOND, 90 * DAY)),
     key!(callbacks.online.enable),
-    key!(callbacks.online.timeout, between(BRIEFLY, 5 * MINUTE)),
+    key!(callbacks.online.timeout, between(MOMENT, 5 * MINUTE)),
     key!(callbacks.online.scope),
     key!(callbacks.online.on_refusal),
     key!(callbacks.offline.enable),
-    key!(callbacks.offline.timeout, between(BRIEFLY, 5 * MINUTE)),
+    key!(callbacks.offline.timeout, between(MOMENT, 5 * MINUTE)),
     key!(callbacks.offline.scope),
     key!(callbacks.kick_off.enable),
-    key!(callbacks.kick_off.timeout, between(BRIEFLY, 5 * MINUTE)),
+    key!(callbacks.kick_off.timeout, between(MOMENT, 5 * MINUTE)),
     key!(callbacks.history.age, between(Duration::ZERO, YEAR)),
     key!(callbacks.history.bytes),
     key!(store.backend),
@@ -72,3 +91,109 @@ pub(super) const KEYS: &[Key] = &[
     key!(log.format),
     key!(log.level, levels),
 ];
+
+const MOMENT: Duration = Duration::from_millis(10);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The row of a path.
+pub(super) fn key(path: &str) -> &'static Key {
+    KEYS.iter().find(|key| key.path == path).expect("our own code names keys of the table")
+}
+
+/// The sections and keys that stand directly in a section (`""`: at the top), in order.
+pub(super) fn children(section: &str) -> Vec<&'static str> {
+    let mut children: Vec<&str> = Vec::new();
+    for key in KEYS {
+        let rest = match section {
+            "" => Some(key.path),
+            _ => key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')),
+        };
+        let child = rest.and_then(|rest| rest.split('.').next());
+        children.extend(child.filter(|child| children.last() != Some(child)));
+    }
+    children
+}
+
+impl Key {
+    /// Sets the field to what was written, unless it cannot be that.
+    pub(super) fn read(&self, config: &mut Config, written: &Written<'_>) -> Result<(), String> {
+        (self.read)(config, written)
+    }
+
+    /// The field as TOML; a secret masked.
+    pub(super) fn show(&self, config: &Config) -> String {
+        (self.show)(config)
+    }
+
+    /// The variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("HERALD_{}", self.path.replace('.', "__").to_uppercase())
+    }
+
+    /// The section it stands in, and its name there.
+    pub(super) fn place(&self) -> (&'static str, &'static str) {
+        self.path.rsplit_once('.').expect("every key is in a section")
+    }
+
+    const fn secret(self) -> Key {
+        Key { secret: true, ..self }
+    }
+}
+
+fn read<T: Setting>(
+    written: &Written<'_>,
+    default: &T,
+    check: impl Fn(&T) -> Result<(), String>,
+) -> Result<T, String> {
+    let value = match written {
+        Written::Toml(value) => T::read(value),
+        Written::Bare(text) if T::BARE => T::read(&DeValue::String((*text).into())),
+        Written::Bare(text) => DeValue::parse(text.trim()).ok().and_then(|v| T::read(v.get_ref())),
+    };
+    let value = value.ok_or_else(|| format!("expected {}", T::expected(default)));
+    value.and_then(|value| check(&value).map(|()| value)).map_err(|text| match written {
+        // Where nothing needs quotes, an example in quotes would mislead.
+        Written::Bare(_) if T::BARE => text.replace('"', ""),
+        _ => text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_section_stand_together() {
+        let mut sections: Vec<_> = KEYS.iter().map(|key| key.place().0).collect();
+        sections.dedup();
+        let together = sections.len();
+        sections.sort_unstable();
+        sections.dedup();
+        assert_eq!(sections.len(), together);
+    }
+
+    #[test]
+    fn a_key_is_marked_secret_exactly_when_its_value_is_masked() {
+        for key in KEYS {
+            let mut config = Config::default();
+            let read = key.read(&mut config, &Written::Bare("0123456789abcdef"));
+            let masked = read.is_ok() && key.show(&config) == r#""***""#;
+            assert_eq!(key.secret, masked, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_may_be_written() {
+        for key in KEYS {
+            let shown = key.show(&Config::default());
+            let value = DeValue::parse(&shown).unwrap();
+            let mut config = Config::default();
+            assert_eq!(key.read(&mut config, &Written::Toml(value.get_ref())), Ok(()));
+            assert_eq!(config, Config::default(), "{}", key.path);
+        }
+    }
+}

@@ -71,7 +71,7 @@ impl Setting for Duration {
             self.as_nanos().is_multiple_of(unit) && self.as_nanos() >= unit * from
         };
         let (name, unit, _) = UNITS.iter().find(whole).unwrap_or(&("ns", 1, 0));
-        quoted(&format!("{}{name}", self.as_nanos() / unit))
+        quoted(format!("{}{name}", self.as_nanos() / unit))
     }
 
     fn expected(example: &Duration) -> String {
@@ -95,7 +95,7 @@ impl Setting for Size {
     fn show(&self) -> String {
         let whole = |(_, unit): &&(&str, usize)| self.0.is_multiple_of(*unit) && self.0 >= *unit;
         let (name, unit) = SIZE_UNITS.iter().find(whole).unwrap_or(&("B", 1));
-        quoted(&format!("{}{name}", self.0 / unit))
+        quoted(format!("{}{name}", self.0 / unit))
     }
 
     fn expected(example: &Size) -> String {

@@ -1,0 +1,82 @@
+//! The management API, health and metrics. One operation, one file.
+//!
+//! `/v1` asks for the bearer token; health and metrics do not, since this port is on loopback
+//! unless the operator says otherwise. Errors are RFC 9457 problem documents.
+
+mod callback;
+mod callbacks;
+mod endpoints;
+mod health;
+mod kick;
+mod metrics;
+mod problem;
+mod replay;
+mod user;
+mod user_status;
+mod users;
+mod view;
+
+use crate::{
+    callbacks::Endpoint, clock::Clock, driver::Driver, metrics::Metrics, readiness::Readiness,
+};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::header,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use problem::Problem;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use store::Store;
+
+/// How many rows a page has unless asked otherwise, and at most.
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1_000;
+
+/// What the operations share.
+#[allow(missing_docs)]
+pub struct Admin {
+    pub store: Arc<dyn Store>,
+    pub driver: Arc<Driver>,
+    pub endpoints: Vec<Arc<Endpoint>>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
+    /// The bearer token.
+    pub token: String,
+}
+
+/// All routes of the admin port.
+pub fn router(admin: Arc<Admin>) -> Router {
+    let v1 = Router::new()
+        .route("/users", get(users::run))
+        .route("/users/{user}", get(user::run))
+        .route("/users/{user}/kick", post(kick::run))
+        .route("/users/{user}/status", put(user_status::set).delete(user_status::clear))
+        .route("/callbacks", get(callbacks::run))
+        .route("/callbacks/{id}", get(callback::run))
+        .route("/callbacks/{id}/replay", post(replay::run))
+        .route("/endpoints", get(endpoints::list))
+        .route("/endpoints/{name}/resume", post(endpoints::resume))
+        .route_layer(from_fn_with_state(Arc::clone(&admin), authorize));
+    Router::new()
+        .nest("/v1", v1)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::run))
+        .with_state(admin)
+        .fallback(async || Problem::not_found("there is no such route"))
+}
+
+async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = said.and_then(|said| said.strip_prefix("Bearer ")).unwrap_or_default();
+    // Digests take as long to compare for a good guess as for a bad one.
+    if Sha256::digest(token) == Sha256::digest(&admin.token) {
+        return next.run(request).await;
+    }
+    Problem::unauthorized().into_response()
+}

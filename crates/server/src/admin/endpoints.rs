@@ -1,0 +1,67 @@
+//! `GET /v1/endpoints` and `POST /v1/endpoints/{name}/resume`: how endpoints are doing.
+
+use super::{Admin, problem::Problem};
+use crate::callbacks::Endpoint;
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use presence::{Now, Permit};
+use serde::Serialize;
+use std::sync::Arc;
+use store::Backlog;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndpointView {
+    name: String,
+    /// `open`, `backing_off`, `probing` or `paused`.
+    state: &'static str,
+    /// How long it has been failing, in milliseconds.
+    failing_for_ms: Option<u64>,
+    owed: u64,
+    oldest_owed_at: Option<u64>,
+    dead: u64,
+}
+
+pub(super) async fn list(
+    State(admin): State<Arc<Admin>>,
+) -> Result<Json<Vec<EndpointView>>, Problem> {
+    let now = admin.clock.now();
+    let mut endpoints = Vec::new();
+    for endpoint in &admin.endpoints {
+        let backlog = admin.store.backlog(&endpoint.settings.name).await?;
+        endpoints.push(view(endpoint, backlog, now));
+    }
+    Ok(Json(endpoints))
+}
+
+pub(super) async fn resume(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let mut endpoints = admin.endpoints.iter();
+    let endpoint = endpoints.find(|endpoint| endpoint.settings.name.as_str() == name);
+    let endpoint = endpoint.ok_or_else(|| Problem::not_found(format!("no endpoint {name:?}")))?;
+    endpoint.health().resume();
+    endpoint.news.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn view(endpoint: &Endpoint, backlog: Backlog, now: Now) -> EndpointView {
+    let health = endpoint.health();
+    EndpointView {
+        name: endpoint.settings.name.to_string(),
+        state: match health.permit(now.mono) {
+            Permit::Open => "open",
+            Permit::Wait(_) => "backing_off",
+            Permit::Probe => "probing",
+            Permit::Paused => "paused",
+        },
+        failing_for_ms: health.failing_since().map(|since| now.mono.0 - since.0),
+        owed: backlog.owed,
+        oldest_owed_at: backlog.oldest_at.map(|at| at.0),
+        dead: backlog.dead,
+    }
+}

@@ -1,0 +1,21 @@
+//! `GET /metrics`: OpenMetrics text.
+
+use super::{Admin, problem::Problem};
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+
+pub(super) async fn run(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
+    let now = admin.clock.now().wall;
+    for endpoint in &admin.endpoints {
+        let name = &endpoint.settings.name;
+        admin.metrics.backlog(name, admin.store.backlog(name).await?, now);
+    }
+    admin.metrics.users_online.set(admin.store.users_online().await? as i64);
+    let text = admin.metrics.text().unwrap_or_default();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}

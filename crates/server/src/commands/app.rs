@@ -1,0 +1,81 @@
+//! `herald app`: runs the sample App; one JSON line for each callback on stdout.
+
+use super::{Failure, told_to_stop};
+use http::StatusCode;
+use receiver::{Applied, Event, Receiver};
+use serde_json::json;
+use server::{
+    app::{self, Faults},
+    listener::Listener,
+};
+use std::{io::Write, net::SocketAddr, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:10006")]
+    listen: SocketAddr,
+    /// The sdkName it expects, if Herald sends one
+    #[arg(long, value_name = "NAME")]
+    sdk_name: Option<String>,
+    /// Which share of callbacks fails
+    #[arg(long, default_value = "0%", value_parser = share, value_name = "SHARE")]
+    fail: f32,
+    /// With which HTTP status they fail
+    #[arg(long, default_value = "503", value_parser = status)]
+    status: StatusCode,
+    /// How long every answer takes
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
+    delay: Duration,
+    /// Whose going online is refused; may be given several times
+    #[arg(long, value_name = "USER")]
+    refuse: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let receiver = match arguments.sdk_name {
+        Some(name) => Receiver::new().sdk_name(name),
+        None => Receiver::new(),
+    };
+    let faults = Faults {
+        fail: arguments.fail,
+        status: arguments.status,
+        delay: arguments.delay,
+        refuse: arguments.refuse.into_iter().collect(),
+    };
+    let router = app::router(receiver, faults, Box::new(print));
+    let listener = Listener::bind(arguments.listen, Duration::from_secs(10)).await?;
+    let address = listener.address()?;
+    eprintln!(
+        "the sample App listens on http://{address}; set callbacks.url to http://{address}/callback"
+    );
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(listener.serve(router, stop.clone()));
+    told_to_stop().await;
+    stop.cancel();
+    serving.await?;
+    Ok(())
+}
+
+fn print(event: &Event, applied: &Applied) {
+    let line = json!({
+        "command": format!("{:?}", event.kind), "userID": event.user_id, "seq": event.seq,
+        "connID": event.conn_id, "isAppBackground": event.is_app_background,
+        "operationID": event.operation_id, "view": format!("{applied:?}").to_lowercase(),
+    });
+    // Nobody reads any more: the App itself goes on.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.parse::<f32>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("expected a share such as 20%".into()),
+    }
+}
+
+fn status(text: &str) -> Result<StatusCode, String> {
+    text.parse().map_err(|_| "expected an HTTP status such as 503".into())
+}

@@ -1,0 +1,93 @@
+//! What one value must be, beside being of its type. The text says what to write instead.
+
+use super::{Secret, setting::Setting};
+use std::path::PathBuf;
+
+/// What a value must be: `Err` says it in words.
+type Checked = Result<(), String>;
+
+pub(super) fn anything<T>(_: &T) -> Checked {
+    Ok(())
+}
+
+pub(super) fn between<T: Setting + PartialOrd>(min: T, max: T) -> impl Fn(&T) -> Checked {
+    move |value| {
+        must((&min..=&max).contains(&value), || {
+            format!("must be from {} to {}", min.show(), max.show())
+        })
+    }
+}
+
+pub(super) fn if_set<T>(check: impl Fn(&T) -> Checked) -> impl Fn(&Option<T>) -> Checked {
+    move |value| value.as_ref().map_or(Ok(()), &check)
+}
+
+pub(super) fn strong_token(token: &Secret) -> Checked {
+    let token = token.expose();
+    must(token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()), || {
+        "must be at least 16 characters, ASCII and without spaces".to_owned()
+    })
+}
+
+// The table hands out what the field is, not what it derefs to.
+#[allow(clippy::ptr_arg)]
+pub(super) fn names(names: &Vec<String>) -> Checked {
+    must(!names.iter().any(|name| name.trim().is_empty()), || {
+        "must not contain an empty name; [] for nobody".to_owned()
+    })
+}
+
+#[allow(clippy::ptr_arg)]
+pub(super) fn path(path: &PathBuf) -> Checked {
+    must(!path.as_os_str().is_empty(), || "must not be empty; \".\" is this folder".to_owned())
+}
+
+#[allow(clippy::ptr_arg)]
+pub(super) fn sdk_name(name: &String) -> Checked {
+    must(name.chars().count() <= 64 && !name.chars().any(char::is_control), || {
+        "must be at most 64 printable characters".to_owned()
+    })
+}
+
+#[allow(clippy::ptr_arg)]
+pub(super) fn callback_url(url: &String) -> Checked {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = rest.ok_or("must begin with https:// or http://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let unfit = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    let wrong = if url.contains(unfit) {
+        "must not contain spaces or backslashes; write %20 for a space"
+    } else if authority.contains('@') {
+        "must not contain a user or password; put a token into the path or query instead"
+    } else if authority.is_empty() || authority.starts_with(':') {
+        "must have a host, as https://app.example/callback"
+    } else if rest.contains('#') {
+        "must not have a fragment: what follows # is never sent"
+    } else {
+        // By the parser of the one who sends.
+        return reqwest::Url::parse(url).map(|_| ()).map_err(|error| format!("is no URL: {error}"));
+    };
+    Err(wrong.to_owned())
+}
+
+/// A level, or levels by module. The log's own parser takes any word for a module and then logs
+/// nothing, so that a typo would be found out too late.
+#[allow(clippy::ptr_arg)]
+pub(super) fn levels(directives: &String) -> Checked {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let level =
+        |directive: &str| directive.rsplit('=').next().unwrap_or_default().trim().to_owned();
+    // What is said of spans has its own commas; only the log's own parser understands it.
+    let is_simple = !directives.contains(['[', '{']);
+    let unknown = |directive: &&str| !LEVELS.contains(&level(directive).as_str());
+    must(!(is_simple && directives.split(',').any(|d| unknown(&d))), || {
+        format!(
+            "expected {}, or levels by module such as \"info,server::gateway=debug\"",
+            LEVELS.join(", ")
+        )
+    })
+}
+
+fn must(holds: bool, text: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(text()) }
+}

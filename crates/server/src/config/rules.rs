@@ -1,0 +1,94 @@
+//! What must hold between several values, or between a value and the world.
+
+use super::{Config, DEV_SECRET, Origin, ReadFile, draft::Draft, keys::key};
+use std::net::{IpAddr, SocketAddr};
+
+/// Notes every rule that is broken.
+pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
+    check_secret(draft, dev);
+    check_pings(draft);
+    check_ports(draft);
+    check_ca(draft, read_file);
+}
+
+fn check_secret(draft: &mut Draft, dev: bool) {
+    let path = "auth.secret";
+    if !draft.knows(&[path]) {
+        return;
+    }
+    let secret = draft.config.auth.secret.expose();
+    let wrong = if secret.is_empty() {
+        "missing; write one under [auth] that nobody can guess, or set HERALD_AUTH__SECRET or \
+         HERALD_AUTH__SECRET_FILE (to try things out, start with --dev)"
+    } else if secret == DEV_SECRET && !dev {
+        "is OpenIM's well-known \"openIM123\", with which anybody can make tokens; write one that \
+         nobody can guess (to try things out, start with --dev)"
+    } else {
+        return;
+    };
+    draft.refuse(path, wrong);
+}
+
+fn check_pings(draft: &mut Draft) {
+    let gateway = &draft.config.gateway;
+    if gateway.ping_interval >= gateway.read_timeout {
+        refuse_pair(
+            draft,
+            ("gateway.ping_interval", "must be shorter than"),
+            ("gateway.read_timeout", "must be longer than"),
+        );
+    }
+}
+
+fn check_ports(draft: &mut Draft) {
+    let Config { gateway, api, admin, .. } = &draft.config;
+    let listeners = [
+        ("gateway.listen", gateway.listen),
+        ("api.listen", api.listen),
+        ("admin.listen", admin.listen),
+    ];
+    for (at, (first, its)) in listeners.iter().enumerate() {
+        for (second, others) in &listeners[at + 1..] {
+            if collide(*its, *others) {
+                let wrong = "must have another port than";
+                refuse_pair(draft, (second, wrong), (first, wrong));
+            }
+        }
+    }
+}
+
+/// Whether one of two sockets keeps the other from being opened.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |a: IpAddr, b: IpAddr| {
+        // `[::]` takes what comes over IPv4 as well.
+        a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()))
+    };
+    let overlap = covers(a.ip(), b.ip()) || covers(b.ip(), a.ip());
+    a.port() != 0 && a.port() == b.port() && overlap
+}
+
+fn check_ca(draft: &mut Draft, read_file: ReadFile<'_>) {
+    let Some(ca) = &draft.config.callbacks.ca else { return };
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let wrong = match read_file(ca) {
+        Err(error) => format!("cannot be read: {error}"),
+        Ok(pem) if !pem.windows(BEGIN.len()).any(|window| window == BEGIN) => {
+            "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)".to_owned()
+        }
+        Ok(_) => return,
+    };
+    draft.refuse("callbacks.ca", &wrong);
+}
+
+/// Refuses two values that do not go together, at the one that somebody chose.
+fn refuse_pair(draft: &mut Draft, first: (&str, &str), second: (&str, &str)) {
+    if !draft.knows(&[first.0, second.0]) {
+        return;
+    }
+    let first_is_default = *draft.origins.of(first.0) == Origin::Default;
+    let ((path, wrong), (other, _)) =
+        if first_is_default { (second, first) } else { (first, second) };
+    let value = key(other).show(&draft.config);
+    let origin = draft.origins.of(other);
+    draft.refuse(path, &format!("{wrong} {other} = {value} ({origin})"));
+}

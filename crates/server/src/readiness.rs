@@ -1,0 +1,37 @@
+//! Whether the server should be sent clients.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Why not, if not.
+#[derive(Default)]
+pub struct Readiness(Mutex<Reasons>);
+
+#[derive(Default)]
+struct Reasons {
+    stopping: bool,
+    store: Option<String>,
+}
+
+impl Readiness {
+    /// The server goes away.
+    pub fn stopping(&self) {
+        self.lock().stopping = true;
+    }
+
+    /// What the last look at the store found.
+    pub fn store(&self, problem: Option<String>) {
+        self.lock().store = problem;
+    }
+
+    /// Empty: ready.
+    pub fn reasons(&self) -> Vec<String> {
+        let reasons = self.lock();
+        let stopping = reasons.stopping.then(|| "the server is stopping".to_owned());
+        let store = reasons.store.as_ref().map(|problem| format!("the store: {problem}"));
+        stopping.into_iter().chain(store).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reasons> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

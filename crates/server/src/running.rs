@@ -1,0 +1,430 @@
+//! Builds the whole server from its configuration, and takes it down again.
+
+use crate::{
+    admin::{self, Admin},
+    api::{self, Api, ApiSettings},
+    callbacks::{
+        Dispatcher, Endpoint, EndpointSettings, Timeouts,
+        http::{HttpSender, SenderError},
+    },
+    clock::{Clock, SystemClock},
+    config::{self, Backend, Config, SyncMode},
+    driver::Driver,
+    entropy,
+    gateway::{self, Gateway, GatewaySettings, Registry},
+    listener::Listener,
+    metrics::Metrics,
+    readiness::Readiness,
+};
+use axum::{Router, routing::any};
+use presence::{Interest, Policy, Timestamp};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use store::{EndpointName, Memory, OpenError, Prune, Sqlite, Store, StoreError, UserQuery};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Clients are told to go over this long, so that they do not all redial at once.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How long they may take to go.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// How long the rest may take to finish.
+const FINISH_MAX: Duration = Duration::from_secs(20);
+/// How often old things are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// How much is pruned in one go.
+const PRUNE_LIMIT: usize = 2_000;
+/// How often the store is tried, when it is well and when it is not.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// The only endpoint, until there are more.
+const MAIN: &str = "main";
+const TOKEN_FILE: &str = "admin-token";
+
+/// A server at work.
+pub struct Running {
+    /// Where clients connect.
+    pub gateway: SocketAddr,
+    /// Where REST is served.
+    pub api: SocketAddr,
+    /// Where operators look.
+    pub admin: SocketAddr,
+    /// The bearer token of the management API.
+    pub admin_token: String,
+    store: Arc<dyn Store>,
+    endpoints: Vec<Arc<Endpoint>>,
+    registry: Arc<Registry>,
+    readiness: Arc<Readiness>,
+    /// Ends what lets people in.
+    doors: CancellationToken,
+    /// Ends everything else.
+    work: CancellationToken,
+    at_doors: JoinSet<()>,
+    at_work: JoinSet<()>,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Another program listens there, or the address is not this machine's.
+    #[error("cannot listen on {address} ({key}); free it, or set {key} to another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The key that sets it.
+        key: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder or file of the store cannot be used.
+    #[error("cannot open the store")]
+    Store(#[from] OpenError),
+    /// The connections of the process before this one could not be taken over.
+    #[error("cannot take over what the store holds")]
+    Recover(#[source] StoreError),
+    /// The file of the admin token cannot be used.
+    #[error("cannot use the file {0}")]
+    Token(PathBuf, #[source] io::Error),
+    /// The CA file cannot be read.
+    #[error("cannot read callbacks.ca = {0:?}")]
+    Ca(PathBuf, #[source] io::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up the sending of callbacks")]
+    Sender(#[from] SenderError),
+}
+
+/// The three ports, bound and not yet served.
+struct Ports {
+    gateway: Listener,
+    api: Listener,
+    admin: Listener,
+}
+
+/// What all rooms share.
+struct Parts {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    registry: Arc<Registry>,
+    endpoints: Vec<Arc<Endpoint>>,
+    driver: Arc<Driver>,
+}
+
+impl Running {
+    /// Starts everything: ports are bound and what the last process left is taken over before
+    /// anybody is let in.
+    pub async fn start(config: &Config) -> Result<Running, StartError> {
+        // A second start in one process finds it installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let ports = Ports::bind(config).await?;
+        let parts = Parts::build(config)?;
+        let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
+        tracing::info!(users = recovered, "took over who was online");
+        let admin_token = admin_token(config)?;
+        let (doors, work) = (CancellationToken::new(), CancellationToken::new());
+        let mut running = Running {
+            gateway: address(&ports.gateway, config.gateway.listen),
+            api: address(&ports.api, config.api.listen),
+            admin: address(&ports.admin, config.admin.listen),
+            admin_token,
+            store: Arc::clone(&parts.store),
+            endpoints: parts.endpoints.clone(),
+            registry: Arc::clone(&parts.registry),
+            readiness: Arc::clone(&parts.readiness),
+            doors,
+            work,
+            at_doors: JoinSet::new(),
+            at_work: JoinSet::new(),
+        };
+        running.open_doors(config, &parts, ports);
+        running.put_to_work(config, parts)?;
+        Ok(running)
+    }
+
+    fn open_doors(&mut self, config: &Config, parts: &Parts, ports: Ports) {
+        let gateway = Arc::new(parts.gateway(config));
+        let clients = Router::new().fallback(any(gateway::upgrade)).with_state(gateway.clone());
+        let rest = api::router(Arc::new(parts.api(config)), gateway);
+        let admin = admin::router(Arc::new(parts.admin(self.admin_token.clone())));
+        self.at_doors.spawn(ports.gateway.serve(clients, self.doors.clone()));
+        self.at_doors.spawn(ports.api.serve(rest, self.doors.clone()));
+        self.at_work.spawn(ports.admin.serve(admin, self.work.clone()));
+    }
+
+    fn put_to_work(&mut self, config: &Config, parts: Parts) -> Result<(), StartError> {
+        self.at_work.spawn(Arc::clone(&parts.driver).run(self.work.clone()));
+        for endpoint in &parts.endpoints {
+            let ca = config.callbacks.ca.as_deref().map(read_ca).transpose()?;
+            let sender = HttpSender::new(endpoint, ca.as_deref(), Arc::clone(&parts.clock))?;
+            let dispatcher = Dispatcher {
+                store: Arc::clone(&parts.store),
+                driver: Arc::clone(&parts.driver),
+                endpoint: Arc::clone(endpoint),
+                sender: Arc::new(sender),
+                clock: Arc::clone(&parts.clock),
+                metrics: Arc::clone(&parts.metrics),
+            };
+            self.at_work.spawn(dispatcher.run(self.work.clone()));
+        }
+        self.at_work.spawn(watch_store(
+            Arc::clone(&parts.store),
+            Arc::clone(&parts.readiness),
+            self.work.clone(),
+        ));
+        self.at_work.spawn(prune(config.clone(), parts, self.work.clone()));
+        Ok(())
+    }
+
+    /// The names of the users who are online; the first thousand.
+    pub async fn online(&self) -> Result<Vec<String>, StoreError> {
+        let query = UserQuery { online_only: true, after: None, limit: 1_000 };
+        let users = self.store.users(query).await?;
+        Ok(users.into_iter().map(|(user, _)| user.to_string()).collect())
+    }
+
+    /// How many callbacks are owed to all endpoints together.
+    pub async fn owed(&self) -> Result<u64, StoreError> {
+        let mut owed = 0;
+        for endpoint in &self.endpoints {
+            owed += self.store.backlog(&endpoint.settings.name).await?.owed;
+        }
+        Ok(owed)
+    }
+
+    /// Lets nobody in any more, tells clients to come back later, finishes what is under way.
+    pub async fn stop(mut self) {
+        self.readiness.stopping();
+        self.doors.cancel();
+        self.registry.close_all(FAREWELL).await;
+        let gone = async {
+            while self.registry.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL_MAX, gone).await;
+        self.work.cancel();
+        let finished = async {
+            while self.at_doors.join_next().await.is_some() {}
+            while self.at_work.join_next().await.is_some() {}
+        };
+        let _ = tokio::time::timeout(FINISH_MAX, finished).await;
+    }
+}
+
+impl Ports {
+    async fn bind(config: &Config) -> Result<Ports, StartError> {
+        let bind = async |address, key| {
+            let bound = Listener::bind(address, config.gateway.handshake_timeout).await;
+            bound.map_err(|source| StartError::Listen { address, key, source })
+        };
+        Ok(Ports {
+            gateway: bind(config.gateway.listen, "gateway.listen").await?,
+            api: bind(config.api.listen, "api.listen").await?,
+            admin: bind(config.admin.listen, "admin.listen").await?,
+        })
+    }
+}
+
+impl Parts {
+    fn build(config: &Config) -> Result<Parts, StartError> {
+        let store: Arc<dyn Store> = match config.store.backend {
+            Backend::Memory => Arc::new(Memory::default()),
+            Backend::Sqlite => Arc::new(Sqlite::open(&config.store.path, sync(config))?),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let metrics = Arc::new(Metrics::default());
+        let registry = Arc::new(Registry::new(Arc::clone(&metrics)));
+        let endpoints: Vec<Arc<Endpoint>> = endpoint(config).into_iter().map(Arc::new).collect();
+        let policy = Policy {
+            offline_grace: config.presence.offline_grace,
+            restart_grace: config.presence.restart_grace,
+            virtual_lease: config.presence.virtual_lease,
+        };
+        let driver = Arc::new(Driver::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            policy,
+            endpoints.clone(),
+            registry.clone(),
+            Arc::clone(&metrics),
+        ));
+        let readiness = Arc::new(Readiness::default());
+        Ok(Parts { store, clock, metrics, readiness, registry, endpoints, driver })
+    }
+
+    fn gateway(&self, config: &Config) -> Gateway {
+        let settings = GatewaySettings {
+            connections_max: config.gateway.connections_max,
+            frame_bytes_max: config.gateway.frame_bytes_max.0,
+            outbound_frames_max: config.gateway.outbound_frames_max,
+            read_timeout: config.gateway.read_timeout,
+            ping_interval: config.gateway.ping_interval,
+            handshake_timeout: config.gateway.handshake_timeout,
+        };
+        Gateway::new(
+            Arc::clone(&self.driver),
+            Arc::clone(&self.registry),
+            config.auth.secret.expose(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.metrics),
+            settings,
+        )
+    }
+
+    fn api(&self, config: &Config) -> Api {
+        Api {
+            store: Arc::clone(&self.store),
+            driver: Arc::clone(&self.driver),
+            keys: wire::token::Keys::new(config.auth.secret.expose().as_bytes()),
+            clock: Arc::clone(&self.clock),
+            settings: ApiSettings {
+                secret: config.auth.secret.expose().to_owned(),
+                admin_users: config.auth.admin_users.clone(),
+                token_expiry: config.auth.token_expiry,
+                body_bytes_max: config.api.body_bytes_max.0,
+            },
+        }
+    }
+
+    fn admin(&self, token: String) -> Admin {
+        Admin {
+            store: Arc::clone(&self.store),
+            driver: Arc::clone(&self.driver),
+            endpoints: self.endpoints.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            readiness: Arc::clone(&self.readiness),
+            token,
+        }
+    }
+}
+
+fn sync(config: &Config) -> store::Sync {
+    match config.store.sync {
+        SyncMode::Full => store::Sync::Full,
+        SyncMode::Normal => store::Sync::Normal,
+    }
+}
+
+fn endpoint(config: &Config) -> Option<Endpoint> {
+    let callbacks = &config.callbacks;
+    let config::Callbacks { online, offline, kick_off, .. } = callbacks;
+    let settings = EndpointSettings {
+        name: EndpointName::new(MAIN),
+        target: contract::Target {
+            url: callbacks.url.clone()?,
+            sdk_name: callbacks.sdk_name.clone(),
+            extra_fields: callbacks.extra_fields,
+        },
+        dialect: callbacks.dialect,
+        interest: Interest {
+            online: online.enable.then_some(online.scope),
+            offline: offline.enable.then_some(offline.scope),
+            kick_off: kick_off.enable,
+        },
+        timeouts: Timeouts {
+            online: online.timeout,
+            offline: offline.timeout,
+            kick_off: kick_off.timeout,
+        },
+        on_refusal: online.on_refusal,
+        concurrency_max: callbacks.concurrency_max,
+    };
+    Some(Endpoint::new(settings))
+}
+
+fn address(listener: &Listener, asked: SocketAddr) -> SocketAddr {
+    listener.address().unwrap_or(asked)
+}
+
+fn read_ca(path: &Path) -> Result<String, StartError> {
+    fs::read_to_string(path).map_err(|error| StartError::Ca(path.to_owned(), error))
+}
+
+/// The configured one; else the one in the store's folder, made at the first start.
+fn admin_token(config: &Config) -> Result<String, StartError> {
+    if let Some(token) = &config.admin.token {
+        return Ok(token.expose().to_owned());
+    }
+    let path = config.store.path.join(TOKEN_FILE);
+    let unusable = |error| StartError::Token(path.clone(), error);
+    let token = match fs::read_to_string(&path) {
+        Ok(token) if !token.trim().is_empty() => token.trim().to_owned(),
+        Ok(_) => make_token(&path).map_err(unusable)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_token(&path).map_err(unusable)?
+        }
+        Err(error) => return Err(unusable(error)),
+    };
+    tracing::info!(path = %path.display(), "the token of the management API is in this file");
+    Ok(token)
+}
+
+fn make_token(path: &Path) -> io::Result<String> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let token = entropy::secret();
+    let options =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
+    options.open(path)?.write_all(token.as_bytes())?;
+    Ok(token)
+}
+
+/// Keeps readiness true to whether the store can be written.
+async fn watch_store(store: Arc<dyn Store>, readiness: Arc<Readiness>, stop: CancellationToken) {
+    loop {
+        let problem = store.probe().await.err().map(|error| error.to_string());
+        let wait = if problem.is_some() { PROBE_AGAIN } else { PROBE_EVERY };
+        readiness.store(problem);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn prune(config: Config, parts: Parts, stop: CancellationToken) {
+    loop {
+        let wait = match parts.store.prune(what_is_old(&config, parts.clock.now().wall)).await {
+            Ok(pruned) => {
+                if pruned.expired > 0 {
+                    parts.metrics.expired.inc_by(pruned.expired);
+                    tracing::error!(
+                        callbacks = pruned.expired,
+                        "the App was not told in time (callbacks.retention); compare its view"
+                    );
+                }
+                let most = pruned.callbacks.max(pruned.expired).max(pruned.users);
+                if most >= PRUNE_LIMIT as u64 { Duration::from_millis(50) } else { PRUNE_EVERY }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nothing could be pruned");
+                PRUNE_EVERY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn what_is_old(config: &Config, now: Timestamp) -> Prune {
+    let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as u64));
+    Prune {
+        history_before: before(config.callbacks.history.age),
+        history_bytes_max: config.callbacks.history.bytes.0 as u64,
+        owed_before: before(config.callbacks.retention),
+        users_before: before(config.presence.forget_after),
+        limit: PRUNE_LIMIT,
+    }
+}
