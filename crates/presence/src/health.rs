@@ -86,14 +86,27 @@ impl Health {
         *self = Health::default();
     }
 
+    /// How long a callback waits that has just found the endpoint in trouble, the n-th time for it
+    /// (from 1).
+    ///
+    /// While the endpoint keeps failing this is short, so that the first success releases
+    /// everything owed. Where it is well otherwise, the callback itself is the likely cause and
+    /// waits longer each time, so that it does not make the endpoint back off over and over.
+    pub fn callback_wait(&self, attempts: u32) -> Duration {
+        match self.trouble {
+            Some(trouble) if trouble.failures > 1 => BACK_OFF_FIRST,
+            _ => back_off(attempts),
+        }
+    }
+
     /// Since when the endpoint has been failing, if it is.
     pub fn failing_since(&self) -> Option<Instant> {
         self.trouble.map(|trouble| trouble.began_at)
     }
 }
 
-/// How long to wait after the n-th failure in a row: 1 s, doubling to 30 s; counts from 1.
-pub fn back_off(failures: u32) -> Duration {
+/// 1 s, doubling to 30 s; `failures` counts from 1.
+fn back_off(failures: u32) -> Duration {
     BACK_OFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACK_OFF_MAX)
 }
 
@@ -149,6 +162,17 @@ mod tests {
             health.failed(at(0), at(0), Some(Duration::from_secs(asked)), 1.0);
             assert_eq!(health.permit(at(0)), Permit::Wait(at(waited)), "asked for {asked} s");
         }
+    }
+
+    #[test]
+    fn an_outage_makes_no_callback_wait_long_but_one_that_fails_alone_waits_longer_each_time() {
+        let mut health = Health::default();
+        health.failed(at(0), at(0), None, 1.0);
+        assert_eq!(health.callback_wait(4).as_secs(), 8, "all was well before");
+        health.failed(at(1), at(1), None, 1.0);
+        assert_eq!(health.callback_wait(40).as_secs(), 1, "nothing is well");
+        health.succeeded();
+        assert_eq!(health.callback_wait(40).as_secs(), 30);
     }
 
     #[test]

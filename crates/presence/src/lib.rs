@@ -30,7 +30,7 @@ mod verdict;
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use connection::{Connection, Session};
 pub use event::{Effects, End, Event, Kick, Login, Policy};
-pub use health::{Health, Permit, back_off};
+pub use health::{Health, Permit};
 pub use id::{ConnId, Platform, TokenHash, UserId};
 pub use status::{Availability, Status};
 pub use time::{Instant, Now, Timestamp};

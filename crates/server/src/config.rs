@@ -24,6 +24,7 @@ mod warnings;
 mod words;
 
 pub use dump::dump;
+pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use origin::{Origin, Origins};
 pub use sections::{
@@ -54,9 +55,9 @@ pub struct Loaded {
 
 /// Reads the configuration from its sources.
 ///
-/// `file` is the name to call it by and its text. Of `env` only names that begin with `HERALD_`
-/// count. `dev` fills in the secret that everybody knows. `read_file` opens the files that settings
-/// name: `&|path| std::fs::read(path)` outside of tests.
+/// `file` is the name to call it by and its text. Of `env` ([`environment()`]) only names that begin
+/// with `HERALD_` count. `dev` fills in the secret that everybody knows. `read_file` opens what
+/// settings name: `&|path| std::fs::read(path)` outside of tests.
 pub fn load(
     file: Option<(&str, &str)>,
     env: impl IntoIterator<Item = (String, String)>,
@@ -75,25 +76,14 @@ pub fn load(
     draft.finish()
 }
 
-/// Reads the configuration of this process: a file if one is named, and its environment.
-pub fn load_here(file: Option<&Path>, dev: bool) -> Result<Loaded, ConfigErrors> {
-    let read_file = |path: &Path| std::fs::read(path);
-    let Some(path) = file else { return load(None, environment::here(), dev, &read_file) };
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigErrors::one(format!("{name}: cannot be read: {error}")))?;
-    load(Some((&name, &text)), environment::here(), dev, &read_file)
-}
-
 /// Opens a file that a setting names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        keys::{KEYS, key},
-        *,
-    };
+    use super::{keys::KEYS, *};
+    use presence::Scope;
+    use std::time::Duration;
 
     /// The default file with the one key that it leaves out, and what it is read as.
     fn complete() -> (String, Loaded) {
@@ -133,12 +123,90 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_is_a_file_with_the_same_values() {
-        let Loaded { mut config, origins, .. } = complete().1;
-        let text = dump(&config, &origins);
-        let again = load(Some(("dump.toml", &text)), [], false, &|_| unreachable!()).unwrap();
-        config.auth.secret = Secret::new(config.auth.secret.masked());
+    fn every_field_can_be_set_and_a_dump_says_to_what_but_for_secrets() {
+        let config = unlike_the_default();
+        let text = dump(&config, &Origins::default());
+        for shown in [&text, &format!("{config:?}")] {
+            assert!(!shown.contains("eleven") && !shown.contains("twelve"), "{shown}");
+        }
+        let text = text.replacen("***", "eleven-eleven-eleven", 1).replacen("***", "twelve", 1);
+        let pem = |_: &_| Ok(b"-----BEGIN CERTIFICATE-----".to_vec());
+        let again = load(Some(("dump.toml", &text)), [], false, &pem).unwrap();
         assert_eq!(again.config, config);
-        assert_eq!(key("auth.secret").show(&config), r#""***""#);
+    }
+
+    #[test]
+    fn no_text_makes_reading_it_panic() {
+        const TEXT: &str = "[gateway]\nlisten = \"[::]:1\"\nconnections_max = 0x10\n[auth]\n\
+            admin_users = ['a',\n\"\\u00e9\"] # é\nsecret = 'é'\n[callbacks]\nonline.enable=true\n\
+            url = 'http://é'\nhistory = { age = '1h' }\n[[store]]\na = [{b = 1}]";
+        let no_file = |_: &_| Err(io::ErrorKind::NotFound.into());
+        let read = |text: &str| load(Some(("a.toml", text)), [], false, &no_file).is_ok();
+        for (at, c) in TEXT.char_indices() {
+            let (before, after) = (&TEXT[..at], &TEXT[at + c.len_utf8()..]);
+            for change in ["", "é", "\"", "'", "[", "]", "{", "=", ".", ",", "\n", "0", "\0"] {
+                read(&format!("{before}{change}{after}"));
+            }
+            read(before);
+        }
+    }
+
+    /// Without `..`, so that a new field must be added here, and then to the table of keys.
+    fn unlike_the_default() -> Config {
+        Config {
+            gateway: Gateway {
+                listen: ([127, 0, 0, 1], 1).into(),
+                connections_max: 2,
+                frame_bytes_max: Size::kib(3),
+                read_timeout: Duration::from_secs(4),
+                ping_interval: Duration::from_secs(3),
+                handshake_timeout: Duration::from_secs(6),
+                outbound_frames_max: 7,
+            },
+            api: Api { listen: ([127, 0, 0, 1], 8).into(), body_bytes_max: Size::kib(9) },
+            admin: Admin {
+                listen: ([127, 0, 0, 1], 10).into(),
+                token: Some(Secret::new("eleven-eleven-eleven")),
+            },
+            auth: Auth {
+                secret: Secret::new("twelve"),
+                admin_users: vec!["thirteen".to_owned(), "\"".to_owned()],
+                token_expiry: Duration::from_secs(14),
+            },
+            presence: Presence {
+                offline_grace: Duration::from_secs(15),
+                restart_grace: Duration::from_secs(16),
+                virtual_lease: Duration::from_secs(17),
+                forget_after: Duration::from_secs(180),
+            },
+            callbacks: Callbacks {
+                url: Some("https://app.example/19?a=b".to_owned()),
+                ca: Some("ca.pem".into()),
+                dialect: contract::Dialect::Classic,
+                sdk_name: "twenty".to_owned(),
+                extra_fields: true,
+                concurrency_max: 21,
+                retention: Duration::from_secs(22),
+                online: Online {
+                    enable: false,
+                    timeout: Duration::from_secs(23),
+                    scope: Scope::Platform,
+                    on_refusal: OnRefusal::Ignore,
+                },
+                offline: Offline {
+                    enable: false,
+                    timeout: Duration::from_secs(24),
+                    scope: Scope::Connection,
+                },
+                kick_off: KickOff { enable: true, timeout: Duration::from_secs(25) },
+                history: History { age: Duration::from_secs(26), bytes: Size(27) },
+            },
+            store: Store {
+                backend: Backend::Memory,
+                path: "data28".into(),
+                sync: SyncMode::Normal,
+            },
+            log: Log { format: LogFormat::Json, level: "trace".to_owned() },
+        }
     }
 }

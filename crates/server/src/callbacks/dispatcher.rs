@@ -5,7 +5,7 @@
 
 use super::{Endpoint, Sender, Sent};
 use crate::{clock::Clock, config::OnRefusal, driver::Driver, entropy, metrics::Metrics};
-use presence::{Attempt, Kind, Now, Permit, Verdict, back_off, retry_wait, verdict};
+use presence::{Attempt, Kind, Now, Permit, Verdict, retry_wait, verdict};
 use std::{sync::Arc, time::Duration};
 use store::{AttemptRecord, Claim, Claimed, Fate, Settlement, Store, StoreError};
 use tokio::task::JoinSet;
@@ -110,7 +110,7 @@ impl Dispatcher {
         tracing::info!(verdict = name(verdict), took_ms, error = sent.error, "callback attempted");
         let settlement = Settlement {
             attempt: record(&sent, verdict, began, took_ms),
-            fate: fate(verdict, &callback, now),
+            fate: self.fate(verdict, &callback, now),
             at: now.wall,
             lease: callback.lease.clone(),
         };
@@ -134,6 +134,20 @@ impl Dispatcher {
         }
     }
 
+    fn fate(&self, verdict: Verdict, callback: &Claimed, now: Now) -> Fate {
+        match verdict {
+            Verdict::Delivered | Verdict::Refused => Fate::Delivered,
+            Verdict::Dead => Fate::Dead,
+            Verdict::Again => {
+                Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
+            }
+            Verdict::BackOff | Verdict::Pause => {
+                let wait = self.endpoint.health().callback_wait(callback.attempts + 1);
+                Fate::RetryAt { at: now.mono + wait, counts: false }
+            }
+        }
+    }
+
     async fn settle(
         &self,
         verdict: Verdict,
@@ -148,20 +162,6 @@ impl Dispatcher {
             return self.driver.refuse(callback, settlement).await;
         }
         self.store.settle(settlement).await
-    }
-}
-
-fn fate(verdict: Verdict, callback: &Claimed, now: Now) -> Fate {
-    match verdict {
-        Verdict::Delivered | Verdict::Refused => Fate::Delivered,
-        Verdict::Dead => Fate::Dead,
-        Verdict::Again => {
-            Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
-        }
-        // It waits by itself too: the endpoint may be well and fail for this one alone.
-        Verdict::BackOff | Verdict::Pause => {
-            Fate::RetryAt { at: now.mono + back_off(callback.attempts + 1), counts: false }
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What one value must be, beside being of its type. The text says what to write instead.
 
+#![allow(clippy::ptr_arg, reason = "the table hands out what a field is, not what it derefs to")]
+
 use super::{Secret, setting::Setting};
 use std::path::PathBuf;
 
@@ -29,27 +31,22 @@ pub(super) fn strong_token(token: &Secret) -> Checked {
     })
 }
 
-// The table hands out what the field is, not what it derefs to.
-#[allow(clippy::ptr_arg)]
 pub(super) fn names(names: &Vec<String>) -> Checked {
     must(!names.iter().any(|name| name.trim().is_empty()), || {
         "must not contain an empty name; [] for nobody".to_owned()
     })
 }
 
-#[allow(clippy::ptr_arg)]
 pub(super) fn path(path: &PathBuf) -> Checked {
     must(!path.as_os_str().is_empty(), || "must not be empty; \".\" is this folder".to_owned())
 }
 
-#[allow(clippy::ptr_arg)]
 pub(super) fn sdk_name(name: &String) -> Checked {
     must(name.chars().count() <= 64 && !name.chars().any(char::is_control), || {
         "must be at most 64 printable characters".to_owned()
     })
 }
 
-#[allow(clippy::ptr_arg)]
 pub(super) fn callback_url(url: &String) -> Checked {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let rest = rest.ok_or("must begin with https:// or http://")?;
@@ -72,19 +69,17 @@ pub(super) fn callback_url(url: &String) -> Checked {
 
 /// A level, or levels by module. The log's own parser takes any word for a module and then logs
 /// nothing, so that a typo would be found out too late.
-#[allow(clippy::ptr_arg)]
 pub(super) fn levels(directives: &String) -> Checked {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let level =
-        |directive: &str| directive.rsplit('=').next().unwrap_or_default().trim().to_owned();
+    let is_known = |directive: &str| {
+        let level = directive.rsplit('=').next().unwrap_or_default().trim();
+        LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+    };
     // What is said of spans has its own commas; only the log's own parser understands it.
-    let is_simple = !directives.contains(['[', '{']);
-    let unknown = |directive: &&str| !LEVELS.contains(&level(directive).as_str());
-    must(!(is_simple && directives.split(',').any(|d| unknown(&d))), || {
-        format!(
-            "expected {}, or levels by module such as \"info,server::gateway=debug\"",
-            LEVELS.join(", ")
-        )
+    let is_about_spans = directives.contains(['[', '{']);
+    must(is_about_spans || directives.split(',').all(is_known), || {
+        let levels = LEVELS.join(", ");
+        format!("expected {levels}, or levels by module as \"info,server::gateway=debug\"")
     })
 }
 

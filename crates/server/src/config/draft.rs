@@ -85,7 +85,7 @@ impl Draft {
 /// A value as it was written, fit for one line of a message.
 fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 60;
-    let text = without_password(text);
+    let text = without_password(text.trim());
     let mut chars = text.chars();
     let mut short: String =
         chars.by_ref().take_while(|c| !c.is_control()).take(CHARS_MAX).collect();

@@ -6,14 +6,13 @@ use super::{
     keys::{KEYS, Key, Written},
     nearest::nearest,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 const PREFIX: &str = "HERALD_";
 
-/// The variables of this process that are ours.
-pub(super) fn here() -> impl Iterator<Item = (String, String)> {
-    // Not `vars`, which panics on somebody else's variable that is no text.
-    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+/// The variables of this process, whatever they hold. (`std::env::vars` panics on what is no text.)
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
@@ -89,4 +88,111 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
     let of_port = name.contains("_PORT_") && (name.contains("_TCP") || name.contains("_UDP"));
     let of_first_port = name.ends_with("_PORT") && value.contains("://");
     !name.contains("__") && (of_service || of_port || of_first_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+    use expect_test::expect;
+    use std::{io, path::Path};
+
+    const SECRET: (&str, &str) = ("HERALD_AUTH__SECRET", "0123456789abcdef");
+
+    fn check(env: &[(&str, &str)]) -> String {
+        let read_file = |path: &Path| match path.to_str() {
+            Some("/run/secret") => Ok(b"  of a file of its own\n".to_vec()),
+            Some("/run/binary") => Ok(vec![0xff, 0xfe]),
+            _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+        };
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        match load(None, env, false, &read_file) {
+            Ok(loaded) => format!("{:?}\n", loaded.config.auth.secret.expose()),
+            Err(errors) => format!("{errors}\n"),
+        }
+    }
+
+    #[test]
+    fn a_variable_is_read_by_the_type_of_its_key() {
+        let variables = [
+            ("HERALD_GATEWAY__READ_TIMEOUT", "30"),
+            ("HERALD_GATEWAY__LISTEN", ""),
+            ("HERALD_STORE__SYNC", "\"full\""),
+            ("HERALD_CALLBACKS__CONCURRENCY_MAX", "many"),
+            ("HERALD_CALLBACKS__CONCURRENCY_MAX", " 0 "),
+            ("HERALD_CALLBACKS__ONLINE__ENABLE", "yes"),
+            ("HERALD_AUTH__ADMIN_USERS", "imAdmin"),
+            ("HERALD_CALLBACKS__URL", "https://a:hunter2@b\n\x1b[31m"),
+            ("HERALD_CALLBACKS__URL", &format!("ftp://{}", "x".repeat(100))),
+        ];
+        let actual: String = variables.iter().map(|variable| check(&[*variable, SECRET])).collect();
+        expect![[r#"
+            environment HERALD_GATEWAY__READ_TIMEOUT: gateway.read_timeout = 30: expected a duration such as 30s
+            environment HERALD_GATEWAY__LISTEN: gateway.listen = "": expected an address such as 0.0.0.0:10001
+            environment HERALD_STORE__SYNC: store.sync = "full": expected full or normal
+            environment HERALD_CALLBACKS__CONCURRENCY_MAX: callbacks.concurrency_max = many: expected a whole number such as 64
+            environment HERALD_CALLBACKS__CONCURRENCY_MAX: callbacks.concurrency_max = 0: must be from 1 to 10000
+            environment HERALD_CALLBACKS__ONLINE__ENABLE: callbacks.online.enable = yes: expected true or false
+            environment HERALD_AUTH__ADMIN_USERS: auth.admin_users = imAdmin: expected a list such as ["imAdmin"]
+            environment HERALD_CALLBACKS__URL: callbacks.url = https://***@b…: must not contain spaces or backslashes; write %20 for a space
+            environment HERALD_CALLBACKS__URL: callbacks.url = ftp://xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…: must begin with https:// or http://
+        "#]].assert_eq(&actual);
+    }
+
+    #[test]
+    fn a_variable_that_means_nothing_is_told_with_the_nearest_one() {
+        let names = [
+            "HERALD_GATEWAY_LISTEN",
+            "HERALD_SECRET",
+            "HERALD_ADMIN__TOKEN_FIL",
+            "HERALD_GATEWAY__LISTEN_FILE",
+            "HERALD_gateway__listen",
+            "HERALD_API_PORT",
+            "HERALD_",
+        ];
+        let actual: String = names.iter().map(|name| check(&[(name, "hunter2"), SECRET])).collect();
+        expect![[r#"
+            environment HERALD_GATEWAY_LISTEN: unknown variable; did you mean HERALD_GATEWAY__LISTEN?
+            environment HERALD_SECRET: unknown variable; did you mean HERALD_AUTH__SECRET?
+            environment HERALD_ADMIN__TOKEN_FIL: unknown variable; did you mean HERALD_ADMIN__TOKEN_FILE?
+            environment HERALD_GATEWAY__LISTEN_FILE: unknown variable; did you mean HERALD_GATEWAY__LISTEN?
+            environment HERALD_gateway__listen: unknown variable; did you mean HERALD_GATEWAY__LISTEN?
+            environment HERALD_API_PORT: unknown variable; a key is set as HERALD_SECTION__KEY
+            environment HERALD_: unknown variable; a key is set as HERALD_SECTION__KEY
+        "#]].assert_eq(&actual);
+    }
+
+    #[test]
+    fn a_secret_may_have_a_file_of_its_own() {
+        let secret = |path| ("HERALD_AUTH__SECRET_FILE", path);
+        let actual = [
+            check(&[secret("/run/secret")]),
+            check(&[secret("/run/secret"), SECRET]),
+            check(&[secret("/run/binary")]),
+            check(&[secret("/run/none")]),
+            check(&[("HERALD_ADMIN__TOKEN_FILE", "/run/secret"), SECRET]),
+        ];
+        expect![[r#"
+            "of a file of its own"
+            environment HERALD_AUTH__SECRET_FILE: auth.secret: HERALD_AUTH__SECRET is set too; keep one of them
+            environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/binary cannot be read: it is no text in UTF-8
+            environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/none cannot be read: entity not found
+            environment HERALD_ADMIN__TOKEN_FILE: admin.token = ***: must be at least 16 characters, ASCII and without spaces
+        "#]].assert_eq(&actual.concat());
+    }
+
+    #[test]
+    fn a_service_called_herald_in_kubernetes_sets_nothing() {
+        let env = [
+            ("HERALD_SERVICE_HOST", "10.0.0.1"),
+            ("HERALD_SERVICE_PORT_GATEWAY", "10001"),
+            ("HERALD_PORT", "tcp://10.0.0.1:10001"),
+            ("HERALD_API_PORT", "tcp://10.0.0.1:10002"),
+            ("HERALD_PORT_10001_TCP_ADDR", "10.0.0.1"),
+            SECRET,
+        ];
+        expect![[r#"
+            "0123456789abcdef"
+        "#]]
+        .assert_eq(&check(&env));
+    }
 }

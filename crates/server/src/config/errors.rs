@@ -22,10 +22,6 @@ impl ConfigErrors {
         ConfigErrors(errors)
     }
 
-    pub(super) fn one(text: String) -> ConfigErrors {
-        ConfigErrors(vec![ConfigError { origin: None, column: None, text }])
-    }
-
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()

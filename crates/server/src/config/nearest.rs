@@ -6,7 +6,7 @@ pub(super) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     /// Below this two names have little more in common than letters.
-    const ALIKE: f64 = 0.7;
+    const ALIKE: f64 = 0.75;
     let name = name.to_lowercase();
     candidates
         .into_iter()

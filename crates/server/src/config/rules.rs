@@ -92,3 +92,53 @@ fn refuse_pair(draft: &mut Draft, first: (&str, &str), second: (&str, &str)) {
     let origin = draft.origins.of(other);
     draft.refuse(path, &format!("{wrong} {other} = {value} ({origin})"));
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+    use expect_test::expect;
+
+    #[test]
+    fn the_secret_must_be_chosen_unless_dev_fills_in_the_known_one() {
+        let mut actual = String::new();
+        for dev in [false, true] {
+            for file in ["", "secret = ''", "secret = 5", "secret = 'openIM123'", "secret = 'own'"]
+            {
+                let text = format!("[auth]\n{file}");
+                let told = match load(Some(("herald.toml", &text)), [], dev, &|_| unreachable!()) {
+                    Ok(loaded) => {
+                        let origin = loaded.origins.of("auth.secret");
+                        format!("{:?} of {origin}", loaded.config.auth.secret.expose())
+                    }
+                    Err(errors) => errors.to_string(),
+                };
+                actual += &format!("{file}\n    {told}\n");
+            }
+            actual += "--dev\n";
+        }
+        expect![[r#"
+
+                auth.secret: missing; write one under [auth] that nobody can guess, or set HERALD_AUTH__SECRET or HERALD_AUTH__SECRET_FILE (to try things out, start with --dev)
+            secret = ''
+                herald.toml:2: auth.secret: missing; write one under [auth] that nobody can guess, or set HERALD_AUTH__SECRET or HERALD_AUTH__SECRET_FILE (to try things out, start with --dev)
+            secret = 5
+                herald.toml:2: auth.secret = ***: expected a text in quotes
+            secret = 'openIM123'
+                herald.toml:2: auth.secret = "***": is OpenIM's well-known "openIM123", with which anybody can make tokens; write one that nobody can guess (to try things out, start with --dev)
+            secret = 'own'
+                "own" of herald.toml:2
+            --dev
+
+                "openIM123" of --dev
+            secret = ''
+                "openIM123" of --dev
+            secret = 5
+                herald.toml:2: auth.secret = ***: expected a text in quotes
+            secret = 'openIM123'
+                "openIM123" of herald.toml:2
+            secret = 'own'
+                "own" of herald.toml:2
+            --dev
+        "#]].assert_eq(&actual);
+    }
+}

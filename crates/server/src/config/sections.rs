@@ -124,7 +124,7 @@ impl Default for Presence {
 pub struct Callbacks {
     /// Where callbacks go; none: nowhere.
     pub url: Option<String>,
-    /// A PEM file with certificates to trust for `https`, beside the well-known ones.
+    /// A PEM file with the certificates to trust for `https`; none: those of the system.
     pub ca: Option<PathBuf>,
     /// Names, address and fields of the callbacks.
     pub dialect: Dialect,

@@ -93,3 +93,75 @@ fn fineness(scope: Scope) -> u8 {
         Scope::Connection => 2,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, SyncMode};
+    use expect_test::expect;
+
+    fn check(change: fn(&mut Config)) -> String {
+        let mut config = Config::default();
+        config.auth.secret = Secret::new("0123456789abcdef");
+        config.callbacks.url = Some("http://app.example".to_owned());
+        change(&mut config);
+        warnings(&config).iter().fold("-\n".to_owned(), |all, warning| all + warning + "\n")
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_said() {
+        let actual = [
+            check(|_| ()),
+            check(|config| config.auth.secret = Secret::new("short")),
+            check(|config| config.auth.secret = Secret::new(DEV_SECRET)),
+            check(|config| config.presence.restart_grace = Duration::ZERO),
+            check(|config| config.callbacks.url = None),
+            check(|config| config.callbacks.ca = Some("ca.pem".into())),
+            check(|config| config.callbacks.retention = Duration::from_secs(3599)),
+            check(|config| config.callbacks.online.enable = false),
+            check(|config| config.callbacks.offline.enable = false),
+            check(|config| {
+                config.callbacks.online.enable = false;
+                config.callbacks.offline.enable = false;
+            }),
+            check(|config| config.callbacks.online.scope = Scope::User),
+            check(|config| config.callbacks.offline.scope = Scope::Connection),
+            check(|config| config.callbacks.offline.scope = Scope::Platform),
+            check(|config| {
+                config.callbacks.online.scope = Scope::User;
+                config.callbacks.offline.scope = Scope::Connection;
+            }),
+            check(|config| config.store.sync = SyncMode::Normal),
+            check(|config| config.store.backend = Backend::Memory),
+        ];
+        expect![[r#"
+            -
+            -
+            tokens may be guessed: auth.secret has fewer than 16 characters
+            -
+            anybody can make tokens: auth.secret is OpenIM's well-known one (--dev)
+            -
+            a restart tells the App that everybody left: presence.restart_grace is 0s
+            -
+            nothing is sent: callbacks.url is empty
+            -
+            callbacks.ca is of no use: callbacks.url does not begin with https
+            -
+            an App that is away for a little misses callbacks: callbacks.retention is below 1h
+            -
+            -
+            USERS STAY ONLINE FOR EVER in the App: callbacks.online is enabled without callbacks.offline
+            -
+            nothing is sent: callbacks.online, .offline and .kick_off are all switched off
+            -
+            -
+            -
+            the App cannot tell platforms apart: a scope is platform, but callbacks.extra_fields is false
+            -
+            the App takes users for offline who are online: callbacks.offline.scope is finer than callbacks.online.scope
+            -
+            -
+            nothing survives a restart: store.backend is memory
+        "#]].assert_eq(&actual.concat());
+    }
+}

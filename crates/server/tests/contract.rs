@@ -1,0 +1,159 @@
+//! The contract, §3 and §4: each scenario ends in exactly the request the document shows, over
+//! HTTP and HTTPS, whatever the callback URL looks like.
+
+mod support;
+
+use axum::http::HeaderMap;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::json;
+use server::config::Config;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use support::*;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer},
+};
+use wire::platform::Platform;
+
+/// The callback URL's part after the address, and what it becomes.
+const URLS: [(&str, &str); 4] = [
+    ("", "/?command=callbackUserOnlineCommand&contenttype=json"),
+    ("/", "/?command=callbackUserOnlineCommand&contenttype=json"),
+    ("/a/b", "/a/b?command=callbackUserOnlineCommand&contenttype=json"),
+    ("/cb?tenant=7", "/cb?tenant=7&command=callbackUserOnlineCommand&contenttype=json"),
+];
+
+#[tokio::test]
+async fn the_three_scenarios_over_http() {
+    for (url, target) in URLS {
+        let app = App::start().await;
+        let url = format!("http://{}{url}", app.address);
+        three_scenarios(&app, target, |config| config.callbacks.url = Some(url)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_three_scenarios_over_https_with_an_own_ca() {
+    for (url, target) in URLS {
+        let app = App::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let tls = Tls::make(folder.path().join("ca.pem"));
+        let address = tls.serve(&app).await;
+        let url = format!("https://localhost:{}{url}", address.port());
+        three_scenarios(&app, target, |config| {
+            config.callbacks.url = Some(url);
+            config.callbacks.ca = Some(tls.ca);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_app_with_a_certificate_of_another_ca_is_told_nothing() {
+    let app = App::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = Tls::make(folder.path().join("good.pem"));
+    let other = Tls::make(folder.path().join("other.pem"));
+    let address = good.serve(&app).await;
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(format!("https://localhost:{}", address.port()));
+        config.callbacks.ca = Some(other.ca);
+    })
+    .await;
+    let _client = herald.login("u1", Platform::Ios).await;
+    eventually("the attempt is recorded with the reason", || async {
+        let (_, page) = herald.admin("GET", "/v1/callbacks?user=u1", "").await;
+        let error = page["callbacks"][0]["attempts"][0]["error"].as_str().map(str::to_owned);
+        error.is_some_and(|error| error.contains("certificate"))
+    })
+    .await;
+    assert!(app.received().is_empty());
+}
+
+/// Login, reconnect, and a custom status: online, and for a user without a connection.
+async fn three_scenarios(app: &App, target: &str, change: impl FnOnce(&mut Config)) {
+    let herald = Herald::start(|config| {
+        config.presence.offline_grace = std::time::Duration::from_secs(20);
+        change(config);
+    })
+    .await;
+    let client = herald.login("user123", Platform::Ios).await;
+    app.hears(&["online user123"]).await;
+    client.cut();
+    let _client = herald.login("user123", Platform::Ios).await;
+    app.hears(&["online user123"; 2]).await;
+    herald.set_status("user123", Platform::Ios, json!({ "status": 1, "text": "hello" })).await;
+    let told = app.hears(&["online user123"; 3]).await;
+    herald.set_status("absent", Platform::Web, json!({ "status": 1 })).await;
+    app.hears(&["online user123", "online user123", "online user123", "online absent"]).await;
+
+    let ids = ["login-user123", "login-user123", "op-rest"];
+    for (received, operation_id) in told.iter().zip(ids) {
+        assert_eq!((received.method.as_str(), received.target.as_str()), ("POST", target));
+        assert_eq!(header(&received.headers, "operationid"), operation_id);
+        assert_eq!(header(&received.headers, "content-type"), "application/json");
+        let (seq, conn) = (&received.json()["seq"], &received.json()["connID"]);
+        let exactly = format!(
+            r#"{{"userID":"user123","callbackCommand":"callbackUserOnlineCommand","seq":{seq},"isAppBackground":false,"connID":{conn}}}"#
+        );
+        assert_eq!(received.body, exactly);
+    }
+    let field = |at: usize, name: &str| app.received()[at].json()[name].clone();
+    assert!(field(0, "seq").as_i64() < field(1, "seq").as_i64());
+    assert!(field(1, "seq").as_i64() < field(2, "seq").as_i64());
+    assert_ne!(field(0, "connID"), field(1, "connID"), "a reconnect is a new connection");
+    assert_eq!(field(1, "connID"), field(2, "connID"), "a status tells the newest connection");
+    assert_eq!(field(3, "connID"), "", "there is no connection");
+    herald.running.stop().await;
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).unwrap().to_str().unwrap()
+}
+
+/// A CA, a certificate for localhost, and an HTTPS front for an App.
+struct Tls {
+    ca: PathBuf,
+    config: Arc<ServerConfig>,
+}
+
+impl Tls {
+    fn make(ca_file: PathBuf) -> Tls {
+        let mut ca = CertificateParams::new([]).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = certificate.signed_by(&key, &ca).unwrap();
+        std::fs::write(&ca_file, ca.pem()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Tls { ca: ca_file, config: Arc::new(config) }
+    }
+
+    async fn serve(&self, app: &App) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        let router = router_of(app);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, router) = (acceptor.clone(), router.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let service = TowerToHyperService::new(router);
+                    let http = hyper::server::conn::http1::Builder::new();
+                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        address
+    }
+}

@@ -1,0 +1,238 @@
+//! Promise P4, with real sockets: no offline for a user who is there; and what else must hold of
+//! one user's life. OpenIM's defects D2, D5, D6 and D12 are among these by name.
+
+mod support;
+
+use presence::Timestamp;
+use serde_json::json;
+use server::client::{Heard, Identity};
+use std::time::Duration;
+use support::*;
+use wire::{identifier, platform::Platform};
+
+async fn world() -> (Herald, App) {
+    let app = App::start().await;
+    let url = app.url();
+    (Herald::start(|config| config.callbacks.url = Some(url)).await, app)
+}
+
+/// Longer than the grace of [`config`], for what must not come.
+async fn past_the_grace() {
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+}
+
+#[tokio::test]
+async fn two_tabs_one_closed_is_no_offline() {
+    let (herald, app) = world().await;
+    let _first = herald.login("u", Platform::Web).await;
+    let second = herald.login("u", Platform::Web).await;
+    second.close().await;
+    past_the_grace().await;
+    app.hears(&["online u", "online u"]).await;
+    assert_eq!(herald.running.online().await.unwrap(), ["u"]);
+}
+
+#[tokio::test]
+async fn the_kick_of_one_of_two_is_no_offline_and_is_heard_by_the_kicked() {
+    let (herald, app) = world().await;
+    let mut phone = herald.login("u", Platform::Ios).await;
+    let _page = herald.login("u", Platform::Web).await;
+    let (status, answer) = herald.admin("POST", "/v1/users/u/kick", r#"{"platformID":1}"#).await;
+    assert_eq!((status, answer), (200, json!({ "kicked": 1 })));
+    let Heard::Frame(kick) = phone.hear().await else { panic!("no frame before the end") };
+    assert_eq!(kick["reqIdentifier"], identifier::KICK_ONLINE);
+    assert_eq!(phone.hear().await, Heard::Closed(Some(1008)));
+    past_the_grace().await;
+    app.hears(&["online u", "online u"]).await;
+}
+
+#[tokio::test]
+async fn a_kick_of_everything_is_told_at_once() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.kick_off.enable = true;
+        config.presence.offline_grace = Duration::from_secs(600);
+    })
+    .await;
+    let _phone = herald.login("u", Platform::Ios).await;
+    app.hears(&["online u"]).await;
+    herald.admin("POST", "/v1/users/u/kick", "").await;
+    let told = app.hears(&["online u", "kick_off u", "offline u"]).await;
+    let kick_off = told[1].json();
+    assert_eq!(told[1].target, "/cb?command=callbackUserKickOffCommand&contenttype=json");
+    let exactly = json!({
+        "userID": "u", "callbackCommand": "callbackUserKickOffCommand", "seq": kick_off["seq"],
+    });
+    assert_eq!(kick_off, exactly);
+    assert_eq!(told[2].json()["connID"], told[0].json()["connID"]);
+}
+
+#[tokio::test]
+async fn a_reconnect_inside_the_grace_is_no_offline() {
+    let (herald, app) = world().await;
+    for _ in 0..4 {
+        herald.login("u", Platform::Ios).await.cut();
+    }
+    let _back = herald.login("u", Platform::Ios).await;
+    past_the_grace().await;
+    app.hears(&["online u"; 5]).await;
+}
+
+#[tokio::test]
+async fn a_lost_line_is_told_offline_after_the_grace_with_its_connection() {
+    let (herald, app) = world().await;
+    herald.login("u", Platform::Ios).await.cut();
+    let told = app.hears(&["online u", "offline u"]).await;
+    assert_eq!(told[0].json()["connID"], told[1].json()["connID"]);
+    let conn = &told[1].json()["connID"];
+    let seq = &told[1].json()["seq"];
+    let exactly = format!(
+        r#"{{"userID":"u","callbackCommand":"callbackUserOfflineCommand","seq":{seq},"connID":{conn}}}"#
+    );
+    assert_eq!(told[1].body, exactly);
+}
+
+#[tokio::test]
+async fn a_logout_is_answered_and_told_without_a_grace() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.presence.offline_grace = Duration::from_secs(600);
+    })
+    .await;
+    let mut client = herald.login("u", Platform::Ios).await;
+    client.request("u", identifier::LOGOUT, "").await.unwrap();
+    let Heard::Frame(answer) = client.hear().await else { panic!("no answer") };
+    assert_eq!((&answer["reqIdentifier"], &answer["errCode"]), (&json!(2003), &json!(0)));
+    assert_eq!(client.hear().await, Heard::Closed(Some(1000)));
+    app.hears(&["online u", "offline u"]).await;
+}
+
+/// Silence: no frame, no pong. The line is there and nobody is at its other end.
+#[tokio::test]
+async fn silent_loss_is_noticed_by_the_read_timeout() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.gateway.read_timeout = Duration::from_millis(900);
+        config.gateway.ping_interval = Duration::from_millis(300);
+    })
+    .await;
+    let silent = herald.login("silent", Platform::Ios).await;
+    let mut answering = herald.login("answering", Platform::Ios).await;
+    let answers_pings = tokio::spawn(async move { answering.hear().await });
+    app.hears(&["online silent", "online answering", "offline silent"]).await;
+    assert!(!answers_pings.is_finished(), "who answers pings stays, however idle");
+    drop(silent);
+}
+
+/// OpenIM D12, and clients that redial as real SDKs do, ten times as fast: at 0, 0.1, 0.3, 0.7,
+/// 1.5 and 3.1 s; the grace of a restart is scaled alike (6 s for 60 s).
+#[tokio::test]
+async fn a_restart_with_clients_that_redial_is_no_offline() {
+    let app = App::start().await;
+    let url = app.url();
+    let mut herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.presence.restart_grace = Duration::from_secs(6);
+    })
+    .await;
+    let redials_ms = [0, 100, 300, 700, 1500, 3100];
+    let users: Vec<String> = redials_ms.iter().map(|ms| format!("back-after-{ms}")).collect();
+    let mut clients = Vec::new();
+    for user in &users {
+        clients.push(herald.login(user, Platform::Ios).await);
+    }
+    let gone = herald.login("gone-for-good", Platform::Ios).await;
+    let told = Box::pin(async move {
+        let mut gone = gone;
+        gone.hear().await
+    });
+    let (restarted, told) = tokio::join!(herald.restart(), told);
+    herald = restarted;
+    assert_eq!(told, Heard::Closed(Some(1012)), "clients are told to come back");
+    let before = app.heard().len();
+    let redial = |(user, ms): (&String, u64)| {
+        let (user, herald) = (user.clone(), &herald);
+        async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            herald.login(&user, Platform::Ios).await
+        }
+    };
+    let redials = users.iter().zip(redials_ms).map(redial);
+    let _back = futures_util::future::join_all(redials).await;
+    eventually("the one who does not come back is told", || async {
+        app.heard().contains(&"offline gone-for-good".to_owned())
+    })
+    .await;
+    past_the_grace().await;
+    let offline: Vec<_> = app.heard().into_iter().filter(|what| what.starts_with("off")).collect();
+    assert_eq!(offline, ["offline gone-for-good"]);
+    assert_eq!(app.heard().len(), before + users.len() + 1);
+    assert_eq!(herald.running.online().await.unwrap().len(), users.len());
+}
+
+#[tokio::test]
+async fn the_background_is_told_as_the_client_said_it() {
+    let (herald, app) = world().await;
+    let identity = Identity { background: true, ..identity("u", Platform::Ios) };
+    let mut client = herald.try_login(&identity).await.unwrap();
+    let told = app.hears(&["online u"]).await;
+    assert_eq!(told[0].json()["isAppBackground"], true);
+    // {2: false} is an empty message: back in the foreground.
+    client.request("u", identifier::SET_BACKGROUND_STATUS, "").await.unwrap();
+    let Heard::Frame(answer) = client.hear().await else { panic!("no answer") };
+    assert_eq!(answer["errCode"], 0);
+    herald.set_status("u", Platform::Ios, json!({ "status": 1, "availability": "away" })).await;
+    let told = app.hears(&["online u", "online u"]).await;
+    assert_eq!(told[1].json()["isAppBackground"], false);
+}
+
+#[tokio::test]
+async fn a_status_is_told_when_it_is_set_and_not_when_it_ends() {
+    let (herald, app) = world().await;
+    let now_ms = now_s() as u64 * 1000;
+    let soon = Timestamp(now_ms + 2_000).0;
+    let status = json!({ "status": 1, "availability": "busy" });
+    herald.set_status("absent", Platform::Web, status.clone()).await;
+    let _client = herald.login("u", Platform::Ios).await;
+    herald.set_status("u", Platform::Ios, status.clone()).await;
+    herald.set_status("u", Platform::Ios, status).await;
+    let until = json!({ "status": 1, "availability": "away", "expireAt": soon });
+    herald.set_status("u", Platform::Ios, until).await;
+    eventually("the status ends by itself", || async {
+        herald.admin("GET", "/v1/users/u", "").await.1["status"].is_null()
+    })
+    .await;
+    herald.set_status("u", Platform::Ios, json!({ "status": 0 })).await;
+    past_the_grace().await;
+    app.hears(&["online u"; 3]).await;
+}
+
+#[tokio::test]
+async fn online_is_set_and_taken_back_for_a_user_without_a_connection() {
+    let (herald, app) = world().await;
+    herald.set_status("u", Platform::Web, json!({ "status": 1 })).await;
+    app.hears(&["online u"]).await;
+    assert_eq!(herald.running.online().await.unwrap(), ["u"]);
+    herald.set_status("u", Platform::Web, json!({ "status": 0 })).await;
+    let told = app.hears(&["online u", "offline u"]).await;
+    assert_eq!(told[1].json()["connID"], "");
+}
+
+#[tokio::test]
+async fn a_text_ping_is_answered_with_its_body() {
+    let (herald, _app) = world().await;
+    let mut client = herald.login("u", Platform::Web).await;
+    for (ping, pong) in [
+        (r#"{"type":"ping"}"#, r#"{"type":"pong","body":null}"#),
+        (r#"{"type":"ping","body":"x1"}"#, r#"{"type":"pong","body":"x1"}"#),
+    ] {
+        client.send(tokio_tungstenite::tungstenite::Message::text(ping)).await.unwrap();
+        assert_eq!(client.hear().await, Heard::Text(pong.to_owned()));
+    }
+}

@@ -1,0 +1,120 @@
+//! The contract, §6: an App that answers `nextCode` 1 refuses the going online.
+
+mod support;
+
+use presence::Timestamp;
+use serde_json::json;
+use server::{client::Heard, config::OnRefusal};
+use support::*;
+use wire::{identifier, platform::Platform};
+
+const REFUSES: &str = r#"{"actionCode":0,"errCode":9,"errMsg":"no","nextCode":1}"#;
+
+async fn world(on_refusal: OnRefusal) -> (Herald, App) {
+    let app = App::start().await;
+    app.answer(|received, _| {
+        let refuses = received.what().starts_with("online bad");
+        async move { answer(200, if refuses { REFUSES } else { r#"{"nextCode":0}"# }) }
+    });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.online.on_refusal = on_refusal;
+        config.presence.offline_grace = std::time::Duration::from_secs(600);
+    })
+    .await;
+    (herald, app)
+}
+
+#[tokio::test]
+async fn a_refused_login_is_kicked_and_told_offline_at_once() {
+    let (herald, app) = world(OnRefusal::Disconnect).await;
+    let mut client = herald.login("bad", Platform::Ios).await;
+    let Heard::Frame(kick) = client.hear().await else { panic!("no frame before the end") };
+    assert_eq!(kick["reqIdentifier"], identifier::KICK_ONLINE);
+    assert_eq!(client.hear().await, Heard::Closed(Some(1008)));
+    let told = app.hears(&["online bad", "offline bad"]).await;
+    assert_eq!(told[0].json()["connID"], told[1].json()["connID"]);
+    assert!(herald.running.online().await.unwrap().is_empty());
+    herald.all_told().await;
+    let (_, page) = herald.admin("GET", "/v1/callbacks?user=bad", "").await;
+    let refused = &page["callbacks"][1]["attempts"][0];
+    assert_eq!(refused["verdict"], "refused");
+    assert_eq!(refused["answer"], REFUSES);
+}
+
+#[tokio::test]
+async fn others_are_not_touched() {
+    let (herald, app) = world(OnRefusal::Disconnect).await;
+    let mut good = herald.login("good", Platform::Ios).await;
+    let _bad = herald.login("bad", Platform::Ios).await;
+    eventually("bad is told offline", || async { app.heard_of("bad").len() == 2 }).await;
+    good.request("good", identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    let Heard::Frame(answer) = good.hear().await else { panic!("good was cut") };
+    assert_eq!(answer["errCode"], 0);
+}
+
+#[tokio::test]
+async fn a_replayed_refusal_does_nothing() {
+    let (herald, app) = world(OnRefusal::Disconnect).await;
+    let _client = herald.login("bad", Platform::Ios).await;
+    app.hears(&["online bad", "offline bad"]).await;
+    herald.all_told().await;
+    app.answer(|_, _| async { ok() });
+    let mut client = herald.login("bad", Platform::Ios).await;
+    app.hears(&["online bad", "offline bad", "online bad"]).await;
+    herald.all_told().await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
+    let (_, page) = herald.admin("GET", "/v1/callbacks?user=bad", "").await;
+    let newest = page["callbacks"][0]["id"].as_str().unwrap();
+    assert_eq!(herald.admin("POST", &format!("/v1/callbacks/{newest}/replay"), "").await.0, 202);
+    app.hears(&["online bad", "offline bad", "online bad", "online bad"]).await;
+    herald.all_told().await;
+    client.request("bad", identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    assert!(matches!(client.hear().await, Heard::Frame(_)), "still connected");
+    assert_eq!(herald.running.online().await.unwrap(), ["bad"]);
+}
+
+#[tokio::test]
+async fn a_refused_status_is_undone_and_nothing_is_closed() {
+    let (herald, app) = world(OnRefusal::Disconnect).await;
+    let mut client = herald.login("u", Platform::Ios).await;
+    app.hears(&["online u"]).await;
+    herald.set_status("u", Platform::Ios, json!({ "status": 1, "availability": "away" })).await;
+    app.hears(&["online u", "online u"]).await;
+    herald.all_told().await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
+    let later = Timestamp((now_s() as u64 + 600) * 1000).0;
+    let busy = json!({ "status": 1, "availability": "busy", "expireAt": later });
+    herald.set_status("u", Platform::Ios, busy).await;
+    eventually("the status before is back", || async {
+        herald.admin("GET", "/v1/users/u", "").await.1["status"]["availability"] == "away"
+    })
+    .await;
+    herald.all_told().await;
+    client.request("u", identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    assert!(matches!(client.hear().await, Heard::Frame(_)), "nothing is closed");
+    app.hears(&["online u"; 3]).await;
+}
+
+#[tokio::test]
+async fn a_refused_status_of_a_user_without_a_connection_takes_them_offline() {
+    let (herald, app) = world(OnRefusal::Disconnect).await;
+    herald.set_status("bad", Platform::Web, json!({ "status": 1 })).await;
+    app.hears(&["online bad", "offline bad"]).await;
+    let (_, user) = herald.admin("GET", "/v1/users/bad", "").await;
+    assert_eq!((&user["online"], &user["status"]), (&json!(false), &json!(null)));
+}
+
+#[tokio::test]
+async fn where_a_refusal_is_ignored_it_is_only_recorded() {
+    let (herald, app) = world(OnRefusal::Ignore).await;
+    let mut client = herald.login("bad", Platform::Ios).await;
+    app.hears(&["online bad"]).await;
+    herald.all_told().await;
+    client.request("bad", identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    assert!(matches!(client.hear().await, Heard::Frame(_)), "nothing is closed");
+    let (_, page) = herald.admin("GET", "/v1/callbacks?user=bad", "").await;
+    assert_eq!(page["callbacks"][0]["attempts"][0]["verdict"], "refused");
+    assert_eq!(page["callbacks"][0]["state"], "delivered");
+}
