@@ -6,7 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod serve;
 pub(crate) mod token;
 
-use server::config::{ConfigErrors, Loaded, LogFormat, load};
+use server::config::{ConfigErrors, Loaded, LogFormat, environment, load};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -60,7 +60,7 @@ pub(crate) fn load_config(file: Option<&Path>, dev: bool) -> Result<Loaded, Fail
     let text = text.transpose()?;
     let name = path.map(|path| path.display().to_string());
     let file = name.as_deref().zip(text.as_deref());
-    load(file, std::env::vars(), dev, &|path| std::fs::read(path)).map_err(in_words)
+    load(file, environment(), dev, &|path| std::fs::read(path)).map_err(in_words)
 }
 
 fn in_words(errors: ConfigErrors) -> Failure {

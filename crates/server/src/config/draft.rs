@@ -86,9 +86,7 @@ impl Draft {
 fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let text = without_password(text.trim());
-    let mut chars = text.chars();
-    let mut short: String =
-        chars.by_ref().take_while(|c| !c.is_control()).take(CHARS_MAX).collect();
+    let mut short: String = text.chars().take_while(|c| !c.is_control()).take(CHARS_MAX).collect();
     if short.len() < text.len() {
         short.push('…');
     }

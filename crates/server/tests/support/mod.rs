@@ -1,6 +1,8 @@
 //! A running Herald, an App that records and misbehaves, and clients, for the tests of the whole.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod process;
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -25,7 +27,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wire::{platform::Platform, token::Keys};
 
-pub const SECRET: &str = "a secret for tests";
+pub const SECRET: &str = "a-secret-for-tests";
 /// How long a test waits for what must come. Generous: only a failing test takes it.
 const PATIENCE: Duration = Duration::from_secs(90);
 

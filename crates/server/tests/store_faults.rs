@@ -1,0 +1,141 @@
+//! A full disk and a failing fsync, under the real program: it does not crash, refuses new logins
+//! clearly, keeps those who are there, and is right again by itself.
+
+mod support;
+
+use server::client::{Client, Heard, LoginError};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+use support::{process::Process, *};
+use wire::{identifier, platform::Platform};
+
+/// Makes write or fsync of the store's files fail while a file says so.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static int ordered(const char *fault) {
+    const char *folder = getenv("SHIM_FOLDER");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, fault);
+    return access(path, F_OK) == 0;
+}
+
+static int is_store(int fd) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    if (n < 0) return 0;
+    path[n] = 0;
+    return strstr(path, "herald.db") != NULL;
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) {
+    static ssize_t (*real)(int, const void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
+    if (is_store(fd) && ordered("disk-full")) { errno = ENOSPC; return -1; }
+    return real(fd, bytes, n, at);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) { return pwrite64(fd, bytes, n, at); }
+
+ssize_t write(int fd, const void *bytes, size_t n) {
+    static ssize_t (*real)(int, const void *, size_t);
+    if (!real) real = dlsym(RTLD_NEXT, "write");
+    if (is_store(fd) && ordered("disk-full")) { errno = ENOSPC; return -1; }
+    return real(fd, bytes, n);
+}
+
+int fsync(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "fsync");
+    if (is_store(fd) && ordered("fsync-fails")) { errno = EIO; return -1; }
+    return real(fd);
+}
+
+int fdatasync(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "fdatasync");
+    if (is_store(fd) && ordered("fsync-fails")) { errno = EIO; return -1; }
+    return real(fd);
+}
+"#;
+
+#[tokio::test]
+async fn a_full_disk_refuses_logins_and_keeps_who_is_there() {
+    survives("disk-full").await;
+}
+
+#[tokio::test]
+async fn a_failing_fsync_refuses_logins_and_keeps_who_is_there() {
+    survives("fsync-fails").await;
+}
+
+async fn survives(fault: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let shim = build_shim(folder.path());
+    let app = App::start().await;
+    let settings = [
+        ("HERALD_PRESENCE__OFFLINE_GRACE", "300ms"),
+        ("LD_PRELOAD", shim.to_str().unwrap()),
+        ("SHIM_FOLDER", folder.path().to_str().unwrap()),
+    ];
+    let mut herald = Process::new(folder.path(), &app.url(), &settings);
+    herald.start().await;
+    let mut stays = login(&herald, "stays").await.unwrap();
+    let leaves = login(&herald, "leaves").await.unwrap();
+    app.hears(&["online stays", "online leaves"]).await;
+
+    let order = folder.path().join(fault);
+    for round in 0..3 {
+        std::fs::write(&order, "").unwrap();
+        let refused = login(&herald, "late").await;
+        let Err(LoginError::Refused { code, detail }) = refused else {
+            panic!("let in though nothing can be stored");
+        };
+        assert_eq!(code, 500);
+        assert!(detail.contains("cannot be stored"), "{detail}");
+        eventually("it says that it is not ready", || async { !herald.is_ready().await }).await;
+        let (_, ready) = herald.get("/readyz").await;
+        assert!(ready["reasons"][0].as_str().unwrap().starts_with("the store: "), "{ready}");
+        assert!(answers(&mut stays, "stays").await, "who is there stays, round {round}");
+        std::fs::remove_file(&order).unwrap();
+        eventually("it is ready again by itself", || async { herald.is_ready().await }).await;
+    }
+    std::fs::write(&order, "").unwrap();
+    leaves.close().await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    std::fs::remove_file(&order).unwrap();
+    app.hears(&["online stays", "online leaves", "offline leaves"]).await;
+    let _late = login(&herald, "late").await.unwrap();
+    app.hears(&["online stays", "online leaves", "offline leaves", "online late"]).await;
+    assert!(answers(&mut stays, "stays").await);
+    assert!(herald.is_running(), "{}", std::fs::read_to_string(herald.log()).unwrap());
+    assert_eq!(herald.users_online().await, ["late", "stays"]);
+}
+
+async fn login(herald: &Process, user: &str) -> Result<Client, LoginError> {
+    Client::login(herald.gateway, &identity(user, Platform::Ios)).await
+}
+
+async fn answers(client: &mut Client, user: &str) -> bool {
+    client.request(user, identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    matches!(client.hear().await, Heard::Frame(answer) if answer["errCode"] == 0)
+}
+
+fn build_shim(folder: &Path) -> PathBuf {
+    let (source, shim) = (folder.join("shim.c"), folder.join("shim.so"));
+    std::fs::write(&source, SHIM).unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(&source).arg("-ldl");
+    assert!(compile.status().expect("a C compiler is needed to build Herald, too").success());
+    shim
+}

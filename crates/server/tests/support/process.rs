@@ -1,0 +1,106 @@
+//! Herald as a program of its own, for tests that kill it.
+
+use super::{SECRET, eventually};
+use server::client::http;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A herald process that can be killed and started again on the same folder and ports.
+pub struct Process {
+    pub gateway: SocketAddr,
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Process {
+    pub fn new(folder: &Path, callback_url: &str, more: &[(&str, &str)]) -> Process {
+        let [gateway, api, admin] = free_ports();
+        let mut environment = vec![
+            ("HERALD_AUTH__SECRET".to_owned(), SECRET.to_owned()),
+            ("HERALD_ADMIN__TOKEN".to_owned(), SECRET.to_owned()),
+            ("HERALD_CALLBACKS__URL".to_owned(), callback_url.to_owned()),
+            ("HERALD_STORE__PATH".to_owned(), folder.join("data").display().to_string()),
+            ("HERALD_GATEWAY__LISTEN".to_owned(), gateway.to_string()),
+            ("HERALD_API__LISTEN".to_owned(), api.to_string()),
+            ("HERALD_ADMIN__LISTEN".to_owned(), admin.to_string()),
+            ("HERALD_LOG__LEVEL".to_owned(), "warn".to_owned()),
+        ];
+        environment.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        let folder = folder.to_owned();
+        Process { gateway, api, admin, folder, environment, child: None }
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_herald"))
+            .arg("serve")
+            .current_dir(&self.folder)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        eventually("herald is ready", || async { self.is_ready().await }).await;
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        matches!(http(self.admin, "GET", "/readyz", &[], "").await, Ok((200, _)))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("herald.log")
+    }
+
+    /// The management API: status and body.
+    pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        let authorization = format!("Bearer {SECRET}");
+        let headers = [("Authorization", authorization.as_str())];
+        let (status, body) = http(self.admin, "GET", path, &headers, "").await.unwrap();
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    pub async fn users_online(&self) -> Vec<String> {
+        let (_, page) = self.get("/v1/users?state=online&limit=1000").await;
+        let users = page["users"].as_array().unwrap().iter();
+        users.map(|user| user["userID"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub async fn owed(&self) -> u64 {
+        self.get("/v1/endpoints").await.1[0]["owed"].as_u64().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free_ports() -> [SocketAddr; 3] {
+    // All three are held until all are known, so that they differ.
+    let held = [0; 3].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
+    held.map(|listener| listener.local_addr().unwrap())
+}
