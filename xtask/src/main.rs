@@ -1,1 +1,56 @@
-fn main() {}
+//! What a developer runs: `cargo xtask test | crash | bench | tidy`.
+//!
+//! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
+//! says what each step took.
+
+mod e2e;
+mod steps;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::env;
+use steps::{Steps, cargo};
+
+const HELP: &str = "\
+cargo xtask test              everything that must pass, as CI runs it
+cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
+cargo xtask bench             logins per second, callback latency, memory per idle connection
+cargo xtask tidy              file lengths, headers, who imports whom
+";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
+    match words[..] {
+        ["test"] => test(),
+        ["crash"] => crash("50"),
+        ["crash", cycles] => crash(cycles),
+        ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
+        ["tidy"] => tidy::check(),
+        _ => bail!("unknown command\n\n{HELP}"),
+    }
+}
+
+fn test() -> Result<()> {
+    let mut steps = Steps::default();
+    steps.step("format", || steps::run(cargo(&["fmt", "--all", "--check"])));
+    steps.step("tidy", tidy::check);
+    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    steps.step("lints", || steps::run(cargo(&lints)));
+    let tests = ["test", "--workspace", "--locked", "--no-fail-fast", "--quiet"];
+    steps.step("tests", || steps::run(cargo(&tests)));
+    steps.step("docs", || {
+        let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
+        docs.env("RUSTDOCFLAGS", "-D warnings");
+        steps::run(docs)
+    });
+    steps.step("real OpenIM JS SDK", e2e::js_sdk);
+    steps.sum_up()
+}
+
+fn crash(cycles: &str) -> Result<()> {
+    let mut crash = cargo(&["test", "-p", "herald-server", "--test", "crash", "--", "--nocapture"]);
+    crash.env("CRASH_CYCLES", cycles);
+    steps::run(crash)
+}
