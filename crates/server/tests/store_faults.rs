@@ -54,9 +54,14 @@ ssize_t write(int fd, const void *bytes, size_t n) {
     return real(fd, bytes, n);
 }
 
+static void wait_while_ordered(int fd) {
+    while (is_store(fd) && ordered("fsync-hangs")) usleep(10000);
+}
+
 int fsync(int fd) {
     static int (*real)(int);
     if (!real) real = dlsym(RTLD_NEXT, "fsync");
+    wait_while_ordered(fd);
     if (is_store(fd) && ordered("fsync-fails")) { errno = EIO; return -1; }
     return real(fd);
 }
@@ -64,6 +69,7 @@ int fsync(int fd) {
 int fdatasync(int fd) {
     static int (*real)(int);
     if (!real) real = dlsym(RTLD_NEXT, "fdatasync");
+    wait_while_ordered(fd);
     if (is_store(fd) && ordered("fsync-fails")) { errno = EIO; return -1; }
     return real(fd);
 }
@@ -79,17 +85,45 @@ async fn a_failing_fsync_refuses_logins_and_keeps_who_is_there() {
     survives("fsync-fails").await;
 }
 
-async fn survives(fault: &str) {
+/// Promise P1: the 101, the answer of an API and the callback all come after the sync.
+#[tokio::test]
+async fn nobody_is_let_in_and_nothing_is_told_before_the_commit_is_synced() {
     let folder = tempfile::tempdir().unwrap();
-    let shim = build_shim(folder.path());
     let app = App::start().await;
+    let herald = herald_on_a_bad_disk(folder.path(), &app).await;
+    let _before = login(&herald, "before").await.unwrap();
+    app.hears(&["online before"]).await;
+    let order = folder.path().join("fsync-hangs");
+    std::fs::write(&order, "").unwrap();
+    let gateway = herald.gateway;
+    let waits =
+        tokio::spawn(
+            async move { Client::login(gateway, &identity("waits", Platform::Ios)).await },
+        );
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!waits.is_finished(), "let in before the commit was on disk");
+    app.hears(&["online before"]).await;
+    std::fs::remove_file(&order).unwrap();
+    let _client = waits.await.unwrap().unwrap();
+    app.hears(&["online before", "online waits"]).await;
+}
+
+async fn herald_on_a_bad_disk(folder: &Path, app: &App) -> Process {
+    let shim = build_shim(folder);
     let settings = [
         ("HERALD_PRESENCE__OFFLINE_GRACE", "300ms"),
         ("LD_PRELOAD", shim.to_str().unwrap()),
-        ("SHIM_FOLDER", folder.path().to_str().unwrap()),
+        ("SHIM_FOLDER", folder.to_str().unwrap()),
     ];
-    let mut herald = Process::new(folder.path(), &app.url(), &settings);
+    let mut herald = Process::new(folder, &app.url(), &settings);
     herald.start().await;
+    herald
+}
+
+async fn survives(fault: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start().await;
+    let mut herald = herald_on_a_bad_disk(folder.path(), &app).await;
     let mut stays = login(&herald, "stays").await.unwrap();
     let leaves = login(&herald, "leaves").await.unwrap();
     app.hears(&["online stays", "online leaves"]).await;

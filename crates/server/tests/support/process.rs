@@ -39,17 +39,25 @@ impl Process {
     /// Starts it and waits until it is ready.
     pub async fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_herald"))
-            .arg("serve")
-            .current_dir(&self.folder)
-            .envs(self.environment.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = self.command().stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         eventually("herald is ready", || async { self.is_ready().await }).await;
+    }
+
+    /// `herald serve`, not yet started.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
+        command.arg("serve").current_dir(&self.folder).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// SIGTERM; its exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
     }
 
     pub async fn is_ready(&self) -> bool {
@@ -65,6 +73,14 @@ impl Process {
 
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// What it takes up of the machine's memory.
+    pub fn resident_bytes(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     pub fn log(&self) -> PathBuf {

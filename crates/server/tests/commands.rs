@@ -1,0 +1,154 @@
+//! The program from outside: each command as a newcomer would type it.
+
+mod support;
+
+use std::{
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+use support::{process::Process, *};
+use wire::{platform::Platform, token::Keys};
+
+fn herald(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
+    command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> (Option<i32>, String, String) {
+    let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), utf8(&output.stdout), utf8(&output.stderr))
+}
+
+/// The ports of the defaults are taken: by this test, or by whoever had them first.
+#[test]
+fn the_demo_explains_itself_and_ends_also_where_the_default_ports_are_taken() {
+    let _taken = [10001, 10002, 10003].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)));
+    let (code, out, err) = text(&herald(&["demo", "--for", "20s"]).output().unwrap());
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for piece in [
+        "Herald tells your backend who comes online and who leaves.",
+        "alice logs in on her phone",
+        "=> App: alice is online",
+        "=> App: answers 503, it is down",
+        "=> App: dora is online",
+        "=> App: carol is online",
+        "=> App: bob is offline",
+        "callbacks were delivered",
+        ": the same.",
+    ] {
+        assert!(out.contains(piece), "{piece:?} is missing in:\n{out}");
+    }
+    assert!(!out.contains("ws://127.0.0.1:10001"), "that port is taken:\n{out}");
+}
+
+#[test]
+fn the_default_configuration_is_good_once_it_has_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("herald.toml");
+    let (code, defaults, _) = text(&herald(&["config", "default"]).output().unwrap());
+    assert_eq!(code, Some(0));
+    std::fs::write(&file, &defaults).unwrap();
+    let path = file.to_str().unwrap();
+    let (code, _, err) = text(&herald(&["config", "check", path]).output().unwrap());
+    assert_eq!(code, Some(78));
+    assert!(err.contains("auth.secret"), "{err}");
+    let mut check = herald(&["config", "check", path]);
+    let (code, out, _) = text(&check.env("HERALD_AUTH__SECRET", SECRET).output().unwrap());
+    assert_eq!(code, Some(0));
+    assert!(out.contains("the configuration is good"), "{out}");
+    let mut dump = herald(&["config", "dump", path]);
+    let (_, out, _) = text(&dump.env("HERALD_AUTH__SECRET", SECRET).output().unwrap());
+    assert!(out.contains("HERALD_AUTH__SECRET") && !out.contains(SECRET), "{out}");
+}
+
+#[test]
+fn serve_without_a_secret_exits_78_and_says_what_to_do() {
+    let (code, _, err) = text(&herald(&["serve"]).output().unwrap());
+    assert_eq!(code, Some(78));
+    assert!(err.contains("auth.secret") && err.contains("--dev"), "{err}");
+}
+
+#[test]
+fn a_token_is_printed_that_the_server_takes() {
+    let mut token = herald(&["token", "--user", "u1", "--platform", "web"]);
+    let (code, out, err) = text(&token.env("HERALD_AUTH__SECRET", SECRET).output().unwrap());
+    assert_eq!(code, Some(0), "{err}");
+    let claims = Keys::new(SECRET.as_bytes()).read(out.trim(), now_s()).unwrap();
+    assert_eq!(claims.matches("u1", Platform::Web), Ok(()));
+    let (code, _, err) =
+        text(&herald(&["token", "--user", "u", "--platform", "x"]).output().unwrap());
+    assert_eq!(code, Some(2));
+    assert!(err.contains("try web, ios or android"), "{err}");
+}
+
+#[tokio::test]
+async fn a_second_herald_on_one_folder_does_not_start_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start().await;
+    let mut first = Process::new(folder.path(), &app.url(), &[]);
+    first.start().await;
+    let second = Process::new(folder.path(), &app.url(), &[]);
+    let output = second.command().output().unwrap();
+    let (code, _, err) = text(&output);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("in use by another herald"), "{err}");
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_with_exit_0_and_nobody_is_told_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start().await;
+    // No proxy of the environment is ever used: through this one nothing would be told.
+    let proxy = [("HTTP_PROXY", "http://127.0.0.1:9"), ("http_proxy", "http://127.0.0.1:9")];
+    let mut herald = Process::new(folder.path(), &app.url(), &proxy);
+    herald.start().await;
+    let identity = identity("u", Platform::Ios);
+    let mut client = server::client::Client::login(herald.gateway, &identity).await.unwrap();
+    app.hears(&["online u"]).await;
+    let told = tokio::spawn(async move { client.hear().await });
+    assert_eq!(herald.terminate().await, Some(0));
+    assert_eq!(told.await.unwrap(), server::client::Heard::Closed(Some(1012)));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.hears(&["online u"]).await;
+}
+
+#[tokio::test]
+async fn the_sample_app_shows_who_is_online_and_misbehaves_to_order() {
+    use server::client::http;
+    use std::io::{BufRead, BufReader};
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    drop(held);
+    let listen = address.to_string();
+    let mut app = herald(&["app", "--listen", &listen, "--refuse", "bad", "--delay", "10ms"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the App answers", || async {
+        http(address, "GET", "/", &[], "")
+            .await
+            .is_ok_and(|(status, page)| status == 200 && page.contains("Who is online"))
+    })
+    .await;
+    let tell = |user: &'static str| async move {
+        let path = "/any/path?command=callbackUserOnlineCommand&contenttype=json";
+        let body = format!(
+            r#"{{"userID":"{user}","callbackCommand":"callbackUserOnlineCommand","seq":7,"isAppBackground":false,"connID":"c"}}"#
+        );
+        http(address, "POST", path, &[("operationID", "op")], &body).await.unwrap()
+    };
+    let ok = r#"{"actionCode":0,"errCode":0,"errMsg":"","errDlt":"","nextCode":""}"#;
+    assert_eq!(tell("good").await, (200, ok.to_owned()));
+    let (status, refused) = tell("bad").await;
+    assert_eq!((status, refused.contains(r#""nextCode":1"#)), (200, true));
+    let (_, online) = http(address, "GET", "/online", &[], "").await.unwrap();
+    assert_eq!(online, r#"{"online":[{"connID":"c","seq":7,"userID":"good"}]}"#);
+    let mut line = String::new();
+    BufReader::new(app.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["userID"], &line["view"]), (&"good".into(), &"changed".into()));
+    app.kill().unwrap();
+    app.wait().unwrap();
+}
