@@ -172,13 +172,16 @@ fn check(app: &App, crowd: &Crowd, truth: &[String]) -> String {
         let body = one.json();
         let user = body["userID"].as_str().unwrap().to_owned();
         let (seq, online) = (body["seq"].as_u64().unwrap(), one.what().starts_with("online"));
-        operations.insert(one.headers["operationid"].to_str().unwrap().to_owned());
         if let Some(before) = last.insert(user.clone(), one.clone()) {
             let repeated = before.body == one.body;
             repeats += u64::from(repeated);
             let rises = seq > before.json()["seq"].as_u64().unwrap();
             assert!(rises || repeated, "order: {:?} then {:?}", before.body, one.body);
         }
+        if !one.taken() {
+            continue;
+        }
+        operations.insert(one.headers["operationid"].to_str().unwrap().to_owned());
         naive.insert(user.clone(), online);
         let newest = by_seq.entry(user).or_default();
         *newest = (*newest).max((seq, online));

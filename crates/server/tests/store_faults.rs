@@ -95,17 +95,29 @@ async fn nobody_is_let_in_and_nothing_is_told_before_the_commit_is_synced() {
     app.hears(&["online before"]).await;
     let order = folder.path().join("fsync-hangs");
     std::fs::write(&order, "").unwrap();
-    let gateway = herald.gateway;
-    let waits =
-        tokio::spawn(
-            async move { Client::login(gateway, &identity("waits", Platform::Ios)).await },
-        );
+    // One is told by the 101 alone, the other by the first text frame.
+    let plain = waiting_login(&herald, "plain", "");
+    let waits = waiting_login(&herald, "waits", "&isMsgResp=true");
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert!(!waits.is_finished(), "let in before the commit was on disk");
+    assert!(!plain.is_finished() && !waits.is_finished(), "let in before the commit was on disk");
     app.hears(&["online before"]).await;
     std::fs::remove_file(&order).unwrap();
-    let _client = waits.await.unwrap().unwrap();
-    app.hears(&["online before", "online waits"]).await;
+    let _clients = (plain.await.unwrap().unwrap(), waits.await.unwrap().unwrap());
+    eventually("both are told", || async { app.heard().len() == 3 }).await;
+}
+
+fn waiting_login(
+    herald: &Process,
+    user: &str,
+    more: &str,
+) -> tokio::task::JoinHandle<Result<Client, LoginError>> {
+    let token = token(user, Platform::Ios);
+    let url = format!(
+        "ws://{}/?sendID={user}&token={token}&platformID=1&operationID=op&isBackground=false\
+         &sdkType=js{more}",
+        herald.gateway
+    );
+    tokio::spawn(async move { Client::dial(&url).await })
 }
 
 async fn herald_on_a_bad_disk(folder: &Path, app: &App) -> Process {

@@ -152,11 +152,18 @@ pub struct Received {
     pub target: String,
     pub headers: http::HeaderMap,
     pub body: Bytes,
+    /// The HTTP status that the App answered with, once it did.
+    pub answered: Option<u16>,
 }
 
 impl Received {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Whether the App took it.
+    pub fn taken(&self) -> bool {
+        self.answered == Some(200)
     }
 
     /// `online u1`, `offline u1` or `kick_off u1`.
@@ -264,6 +271,7 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         target: head.uri.path_and_query().unwrap().to_string(),
         headers: head.headers,
         body,
+        answered: None,
     };
     let before = {
         let mut all = shared.received.lock().unwrap();
@@ -271,7 +279,9 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         all.len() - 1
     };
     let script = shared.script.lock().unwrap().clone();
-    script(&received, before).await
+    let response = script(&received, before).await;
+    shared.received.lock().unwrap()[before].answered = Some(response.status().as_u16());
+    response
 }
 
 pub fn ok() -> Response {
