@@ -53,6 +53,8 @@ enum Ending {
 
 impl Newcomer {
     /// Commits the login, tells `admitted`, and lives until the socket is gone.
+    ///
+    /// What is rarely under way is boxed, so that an idle connection does not hold room for it.
     pub(super) async fn live(
         self,
         gateway: Arc<Gateway>,
@@ -63,7 +65,8 @@ impl Newcomer {
         // Known before it is committed, so that a kick right after the commit finds it.
         gateway.registry.insert(conn, Arc::clone(&self.outbound));
         let event = Event::Connected(self.login.clone());
-        let committed = gateway.driver.handle(&user, event, Some(self.operation_id.clone())).await;
+        let operation_id = Some(self.operation_id.clone());
+        let committed = Box::pin(gateway.driver.handle(&user, event, operation_id)).await;
         if let Err(error) = committed {
             tracing::error!(%error, user.id = %user, "a login could not be stored");
             gateway.registry.remove(conn);
@@ -75,7 +78,8 @@ impl Newcomer {
         let upgraded = timeout(gateway.settings.handshake_timeout, on_upgrade).await;
         let ending = match upgraded {
             Ok(Ok(upgraded)) => {
-                let socket = socket(upgraded, gateway.settings.frame_bytes_max).await;
+                let frame_bytes_max = gateway.settings.frame_bytes_max;
+                let socket = Box::pin(socket(upgraded, frame_bytes_max)).await;
                 self.attend(&gateway, socket).await
             }
             _ => Ending::Ended(End::Lost),
@@ -84,11 +88,11 @@ impl Newcomer {
         match ending {
             Ending::Ended(end) => {
                 tracing::debug!(user.id = %user, conn.id = %conn, ?end, "connection ended");
-                gateway.driver.lose(&user, conn, end).await;
+                Box::pin(gateway.driver.lose(&user, conn, end)).await;
             }
             Ending::Closing(Closing::TooSlow) => {
                 gateway.metrics.slow_readers.inc();
-                gateway.driver.lose(&user, conn, End::Lost).await;
+                Box::pin(gateway.driver.lose(&user, conn, End::Lost)).await;
             }
             Ending::Closing(Closing::Kicked | Closing::ServerStops) => {}
         }
@@ -109,7 +113,7 @@ impl Newcomer {
             let nap = silence_ends.min(ping_at).after(gateway.clock.now().mono);
             let done = tokio::select! {
                 biased;
-                next = self.outbound.next() => self.act(&mut socket, next).await,
+                next = self.outbound.next() => Box::pin(self.act(&mut socket, next)).await,
                 frame = socket.next() => {
                     heard_at = gateway.clock.now().mono;
                     self.hear(gateway, &mut socket, frame).await
@@ -176,7 +180,9 @@ impl Newcomer {
                 Ok(Heartbeat::Pong) => Ok(()),
                 Err(error) => Err(self.misbehaved(socket, &error).await),
             },
-            Some(Ok(Message::Binary(frame))) => self.request(gateway, socket, &frame).await,
+            Some(Ok(Message::Binary(frame))) => {
+                Box::pin(self.request(gateway, socket, &frame)).await
+            }
             Some(Ok(Message::Close(_))) => {
                 close(socket, None).await;
                 Err(Ending::Ended(End::Closed))
