@@ -1,4 +1,5 @@
 //! Random lives against a naive model: whatever happens, what was told adds up to who is there.
+#![allow(clippy::unwrap_used)]
 
 use presence::*;
 use proptest::prelude::*;

@@ -3,6 +3,7 @@
 //! An online or offline shows its connection (`-` for none), platform, edges (connection, platform,
 //! user), reason and `seq`. The wall clock starts at 0, so a `seq` is the time in milliseconds
 //! unless several changes share it.
+#![allow(clippy::unwrap_used)]
 
 use expect_test::{Expect, expect};
 use presence::*;

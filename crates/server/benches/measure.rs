@@ -1,6 +1,7 @@
 //! Three figures of the whole, with the real program on loopback, server, clients and App sharing
 //! the machine: durable logins per second, callback latency at 500 logins per second, memory for
 //! each idle connection. `cargo xtask bench` runs it.
+#![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "a stopwatch is what this is")]
 
 #[path = "../tests/support/mod.rs"]

@@ -1,5 +1,6 @@
 //! The REST operations and the management API where all is well: shapes as OpenIM's SDKs and
 //! backends know them. What is refused is in `bad_input.rs`.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! An App that hangs, fails, redirects, sends garbage or is not there delays nothing but its own
 //! callbacks; after it returns every user's state is right, in order (promises P2, P3, P6).
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The program from outside: each command as a newcomer would type it.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

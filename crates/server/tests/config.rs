@@ -1,4 +1,5 @@
 //! What operators write into the file, and what they are told about it.
+#![allow(clippy::unwrap_used)]
 
 use expect_test::{Expect, expect};
 use server::config::load;

@@ -1,5 +1,6 @@
 //! The contract, §3 and §4: each scenario ends in exactly the request the document shows, over
 //! HTTP and HTTPS, whatever the callback URL looks like.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

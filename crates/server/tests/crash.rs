@@ -2,6 +2,7 @@
 //! is lost, order is kept, and the App's view ends right (promises P1 to P4).
 //!
 //! `CRASH_CYCLES` says how often it is killed; `cargo xtask crash` runs the whole.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Promise P4, with real sockets: no offline for a user who is there; and what else must hold of
 //! one user's life. OpenIM's defects D2, D5, D6 and D12 are among these by name.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

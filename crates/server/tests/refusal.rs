@@ -1,4 +1,5 @@
 //! The contract, §6: an App that answers `nextCode` 1 refuses the going online.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! A full disk and a failing fsync, under the real program: it does not crash, refuses new logins
 //! clearly, keeps those who are there, and is right again by itself.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What every backend must do. Each test runs against all of them.
+#![allow(clippy::unwrap_used)]
 
 use presence::*;
 use std::{sync::Arc, time::Duration};

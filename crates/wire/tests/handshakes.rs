@@ -1,4 +1,5 @@
 //! What a handshake must say, what it may leave out, and how its sender learns that it was refused.
+#![allow(clippy::unwrap_used)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,5 +1,6 @@
 //! A running Herald, an App that records and misbehaves, and clients, for the tests of the whole.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used)]
 
 pub mod process;
 
