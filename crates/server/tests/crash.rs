@@ -77,7 +77,7 @@ impl Crowd {
             api: herald.api,
             told: Mutex::default(),
             operations: AtomicU64::new(0),
-            random: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            random: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         })
     }
@@ -153,8 +153,10 @@ impl Crowd {
 
     /// A number below `limit`.
     fn chance(&self, limit: u64) -> u64 {
-        let step = |x: u64| x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let x = self.random.update(Relaxed, Relaxed, step);
+        // SplitMix64: a counter, well mixed.
+        let x = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
+        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (x >> 33) % limit
     }
 }

@@ -108,6 +108,21 @@ async fn a_refused_status_of_a_user_without_a_connection_takes_them_offline() {
 }
 
 #[tokio::test]
+async fn an_offline_cannot_be_refused() {
+    let (herald, app) = world(OnRefusal::Disconnect).await;
+    app.answer(|received, _| {
+        let refuses = received.what().starts_with("offline");
+        async move { answer(200, if refuses { REFUSES } else { "{}" }) }
+    });
+    let mut client = herald.login("u", Platform::Ios).await;
+    client.request("u", identifier::LOGOUT, "").await.unwrap();
+    app.hears(&["online u", "offline u"]).await;
+    herald.all_told().await;
+    let (_, page) = herald.admin("GET", "/v1/callbacks?user=u", "").await;
+    assert_eq!(page["callbacks"][0]["attempts"][0]["verdict"], "delivered");
+}
+
+#[tokio::test]
 async fn where_a_refusal_is_ignored_it_is_only_recorded() {
     let (herald, app) = world(OnRefusal::Ignore).await;
     let mut client = herald.login("bad", Platform::Ios).await;

@@ -103,7 +103,11 @@ impl Dispatcher {
         let began = self.clock.now();
         let sent = self.sender.send(&self.endpoint, &callback).await;
         let now = self.clock.now();
-        let verdict = verdict(sent.attempt, callback.tries + 1);
+        let verdict = match verdict(sent.attempt, callback.tries + 1) {
+            // Only a going online can be refused.
+            Verdict::Refused if callback.change.kind != Kind::Online => Verdict::Delivered,
+            verdict => verdict,
+        };
         self.note_health(verdict, &sent, began, now);
         let took_ms = now.mono.0 - began.mono.0;
         self.metrics.attempt(&self.endpoint.settings.name, verdict, took_ms);
@@ -155,7 +159,6 @@ impl Dispatcher {
         settlement: Settlement,
     ) -> Result<(), StoreError> {
         let matters = verdict == Verdict::Refused
-            && callback.change.kind == Kind::Online
             && self.endpoint.settings.on_refusal == OnRefusal::Disconnect
             && !callback.replayed;
         if matters {

@@ -1,0 +1,113 @@
+// The server under test, as an operator starts it: a binary, a file and a folder.
+
+import { spawn } from 'node:child_process'
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+import { eventually } from './waiting.mjs'
+
+/** What it is given to stop in, before it is killed. */
+const STOP_TIMEOUT_MS = 10_000
+
+/** More than all scenarios take side by side. */
+const WATCHDOG_MS = 90_000
+
+/** Whatever happens to this process, no herald outlives it. */
+const running = new Set()
+process.on('exit', () => running.forEach((herald) => herald.kill()))
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+setTimeout(() => {
+  console.error(`still running after ${WATCHDOG_MS} ms: giving up`)
+  process.exit(1)
+}, WATCHDOG_MS).unref()
+
+export class Herald {
+  /** The lines of its log. */
+  log = []
+
+  static async start({ secret, callbackUrl, graceMs }) {
+    const herald = new Herald()
+    const program = binary()
+    herald.folder = mkdtempSync(join(tmpdir(), 'herald-e2e-'))
+    const file = join(herald.folder, 'herald.toml')
+    writeFileSync(file, config({ secret, callbackUrl, graceMs, data: join(herald.folder, 'data') }))
+    herald.#spawn(program, file)
+    try {
+      const ready = await eventually('herald is ready', () => herald.#ready())
+      return Object.assign(herald, { gateway: ready.gateway, api: ready.api })
+    } catch (error) {
+      await herald.stop()
+      throw error
+    }
+  }
+
+  async stop() {
+    this.child.kill('SIGTERM')
+    const kill = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+    await this.ended
+    clearTimeout(kill)
+    this.#remove()
+  }
+
+  /** At once, for when there is no time left. */
+  kill() {
+    this.child.kill('SIGKILL')
+    this.#remove()
+  }
+
+  #remove() {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #spawn(program, file) {
+    // An empty environment: its HERALD_… variables would win over the file.
+    const options = { cwd: this.folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] }
+    this.child = spawn(program, ['serve', '--config', file], options)
+    running.add(this)
+    createInterface({ input: this.child.stderr }).on('line', (line) => this.log.push(line))
+    this.ended = new Promise((ended) => {
+      const end = (how) => {
+        running.delete(this)
+        this.exit ??= `${program} ended: ${how}`
+        ended()
+      }
+      this.child.on('error', end)
+      this.child.on('close', (code, signal) => end(code ?? signal))
+    })
+  }
+
+  #ready() {
+    if (this.exit) throw new Error([this.exit, ...this.log].join('\n'))
+    const line = this.log.find((line) => line.includes('herald is ready'))
+    return line && JSON.parse(line)
+  }
+}
+
+function config({ secret, callbackUrl, graceMs, data }) {
+  const text = JSON.stringify
+  return `
+    gateway.listen = "127.0.0.1:0"
+    api.listen = "127.0.0.1:0"
+    admin.listen = "127.0.0.1:0"
+    auth.secret = ${text(secret)}
+    presence.offline_grace = "${graceMs}ms"
+    callbacks.url = ${text(callbackUrl)}
+    store.path = ${text(data)}
+    log.format = "json"
+    log.level = "info,server=debug"
+  `
+}
+
+function binary() {
+  const said = process.env.HERALD_BIN
+  if (!said) throw new Error('HERALD_BIN is not set: it names the herald binary to test')
+  const path = resolve(said)
+  try {
+    accessSync(path, constants.X_OK)
+  } catch {
+    throw new Error(`HERALD_BIN names no program: ${path}`)
+  }
+  return path
+}
