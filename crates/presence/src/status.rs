@@ -36,7 +36,8 @@ pub(crate) struct SetStatus {
     pub(crate) status: Status,
     /// The change that told it; 0 when it was no change of its own.
     pub(crate) seq: u64,
-    /// Where it made a virtual connection.
+    /// Where it, or a refused one before it, made a virtual connection.
     pub(crate) brought_online: Option<Platform>,
-    pub(crate) previous: Option<Box<Status>>,
+    /// What is restored when this one is refused; it has none of its own.
+    pub(crate) previous: Option<Box<SetStatus>>,
 }

@@ -7,10 +7,15 @@ use crate::{
     step::{Arrival, Present, Step},
 };
 use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// How many ended sessions are remembered, so that their return is a reconnect; oldest go first.
 const LOST_MAX: usize = 8;
+/// How many connections a user may have; a further one takes the place of the oldest.
+const CONNECTIONS_MAX: usize = 64;
+/// The longest sleep until a status expires; then it is looked at again.
+const STATUS_WAKE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Where one user is connected, what they say about themselves, and the last `seq` told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +127,7 @@ impl User {
                 step.depart(gone, end.into());
             }
         }
+        self.make_room(&mut step, effects);
         self.connections.push(Connection {
             id: login.conn,
             platform: login.platform,
@@ -137,6 +143,15 @@ impl User {
             background: login.background,
         });
         step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+    }
+
+    /// Nobody needs as many; a client that has lost its way must not make a user heavy.
+    fn make_room(&mut self, step: &mut Step, effects: &mut Effects) {
+        while self.connections.len() >= CONNECTIONS_MAX {
+            let oldest = self.connections.remove(0);
+            effects.kicked.extend(oldest.is_live().then_some(oldest.id));
+            step.depart(oldest, Reason::Kicked);
+        }
     }
 
     fn disconnect(
@@ -179,7 +194,8 @@ impl User {
         }
         let seq = step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
         if is_new || brought_online {
-            let previous = self.status.take().map(|set| Box::new(set.status));
+            let previous =
+                self.status.take().map(|set| Box::new(SetStatus { previous: None, ..*set }));
             self.status = Some(Box::new(SetStatus {
                 status,
                 seq: seq.unwrap_or(0),
@@ -253,20 +269,30 @@ impl User {
 
     /// A late or repeated refusal finds nothing to undo and is quiet.
     fn refuse(&mut self, seq: u64, conn: Option<ConnId>, now: Now, effects: &mut Effects) {
-        let hit = |c: &Connection| c.is_live() && Some(c.id) == conn;
-        let undone = self.status.take_if(|set| set.seq == seq && seq != 0);
-        let Some(undone) = undone else {
+        if let Some(conn) = conn {
+            let hit = |c: &Connection| c.is_live() && c.id == conn;
             self.close_sockets(effects, hit);
             return self.remove(now, effects, |c| hit(c).then_some(Reason::Refused));
-        };
-        self.status = undone.previous.map(|previous| {
-            let status = *previous;
-            Box::new(SetStatus { status, seq: 0, brought_online: None, previous: None })
-        });
+        }
+        let Some(place) = self.undo_status(seq) else { return };
         self.remove(now, effects, |c| {
-            let here = c.is_virtual() && Some(c.platform) == undone.brought_online;
-            here.then_some(Reason::Refused)
+            (c.is_virtual() && c.platform == place).then_some(Reason::Refused)
         });
+    }
+
+    /// Takes a refused status back; returns where the virtual connection ends that came with it.
+    fn undo_status(&mut self, seq: u64) -> Option<Platform> {
+        let set = self.status.as_mut().filter(|_| seq != 0)?;
+        if let Some(refused) = set.previous.take_if(|previous| previous.seq == seq) {
+            // Another one was set meanwhile: it stays, but this one can no longer be restored, and
+            // what this one brought is now held by the other.
+            set.brought_online = set.brought_online.or(refused.brought_online);
+            return None;
+        }
+        let undone = self.status.take_if(|set| set.seq == seq)?;
+        // What is restored has had its answer.
+        self.status = undone.previous.map(|previous| Box::new(SetStatus { seq: 0, ..*previous }));
+        undone.brought_online
     }
 
     /// Nobody could come back while the server was away, so every grace starts anew.
@@ -348,8 +374,10 @@ impl User {
     fn wake_at(&self, now: Now) -> Option<Instant> {
         let connections = self.connections.iter().filter_map(Connection::ends_at).min();
         let status = self.status.as_ref().and_then(|set| set.status.expires_at);
-        let status =
-            status.map(|at| Instant(now.mono.0.saturating_add(at.0.saturating_sub(now.wall.0))));
+        let status = status.map(|at| {
+            let left = Duration::from_millis(at.0.saturating_sub(now.wall.0));
+            now.mono + left.min(STATUS_WAKE_MAX)
+        });
         [connections, status].into_iter().flatten().min()
     }
 
@@ -360,11 +388,9 @@ impl User {
     }
 
     fn check(&self) {
-        let mut virtuals = self.connections.iter().filter(|c| c.is_virtual());
+        let virtuals = self.connections.iter().filter(|c| c.is_virtual()).map(|c| c.platform);
         debug_assert!(
-            Platform::ALL
-                .iter()
-                .all(|p| virtuals.by_ref().filter(|c| c.platform == *p).count() <= 1),
+            Platform::ALL.iter().all(|p| virtuals.clone().filter(|held| held == p).count() <= 1),
             "a platform holds more than one virtual connection"
         );
         debug_assert!(self.lost.len() <= LOST_MAX, "more lost sessions than we remember");

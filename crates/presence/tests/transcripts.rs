@@ -381,6 +381,73 @@ fn a_refused_status_takes_its_virtual_connection_with_it() {
     );
 }
 
+/// One callback of a user is in flight at a time, so answers come in order, but late.
+#[test]
+fn a_refusal_that_comes_after_another_status_was_set_is_not_lost() {
+    check(
+        "
+        1s   status ios online
+        2s   status ios away
+        3s   refuse #1000
+        4s   refuse #2000
+        ",
+        expect![[r#"
+            1s   status ios online    -> online - ios [cpu] status #1000, wake 1801s
+            2s   status ios away      -> online - ios [c--] status #2000, wake 1802s
+            3s   refuse #1000         -> wake 1802s
+            4s   refuse #2000         -> offline - ios [cpu] refused #4000
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_second_status_leaves_what_the_first_brought() {
+    check(
+        "
+        1s   status ios online
+        2s   status ios away
+        3s   refuse #2000
+        4s   status ios online
+        ",
+        expect![[r#"
+            1s   status ios online    -> online - ios [cpu] status #1000, wake 1801s
+            2s   status ios away      -> online - ios [c--] status #2000, wake 1802s
+            3s   refuse #2000         -> wake 1802s
+            4s   status ios online    -> wake 1804s
+        "#]],
+    );
+}
+
+#[test]
+fn a_status_that_expires_in_a_thousand_years_is_looked_at_tomorrow() {
+    check(
+        "
+        1s   connect a ios t
+        2s   status ios busy until 99999999999s
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   status ios busy until 99999999999s -> online a ios [c--] status #2000, wake 86402s
+        "#]],
+    );
+}
+
+#[test]
+fn one_connection_too_many_takes_the_place_of_the_oldest() {
+    let mut user = User::default();
+    let mut last = Effects::default();
+    for n in 0..65_u8 {
+        let (conn, token) = (ConnId([n; 16]), TokenHash([n; 16]));
+        let login = Login { conn, platform: Platform::Ios, token, background: false };
+        last = user.apply(Event::Connected(login), now(1), &policy());
+    }
+    assert_eq!(user.connections().len(), 64);
+    assert_eq!(last.kicked, [ConnId([0; 16])]);
+    let kinds: Vec<_> = last.changes.iter().map(|change| change.kind).collect();
+    assert_eq!(kinds, [Kind::KickOff, Kind::Offline, Kind::Online]);
+    assert!(last.changes.iter().all(|change| !change.edges.user && !change.edges.platform));
+}
+
 #[test]
 fn the_same_event_twice_is_told_once() {
     check(

@@ -7,6 +7,7 @@ mod callback;
 mod callbacks;
 mod endpoints;
 mod health;
+mod input;
 mod kick;
 mod metrics;
 mod problem;
@@ -69,11 +70,14 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics::run))
         .with_state(admin)
         .fallback(async || Problem::not_found("there is no such route"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
 }
 
 async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = said.and_then(|said| said.strip_prefix("Bearer ")).unwrap_or_default();
+    let token = said.and_then(|said| said.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.map_or("", |(_, token)| token);
     // Digests take as long to compare for a good guess as for a bad one.
     if Sha256::digest(token) == Sha256::digest(&admin.token) {
         return next.run(request).await;

@@ -16,7 +16,7 @@ mod request_json;
 mod set_user_status;
 mod user_register;
 
-use crate::{clock::Clock, driver::Driver, gateway::Gateway};
+use crate::{clock::Clock, config::Secret, driver::Driver, gateway::Gateway};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -50,7 +50,7 @@ pub struct Api {
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct ApiSettings {
-    pub secret: String,
+    pub secret: Secret,
     pub admin_users: Vec<String>,
     pub token_expiry: Duration,
     pub body_bytes_max: usize,

@@ -226,6 +226,7 @@ impl Step<'_> {
         operation_id: Option<String>,
         settles: Option<Settlement>,
     ) -> Commit {
+        let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
         let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
         let told = self.effects.changes.iter().flat_map(|change| {

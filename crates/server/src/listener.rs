@@ -3,7 +3,13 @@
 //! It exists because `axum::serve` sets no timeout for headers, so that a client that sends them
 //! one byte a minute would stay for ever.
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -17,8 +23,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Requests that are being read or answered at once, on each port; more wait to be accepted.
-const HANDSHAKES_MAX: usize = 4_096;
+/// Connections before their upgrade, on each port; more wait to be accepted. Idle ones are closed
+/// after the time for a head.
+const HTTP_CONNECTIONS_MAX: usize = 16_384;
+/// How long a request may take, its body read and its answer made.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long requests may take to finish when the server stops.
@@ -43,7 +52,8 @@ impl Listener {
 
     /// Serves until told to stop, then lets requests finish. Upgraded connections go their own way.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
-        let turns = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let router = router.layer(from_fn(in_time));
+        let turns = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&turns) => accepted,
@@ -62,7 +72,7 @@ impl Listener {
             }
         }
         drop(self.tcp);
-        let _ = timeout(FINISH_TIMEOUT, turns.acquire_many(HANDSHAKES_MAX as u32)).await;
+        let _ = timeout(FINISH_TIMEOUT, turns.acquire_many(HTTP_CONNECTIONS_MAX as u32)).await;
     }
 
     async fn accept(
@@ -82,6 +92,14 @@ impl Listener {
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
             .with_upgrades()
+    }
+}
+
+/// A body that never comes, or a disk that never answers, must not hold a connection for ever.
+async fn in_time(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "this took too long\n").into_response(),
     }
 }
 

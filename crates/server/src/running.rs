@@ -42,6 +42,8 @@ const PRUNE_LIMIT: usize = 2_000;
 /// How often the store is tried, when it is well and when it is not.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// A store that takes longer is as good as none.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The only endpoint, until there are more.
 const MAIN: &str = "main";
 const TOKEN_FILE: &str = "admin-token";
@@ -285,7 +287,7 @@ impl Parts {
             keys: wire::token::Keys::new(config.auth.secret.expose().as_bytes()),
             clock: Arc::clone(&self.clock),
             settings: ApiSettings {
-                secret: config.auth.secret.expose().to_owned(),
+                secret: config.auth.secret.clone(),
                 admin_users: config.auth.admin_users.clone(),
                 token_expiry: config.auth.token_expiry,
                 body_bytes_max: config.api.body_bytes_max.0,
@@ -382,7 +384,10 @@ fn make_token(path: &Path) -> io::Result<String> {
 /// Keeps readiness true to whether the store can be written.
 async fn watch_store(store: Arc<dyn Store>, readiness: Arc<Readiness>, stop: CancellationToken) {
     loop {
-        let problem = store.probe().await.err().map(|error| error.to_string());
+        let problem = match tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await {
+            Ok(probed) => probed.err().map(|error| error.to_string()),
+            Err(_) => Some("it does not answer".to_owned()),
+        };
         let wait = if problem.is_some() { PROBE_AGAIN } else { PROBE_EVERY };
         readiness.store(problem);
         tokio::select! {
@@ -421,7 +426,9 @@ async fn prune(config: Config, parts: Parts, stop: CancellationToken) {
 fn what_is_old(config: &Config, now: Timestamp) -> Prune {
     let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as u64));
     Prune {
+        now,
         history_before: before(config.callbacks.history.age),
+        failed_before: before(config.callbacks.history.age.max(config.callbacks.retention)),
         history_bytes_max: config.callbacks.history.bytes.0 as u64,
         owed_before: before(config.callbacks.retention),
         users_before: before(config.presence.forget_after),

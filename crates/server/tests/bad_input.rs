@@ -149,7 +149,7 @@ async fn a_request_that_is_no_upgrade_is_told_so() {
     const GOOD: &str = "Connection: close, upgrade|Upgrade: websocket|Sec-WebSocket-Version: 13|\
                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     let but = |header: &str, instead: &str| GOOD.replace(header, instead);
-    let told = "200 application/json; charset=utf-8: 1602 … this address speaks WebSocket";
+    let told = "400 application/json; charset=utf-8: 1602 … this address speaks WebSocket";
     for wish in [wish(false), wish(true)] {
         let line = format!("GET /?{}{wish} HTTP/1.1", query(""));
         check::<(&str, &str)>(
@@ -504,7 +504,7 @@ async fn a_bad_frame_of_a_go_client_is_answered_or_ends_it_and_only_it() {
         &[
             ("no gzip", frame(&good), "closed 1007: frame is not gzip"),
             ("half a gzip", frame(&bomb[..30]), "closed 1007: frame is not gzip"),
-            ("a bomb", frame(&bomb), "closed 1009: frame is larger than 51200 bytes"),
+            ("a bomb", frame(&bomb), "closed 1009: frame is too large"),
         ],
         async |frames| converse(&herald, "-sdkType&compression=gzip", &good, frames).await,
     )
@@ -764,7 +764,8 @@ async fn a_bad_registration_is_refused_and_registers_nobody() {
         ("an empty list", of(json!([])), "1001: users must name at least one user"),
         ("a user without a name", of(json!([{}])), "1001: users is empty"),
         ("names only", of(json!(["new"])), "1001: body: invalid type: string"),
-        ("a number for a name", of(json!([{ "userID": 1 }])), "1001: body: invalid type: int"),
+        ("a number for a name", of(json!([{ "userID": 1 }])), "1001: users: invalid type: int"),
+        ("users by position", of(json!([["pos", "N"]])), "1001: body: invalid type: sequence"),
         ("no nickname", of(json!([{ "userID": "new" }])), "1001: \"new\" has no nickname"),
         ("a colon", of(json!([user("new"), user("a:b")])), &format!("1001: \"a:b\" {letters}")),
         ("a space", of(json!([user("new"), user("a b")])), &format!("1001: \"a b\" {letters}")),
@@ -803,6 +804,8 @@ async fn a_bad_status_is_refused_and_brings_nobody_online() {
         ("in 2001", of(r#""expireAt":1000000000000"#), "1001: 1000000000000 has passed"),
         ("before 1970", of(r#""expireAt":-1"#), "1001: body: invalid value: integer `-1`"),
         ("as text", of(r#""expireAt":"tomorrow""#), "1001: body: invalid type: string"),
+        ("for ever", of(r#""expireAt":18446744073709551615"#), "1001: more than ten years away"),
+        ("in 2100", of(r#""expireAt":4102444800000"#), "1001: more than ten years away"),
     ];
     check_bodies(&herald, "u1", "/user/set_user_status", &rows).await;
     only_a_fresh_client_is_online(&herald).await;
@@ -824,15 +827,29 @@ async fn a_bad_request_to_the_management_api_is_told_by_a_problem_document() {
             ("nothing to replay", "POST /v1/callbacks/main:7:u1/replay", "404: main:7:u1 is set"),
             ("no such endpoint", "POST /v1/endpoints/other/resume", "404: no endpoint \"other\""),
             ("kick: no JSON", "POST /v1/users/u1/kick {", "400: body: EOF"),
-            ("kick: a text", r#"POST /v1/users/u1/kick "all""#, "400: body: invalid type: string"),
-            ("kick: a word", "POST /v1/users/u1/kick all", "400: body: expected value"),
+            ("kick: a text", r#"POST /v1/users/u1/kick "all""#, "400: expected a JSON object"),
+            ("kick: a word", "POST /v1/users/u1/kick all", "400: expected a JSON object"),
+            ("kick: a list", "POST /v1/users/u1/kick []", "400: expected a JSON object"),
+            ("kick: nobody", "POST /v1/users//kick", "400: the user of the path is empty"),
+            ("kick: two lines", "POST /v1/users/a%0Ab/kick", "400: holds a control character"),
             ("kick: platform 12", r#"POST /v1/users/u1/kick {"platformID":12}"#, "400: 12 is not"),
             ("kick: as text", r#"POST /v1/users/u1/kick {"platformID":"5"}"#, "400: body: inval"),
             ("kick: a bad conn", r#"POST /v1/users/u1/kick {"connID":"zz"}"#, "400: 32 hexadec"),
             ("kick: both", &format!("POST /v1/users/u1/kick {BOTH}"), "400: or connID, not both"),
             ("kick: a typo", r#"POST /v1/users/u1/kick {"platform":5}"#, "400: unknown field `pl"),
-            ("status: no body", "PUT /v1/users/u1/status", "400: body: EOF"),
-            ("status: no JSON", "PUT /v1/users/u1/status away", "400: body: expected value"),
+            ("status: no body", "PUT /v1/users/u1/status", "400: expected a JSON object"),
+            ("status: no JSON", "PUT /v1/users/u1/status away", "400: expected a JSON object"),
+            ("status: a list", "PUT /v1/users/u1/status []", "400: expected a JSON object"),
+            ("status: nobody", "PUT /v1/users//status {}", "400: the user of the path is empty"),
+            ("status: two lines", "DELETE /v1/users/a%0Ab/status", "400: control character"),
+            ("status: for ever", &format!("PUT /v1/users/u1/status {FOR_EVER}"), "400: ten years"),
+            ("status: 1970", r#"PUT /v1/users/u1/status {"expireAt":5}"#, "400: in milliseconds"),
+            ("a long name", &format!("GET /v1/users/{}", "x".repeat(257)), "400: than 256 bytes"),
+            ("no UTF-8", "GET /v1/users/%ff", "400: Invalid UTF-8"),
+            ("no number", "GET /v1/users?limit=x", "400: limit: invalid digit"),
+            ("no number", "GET /v1/callbacks?cursor=x", "400: cursor: invalid digit"),
+            ("a huge seq", "GET /v1/callbacks/main:9007199254740992:u", "400: has the form"),
+            ("another method", "POST /v1/users", "405: other methods"),
             ("status: platform 0", r#"PUT /v1/users/u1/status {"platformID":0}"#, "400: 0 is not"),
             ("status: unknown", &format!("PUT /v1/users/u1/status {ASLEEP}"), "400: `asleep`"),
             ("status: a typo", r#"PUT /v1/users/u1/status {"expires":1}"#, "400: unknown field"),
@@ -848,6 +865,7 @@ async fn a_bad_request_to_the_management_api_is_told_by_a_problem_document() {
 
 const BOTH: &str = r#"{"platformID":5,"connID":"00000000000000000000000000000000"}"#;
 const ASLEEP: &str = r#"{"availability":"asleep"}"#;
+const FOR_EVER: &str = r#"{"expireAt":18446744073709551615}"#;
 
 #[tokio::test]
 async fn whoever_does_not_bring_the_token_is_told_where_it_is() {

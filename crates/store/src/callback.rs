@@ -7,6 +7,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 /// How many attempts of one callback are kept: the first, and the latest.
 pub const ATTEMPTS_KEPT: usize = 20;
 
+/// The contract keeps `seq` below 2^53, so that JavaScript can read it.
+const SEQ_MAX: u64 = (1 << 53) - 1;
+
 /// The name of an endpoint, as in the configuration: letters, digits, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointName(Arc<str>);
@@ -52,7 +55,7 @@ impl FromStr for CallbackId {
         let expected = "a callback id has the form endpoint:seq:user";
         let (endpoint, rest) = text.split_once(':').ok_or(expected)?;
         let (seq, user) = rest.split_once(':').ok_or(expected)?;
-        let seq = seq.parse().map_err(|_| expected)?;
+        let seq = seq.parse().ok().filter(|seq| *seq <= SEQ_MAX).ok_or(expected)?;
         Ok(CallbackId { endpoint: EndpointName::new(endpoint), user: UserId::new(user), seq })
     }
 }

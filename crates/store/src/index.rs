@@ -6,7 +6,7 @@ use crate::{
     callback::CallbackId,
     queue::{Entry, Granted, Queue, Row},
 };
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Change, Instant, Kind, Timestamp, User, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Default)]
@@ -79,12 +79,13 @@ impl Index {
     }
 
     pub(crate) fn push(&mut self, user: &UserId, row: Row, callback: &NewCallback) {
-        let entry = Entry { row, seq: callback.change.seq, queued_at: callback.change.at };
+        let Change { seq, kind, at: queued_at, .. } = callback.change;
+        let entry = Entry { row, seq, kind, queued_at };
         self.queue_mut(&callback.endpoint).push(user, entry);
     }
 
-    pub(crate) fn requeue(&mut self, id: &CallbackId, row: Row, queued_at: Timestamp) {
-        let entry = Entry { row, seq: id.seq, queued_at };
+    pub(crate) fn requeue(&mut self, id: &CallbackId, row: Row, kind: Kind, queued_at: Timestamp) {
+        let entry = Entry { row, seq: id.seq, kind, queued_at };
         self.queue_mut(&id.endpoint).push(&id.user, entry);
     }
 
@@ -115,6 +116,20 @@ impl Index {
         self.queue_mut(&id.endpoint).remove(&id.user, row);
     }
 
+    /// Whether a callback of this user is on its way to this endpoint.
+    pub(crate) fn is_busy(&self, id: &CallbackId) -> bool {
+        self.queues.get(&id.endpoint).is_some_and(|queue| queue.is_busy(&id.user))
+    }
+
+    /// When the oldest callback owed to anybody was queued.
+    pub(crate) fn oldest_owed_at(&self) -> Option<Timestamp> {
+        self.queues.values().filter_map(Queue::oldest_at).min()
+    }
+
+    pub(crate) fn version(&self, user: &UserId) -> Option<u64> {
+        self.active.get(user).map(|active| active.version)
+    }
+
     pub(crate) fn is_leased(&self, id: &CallbackId, row: Row) -> bool {
         self.queues.get(&id.endpoint).is_some_and(|queue| queue.is_leased(&id.user, row))
     }
@@ -136,7 +151,8 @@ impl Index {
 
     pub(crate) fn owes_after(&self, id: &CallbackId) -> bool {
         let queue = self.queues.get(&id.endpoint);
-        queue.is_some_and(|queue| queue.line(&id.user).any(|entry| entry.seq > id.seq))
+        let news = |entry: &Entry| entry.seq > id.seq && entry.kind != Kind::KickOff;
+        queue.is_some_and(|queue| queue.line(&id.user).any(news))
     }
 
     pub(crate) fn count_dead(&mut self, endpoint: &EndpointName, more: i64) {

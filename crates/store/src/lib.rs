@@ -26,7 +26,7 @@ pub use callback::{
 pub use commit::{Claim, Claimed, Commit, Fate, Lease, NewCallback, Settlement, Versioned};
 pub use error::StoreError;
 pub use memory::Memory;
-pub use query::{Backlog, CallbackQuery, Prune, Pruned, UserQuery};
+pub use query::{Backlog, CallbackQuery, Prune, Pruned, Replayed, UserQuery};
 pub use sqlite::{OpenError, Sqlite, Sync};
 
 use async_trait::async_trait;
@@ -57,8 +57,8 @@ pub trait Store: Send + std::marker::Sync + 'static {
     async fn settle(&self, settlement: Settlement) -> Result<(), StoreError>;
 
     /// Queues a settled callback again (and, so that an App that applies naively ends right, the
-    /// user's newest one after it). False: no such settled callback.
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<bool, StoreError>;
+    /// user's newest one after it).
+    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError>;
 
     /// Users by name, a page at a time.
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError>;

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
-    Commit, EndpointName, Fate, Prune, Pruned, Registered, Settlement, Store, StoreError,
+    Commit, EndpointName, Fate, Prune, Pruned, Registered, Replayed, Settlement, Store, StoreError,
     UserQuery, Versioned, callback::keep_attempt, index::Index, queue::Row,
 };
 use async_trait::async_trait;
@@ -118,7 +118,7 @@ impl Store for Memory {
         self.lock().settle(settlement)
     }
 
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<bool, StoreError> {
+    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
         let state = &mut *self.lock();
         let settled = |stored: &Stored| {
             let CallbackRecord { state, id: other, .. } = &stored.record;
@@ -128,15 +128,18 @@ impl Store for Memory {
         let seqs =
             || state.callbacks.iter().filter_map(|(row, stored)| Some((settled(stored)?, *row)));
         let Some(row) = seqs().find(|(seq, _)| *seq == id.seq).map(|(_, row)| row) else {
-            return Ok(false);
+            return Ok(Replayed::Unknown);
         };
+        if state.index.is_busy(id) {
+            return Ok(Replayed::InFlight);
+        }
         let news =
             seqs().filter(|(_, row)| state.callbacks[row].record.change.kind != Kind::KickOff);
         let newest = news.max().filter(|(seq, _)| *seq > id.seq && !state.index.owes_after(id));
         for row in [Some(row), newest.map(|(_, row)| row)].into_iter().flatten() {
             state.requeue(row, now);
         }
-        Ok(true)
+        Ok(Replayed::Queued)
     }
 
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {
@@ -236,7 +239,7 @@ impl State {
         record.state = CallbackState::Pending;
         record.tries = 0;
         record.replayed = true;
-        self.index.requeue(&record.id, row, now);
+        self.index.requeue(&record.id, row, record.change.kind, now);
     }
 
     fn expire(&mut self, prune: Prune) -> u64 {
@@ -248,8 +251,9 @@ impl State {
                 && !self.index.is_leased(&record.id, record.row)
         });
         let mut gone = Vec::new();
-        for (record, _) in old.take(prune.limit) {
+        for (record, settled_at) in old.take(prune.limit) {
             record.state = CallbackState::Expired;
+            *settled_at = prune.now;
             gone.push((record.id.clone(), record.row));
         }
         gone.iter().for_each(|(id, row)| self.index.remove(id, *row));
@@ -259,14 +263,16 @@ impl State {
     fn forget_history(&mut self, prune: Prune) -> u64 {
         let settled = |stored: &Stored| stored.record.state != CallbackState::Pending;
         let mut bytes: u64 = self.callbacks.values().filter(|s| settled(s)).map(size).sum();
+        let mut oldest: Vec<&Stored> = self.callbacks.values().filter(|s| settled(s)).collect();
+        oldest.sort_by_key(|stored| stored.settled_at);
         let mut gone = Vec::new();
-        for (row, stored) in self.callbacks.iter().filter(|(_, stored)| settled(stored)) {
-            let old = stored.settled_at < prune.history_before;
-            if gone.len() == prune.limit || !(old || bytes > prune.history_bytes_max) {
-                break;
+        for stored in oldest {
+            let old = stored.settled_at < prune.settled_before(stored.record.state);
+            if gone.len() < prune.limit && (old || bytes > prune.history_bytes_max) {
+                bytes -= size(stored);
+                let CallbackRecord { row, id, state, .. } = &stored.record;
+                gone.push((*row, id.endpoint.clone(), *state));
             }
-            bytes -= size(stored);
-            gone.push((*row, stored.record.id.endpoint.clone(), stored.record.state));
         }
         for (row, endpoint, state) in &gone {
             self.callbacks.remove(row);

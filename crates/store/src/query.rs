@@ -40,11 +40,26 @@ pub struct Backlog {
     pub dead: u64,
 }
 
+/// What came of the wish to send a callback again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replayed {
+    /// It is queued.
+    Queued,
+    /// No such callback is settled.
+    Unknown,
+    /// A callback of this user is being sent right now, and would end up before it: try again.
+    InFlight,
+}
+
 /// What is too old or too much.
 #[derive(Debug, Clone, Copy)]
 pub struct Prune {
-    /// Settled callbacks from before then go.
+    /// Now: what expires is settled then.
+    pub now: Timestamp,
+    /// Delivered callbacks settled before then go.
     pub history_before: Timestamp,
+    /// Dead and expired ones settled before then go.
+    pub failed_before: Timestamp,
     /// The oldest settled callbacks go until the rest take up no more than this.
     pub history_bytes_max: u64,
     /// Callbacks owed since before then expire.
@@ -53,6 +68,16 @@ pub struct Prune {
     pub users_before: Timestamp,
     /// How many of each kind at most, so that nobody waits long for the writer.
     pub limit: usize,
+}
+
+impl Prune {
+    /// Callbacks that ended so and were settled before then go.
+    pub(crate) fn settled_before(&self, state: CallbackState) -> Timestamp {
+        match state {
+            CallbackState::Delivered => self.history_before,
+            _ => self.failed_before,
+        }
+    }
 }
 
 /// What a [`Prune`] did.

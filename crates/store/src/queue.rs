@@ -4,9 +4,9 @@
 //! endpoint and rebuilds it from its rows at start; leases and due times are not stored, so after a
 //! restart everything owed is due.
 
-use presence::{Instant, Timestamp, UserId};
+use presence::{Instant, Kind, Timestamp, UserId};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -20,8 +20,8 @@ pub(crate) struct Queue {
     due: BTreeMap<(Instant, Row), UserId>,
     /// Heads on lease, by when the lease ends.
     leased: BTreeMap<(Instant, Row), UserId>,
-    /// The age of each head; the oldest of all owed is among them.
-    ages: BTreeMap<Row, Timestamp>,
+    /// Each head by when it was queued; the oldest of all owed is among them.
+    ages: BTreeSet<(Timestamp, Row)>,
     owed: u64,
     leases_given: u64,
 }
@@ -35,6 +35,7 @@ struct Line {
 pub(crate) struct Entry {
     pub(crate) row: Row,
     pub(crate) seq: u64,
+    pub(crate) kind: Kind,
     pub(crate) queued_at: Timestamp,
 }
 
@@ -138,7 +139,7 @@ impl Queue {
     }
 
     pub(crate) fn oldest_at(&self) -> Option<Timestamp> {
-        self.ages.first_key_value().map(|(_, at)| *at)
+        self.ages.first().map(|(at, _)| *at)
     }
 
     pub(crate) fn owes(&self, user: &UserId) -> bool {
@@ -148,6 +149,11 @@ impl Queue {
     /// What is owed about one user, in order.
     pub(crate) fn line(&self, user: &UserId) -> impl Iterator<Item = &Entry> {
         self.lines.get(user).into_iter().flat_map(|line| &line.entries)
+    }
+
+    /// Whether a callback of this user is on lease.
+    pub(crate) fn is_busy(&self, user: &UserId) -> bool {
+        self.lines.get(user).is_some_and(|line| matches!(line.head, Head::Leased { .. }))
     }
 
     pub(crate) fn is_leased(&self, user: &UserId, row: Row) -> bool {
@@ -178,7 +184,7 @@ impl Queue {
     fn show_head(&mut self, user: &UserId) {
         let Some(line) = self.lines.get(user) else { return };
         let Some(Entry { row, queued_at, .. }) = line.entries.front().copied() else { return };
-        self.ages.insert(row, queued_at);
+        self.ages.insert((queued_at, row));
         match line.head {
             Head::Due(at) => self.due.insert((at, row), user.clone()),
             Head::Leased { until, .. } => self.leased.insert((until, row), user.clone()),
@@ -187,8 +193,8 @@ impl Queue {
 
     fn hide_head(&mut self, user: &UserId) {
         let Some(line) = self.lines.get(user) else { return };
-        let Some(Entry { row, .. }) = line.entries.front().copied() else { return };
-        self.ages.remove(&row);
+        let Some(Entry { row, queued_at, .. }) = line.entries.front().copied() else { return };
+        self.ages.remove(&(queued_at, row));
         match line.head {
             Head::Due(at) => self.due.remove(&(at, row)),
             Head::Leased { until, .. } => self.leased.remove(&(until, row)),

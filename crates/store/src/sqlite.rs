@@ -13,8 +13,8 @@ mod writer;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Commit,
-    EndpointName, Prune, Pruned, Registered, Settlement, Store, StoreError, UserQuery, Versioned,
-    index::Index,
+    EndpointName, Prune, Pruned, Registered, Replayed, Settlement, Store, StoreError, UserQuery,
+    Versioned, index::Index,
 };
 use async_trait::async_trait;
 use presence::{Instant, Timestamp, User, UserId};
@@ -24,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::Semaphore;
 use write::{Done, Write};
 use writer::Writer;
 
@@ -79,17 +80,32 @@ impl SharedIndex {
 
 /// A connection that only reads, used by one call at a time.
 #[derive(Clone)]
-struct Reader(Arc<Mutex<Connection>>);
+struct Reader {
+    connection: Arc<Mutex<Connection>>,
+    /// Waited for before a thread is taken, so that who waits does not hold one.
+    turn: Arc<Semaphore>,
+}
 
 impl Reader {
+    fn new(connection: Connection) -> Reader {
+        Reader { connection: Arc::new(Mutex::new(connection)), turn: Arc::new(Semaphore::new(1)) }
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let connection = self.0.clone();
-        let read = move || read(&connection.lock().unwrap_or_else(PoisonError::into_inner));
+        let unavailable =
+            |error: &dyn std::error::Error| StoreError::Unavailable(error.to_string());
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let turn = turn.map_err(|error| unavailable(&error))?;
+        let connection = Arc::clone(&self.connection);
+        let read = move || {
+            let _turn = turn;
+            read(&connection.lock().unwrap_or_else(PoisonError::into_inner))
+        };
         let done = tokio::task::spawn_blocking(read).await;
-        done.map_err(|error| StoreError::Unavailable(error.to_string()))?
+        done.map_err(|error| unavailable(&error))?
     }
 }
 
@@ -108,7 +124,7 @@ impl Sqlite {
         let (index, numbers) = read::everything_alive(&connection).map_err(content)?;
         let index = SharedIndex(Arc::new(Mutex::new(index)));
         let reader = || -> Result<Reader, OpenError> {
-            Ok(Reader(Arc::new(Mutex::new(disk::open_to_read(&path).map_err(sqlite)?))))
+            Ok(Reader::new(disk::open_to_read(&path).map_err(sqlite)?))
         };
         let (for_events, for_people) = (reader()?, reader()?);
         let writer = Writer::start(connection, numbers, index.clone());
@@ -150,7 +166,14 @@ impl Store for Sqlite {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
-        self.for_events.run(move |connection| read::claimed(connection, leases)).await
+        let granted = leases.clone();
+        let claimed =
+            self.for_events.run(move |connection| read::claimed(connection, granted)).await;
+        if claimed.is_err() {
+            let mut index = self.index.lock();
+            leases.iter().for_each(|lease| index.retry(lease, claim.now));
+        }
+        claimed
     }
 
     async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError> {
@@ -161,9 +184,11 @@ impl Store for Sqlite {
         self.writer.run(Write::Settle(Box::new(settlement))).await.map(|_| ())
     }
 
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<bool, StoreError> {
-        let done = self.writer.run(Write::Replay(id.clone(), now)).await?;
-        Ok(matches!(done, Done::Replayed(true)))
+    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
+        match self.writer.run(Write::Replay(id.clone(), now)).await? {
+            Done::Replayed(replayed) => Ok(replayed),
+            _ => Ok(Replayed::Unknown),
+        }
     }
 
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {

@@ -30,6 +30,7 @@ for_every_backend! {
     attempts_are_kept_the_first_and_the_latest
     a_replay_is_followed_by_the_newest
     a_replay_waits_for_the_one_in_flight
+    a_number_beyond_the_file_fails_its_own_commit_only
     the_backlog_counts_what_is_owed_and_dead
     users_are_listed_by_name_a_page_at_a_time
     old_history_is_pruned_and_never_what_is_owed
@@ -233,8 +234,8 @@ async fn a_replay_is_followed_by_the_newest(world: World) {
     world.offline("u").await;
     world.deliver_all().await;
     let oldest = world.store.callbacks(all()).await.unwrap().pop().unwrap().id;
-    assert!(world.store.replay(&oldest, Timestamp(9)).await.unwrap());
-    assert!(!world.store.replay(&oldest, Timestamp(9)).await.unwrap(), "it is owed already");
+    assert_eq!(world.replay(&oldest).await, Replayed::Queued);
+    assert_eq!(world.replay(&oldest).await, Replayed::Unknown, "it is owed already");
     assert_eq!(world.list(all()).await, ["u offline pending", "u online pending"]);
     let claimed = world.claim(9).await;
     assert_eq!(told(&claimed), ["u online"]);
@@ -250,10 +251,21 @@ async fn a_replay_waits_for_the_one_in_flight(world: World) {
     let in_flight = world.claim(1).await;
     assert_eq!(told(&in_flight), ["u offline"]);
     let first = CallbackId { endpoint: main(), user: name("u"), seq: 1 };
-    assert!(world.store.replay(&first, Timestamp(9)).await.unwrap());
-    assert_eq!(world.claim(9).await, [], "one in flight per user");
+    assert_eq!(world.replay(&first).await, Replayed::InFlight, "it would be told last");
     world.deliver(&in_flight).await;
-    assert_eq!(told(&world.claim(9).await), ["u online"]);
+    assert_eq!(world.replay(&first).await, Replayed::Queued);
+    let claimed = world.claim(9).await;
+    assert_eq!(told(&claimed), ["u online"], "one in flight per user");
+    world.deliver(&claimed).await;
+    assert_eq!(told(&world.claim(9).await), ["u offline"]);
+}
+
+async fn a_number_beyond_the_file_fails_its_own_commit_only(world: World) {
+    let huge = Commit { wake_at: Some(Instant(u64::MAX)), ..world.login("u", "a", 1).await };
+    let (_, other) =
+        tokio::join!(world.store.commit(huge), world.store.commit(world.login("v", "b", 1).await));
+    other.unwrap();
+    assert_eq!(world.store.load(&name("v")).await.unwrap().version, 1);
 }
 
 async fn the_backlog_counts_what_is_owed_and_dead(world: World) {
@@ -296,15 +308,23 @@ async fn users_are_listed_by_name_a_page_at_a_time(world: World) {
 }
 
 async fn old_history_is_pruned_and_never_what_is_owed(world: World) {
-    world.online("u").await;
-    world.online("v").await;
-    let claimed = world.claim(1).await;
+    for user in ["u", "v", "w"] {
+        world.online(user).await;
+    }
+    let claimed = world.claim(2).await;
     world.settle(&claimed[0], Fate::Dead).await.unwrap();
-    let pruned = world.store.prune(Prune { history_before: Timestamp(9), ..keep_all() }).await;
-    assert_eq!(pruned.unwrap(), Pruned::default(), "it was settled at 9, not before");
-    let pruned = world.store.prune(Prune { history_before: Timestamp(10), ..keep_all() }).await;
-    assert_eq!(pruned.unwrap().callbacks, 1);
-    assert_eq!(world.list(all()).await, ["v online pending"]);
+    world.settle(&claimed[1], Fate::Delivered).await.unwrap();
+    let prune = |history, failed| {
+        let (history_before, failed_before) = (Timestamp(history), Timestamp(failed));
+        let prune = Prune { history_before, failed_before, ..keep_all() };
+        let store = world.store.clone();
+        async move { store.prune(prune).await.unwrap().callbacks }
+    };
+    assert_eq!(prune(9, 9).await, 0, "they were settled at 9, not before");
+    assert_eq!(prune(10, 9).await, 1);
+    assert_eq!(world.list(all()).await, ["w online pending", "u online dead"]);
+    assert_eq!(prune(10, 10).await, 1);
+    assert_eq!(world.list(all()).await, ["w online pending"]);
     assert_eq!(world.store.backlog(&main()).await.unwrap().dead, 0);
 }
 
@@ -325,7 +345,13 @@ async fn what_is_owed_for_too_long_expires(world: World) {
         world.online(user).await;
     }
     let leased = world.claim(1).await;
-    let prune = Prune { owed_before: Timestamp(3), ..keep_all() };
+    let recent = Timestamp(9);
+    let prune = Prune {
+        owed_before: Timestamp(3),
+        history_before: recent,
+        failed_before: recent,
+        ..keep_all()
+    };
     let expired = world.store.prune(prune).await.unwrap().expired;
     assert_eq!(expired, 1, "the first is under way, the third is young");
     let states = ["c online pending", "b online expired", "a online pending"];
@@ -463,6 +489,10 @@ impl World {
         }
     }
 
+    async fn replay(&self, id: &CallbackId) -> Replayed {
+        self.store.replay(id, Timestamp(9)).await.unwrap()
+    }
+
     async fn list(&self, query: CallbackQuery) -> Vec<String> {
         let records = self.store.callbacks(query).await.unwrap();
         let line = |record: &CallbackRecord| {
@@ -501,7 +531,9 @@ fn all() -> CallbackQuery {
 
 fn keep_all() -> Prune {
     Prune {
+        now: Timestamp(9),
         history_before: Timestamp(0),
+        failed_before: Timestamp(0),
         history_bytes_max: u64::MAX >> 1,
         owed_before: Timestamp(0),
         users_before: Timestamp(0),

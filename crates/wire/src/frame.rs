@@ -10,7 +10,6 @@ mod json;
 use std::borrow::Cow;
 
 use crate::code::WireError;
-use crate::limit::FRAME_BYTES_MAX;
 
 /// Upstream's `Req`, without the token that nobody fills in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub enum Encoding {
 #[non_exhaustive]
 pub enum FrameError {
     /// On the wire or after decompression. Close with 1009.
-    #[error("frame is larger than {FRAME_BYTES_MAX} bytes")]
+    #[error("frame is too large")]
     TooLarge,
     /// Not what the handshake promised. Close.
     #[error("{0}")]
@@ -92,11 +91,16 @@ impl Response {
 }
 
 impl Codec {
-    pub fn decode(&self, frame: &[u8]) -> Result<Request, FrameError> {
-        if frame.len() > FRAME_BYTES_MAX {
+    /// `bytes_max` bounds the frame, and what it holds when it is unpacked.
+    pub fn decode(&self, frame: &[u8], bytes_max: usize) -> Result<Request, FrameError> {
+        if frame.len() > bytes_max {
             return Err(FrameError::TooLarge);
         }
-        let plain = if self.gzip { Cow::Owned(gzip::unpack(frame)?) } else { Cow::Borrowed(frame) };
+        let plain = if self.gzip {
+            Cow::Owned(gzip::unpack(frame, bytes_max)?)
+        } else {
+            Cow::Borrowed(frame)
+        };
         match self.encoding {
             Encoding::Gob => gob::decode(&plain),
             Encoding::Json => json::decode(&plain),

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use crate::frame::FrameError;
 use crate::go_json::Fields;
-use crate::limit::FRAME_BYTES_MAX;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Heartbeat<'a> {
@@ -19,9 +18,6 @@ pub enum Heartbeat<'a> {
 
 /// Any other text frame ends the connection, as upstream does.
 pub fn read(text: &str) -> Result<Heartbeat<'_>, FrameError> {
-    if text.len() > FRAME_BYTES_MAX {
-        return Err(FrameError::TooLarge);
-    }
     let fields = Fields::read(text.as_bytes(), ["type", "body"])
         .ok_or(FrameError::Malformed("text frame is not a JSON object"))?;
     match fields.get::<String>("type").as_deref() {
@@ -64,7 +60,6 @@ mod tests {
             r#"{"body":"x"}"#,
             r#"ping"#,
             r#""#,
-            &format!(r#"{{"type":"ping","body":"{}"}}"#, "x".repeat(FRAME_BYTES_MAX)),
         ]
         .map(check);
         expect![[r#"
@@ -78,8 +73,7 @@ mod tests {
             text frame is neither ping nor pong
             text frame is neither ping nor pong
             text frame is not a JSON object
-            text frame is not a JSON object
-            frame is larger than 51200 bytes"#]]
+            text frame is not a JSON object"#]]
         .assert_eq(&rows.join("\n"));
     }
 }

@@ -12,6 +12,7 @@ use wire::code::Code;
 use wire::envelope;
 use wire::frame::{Codec, Encoding, Request, Response};
 use wire::heartbeat::{self, Heartbeat};
+use wire::limit::FRAME_BYTES_MAX;
 use wire::message::*;
 
 #[test]
@@ -76,7 +77,7 @@ fn check_text(recorded: &Recorded) {
 }
 
 fn check_request(recorded: &Recorded) {
-    let request = recorded.codec().decode(&recorded.bytes("wire_hex")).unwrap();
+    let request = recorded.codec().decode(&recorded.bytes("wire_hex"), FRAME_BYTES_MAX).unwrap();
     let expected = Request {
         identifier: recorded.number("reqIdentifier"),
         send_id: recorded.field("sendID"),

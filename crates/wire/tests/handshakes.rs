@@ -108,7 +108,7 @@ fn a_bad_parameter_is_refused_by_name_in_upstreams_order() {
             sendID=uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu => body 1602 sendID is too long
             sendID=%zz&.. => Web Gob (false, false, false) ["u1", "t", "op", ""]
             sendID=a;b&.. => Web Gob (false, false, false) ["u1", "t", "op", ""]
-            token=tttttttttttttttttttttttttttttttttttttttttttttttttttttt => body 1503 token is too long
+            token=tttttttttttttttttttttttttttttttttttttttttttttttttttttt => Web Gob (false, false, false) ["u1", "4097 bytes", "op", ""]
             sdkType=rust&.. => body 1602 sdkType is invalid
             sdkType=JS&.. => body 1602 sdkType is invalid
             ? => body 1602 platformID is not int

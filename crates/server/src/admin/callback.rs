@@ -1,16 +1,13 @@
 //! `GET /v1/callbacks/{id}`: one callback with its attempts.
 
-use super::{Admin, problem::Problem, view::CallbackView};
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use super::{Admin, input::Parameter, problem::Problem, view::CallbackView};
+use axum::{Json, extract::State};
 use std::sync::Arc;
 use store::CallbackId;
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
-    Path(id): Path<String>,
+    Parameter(id): Parameter,
 ) -> Result<Json<CallbackView>, Problem> {
     let id: CallbackId = id.parse().map_err(Problem::bad_request)?;
     let record = admin.store.callback(&id).await?;

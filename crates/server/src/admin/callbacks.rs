@@ -1,18 +1,15 @@
 //! `GET /v1/callbacks?state=&user=&endpoint=&cursor=&limit=`: callbacks, newest first, with their
 //! attempts.
 
-use super::{Admin, PAGE_DEFAULT, PAGE_MAX, problem::Problem, view::CallbackView};
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use super::{Admin, PAGE_DEFAULT, PAGE_MAX, input::Params, problem::Problem, view::CallbackView};
+use axum::{Json, extract::State};
 use presence::UserId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::{CallbackQuery, CallbackState, EndpointName};
 
 #[derive(Deserialize)]
-pub(super) struct Params {
+pub(super) struct Wanted {
     state: Option<String>,
     user: Option<String>,
     endpoint: Option<String>,
@@ -29,7 +26,7 @@ pub(super) struct Page {
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
-    Query(params): Query<Params>,
+    Params(params): Params<Wanted>,
 ) -> Result<Json<Page>, Problem> {
     let state = params.state.map(|state| {
         let known = "pending, delivered, dead and expired are known";

@@ -1,12 +1,8 @@
 //! `GET /v1/endpoints` and `POST /v1/endpoints/{name}/resume`: how endpoints are doing.
 
-use super::{Admin, problem::Problem};
+use super::{Admin, input::Parameter, problem::Problem};
 use crate::callbacks::Endpoint;
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use presence::{Now, Permit};
 use serde::Serialize;
 use std::sync::Arc;
@@ -39,7 +35,7 @@ pub(super) async fn list(
 
 pub(super) async fn resume(
     State(admin): State<Arc<Admin>>,
-    Path(name): Path<String>,
+    Parameter(name): Parameter,
 ) -> Result<StatusCode, Problem> {
     let mut endpoints = admin.endpoints.iter();
     let endpoint = endpoints.find(|endpoint| endpoint.settings.name.as_str() == name);
@@ -59,7 +55,7 @@ fn view(endpoint: &Endpoint, backlog: Backlog, now: Now) -> EndpointView {
             Permit::Probe => "probing",
             Permit::Paused => "paused",
         },
-        failing_for_ms: health.failing_since().map(|since| now.mono.0 - since.0),
+        failing_for_ms: health.failing_since().map(|since| now.mono.0.saturating_sub(since.0)),
         owed: backlog.owed,
         oldest_owed_at: backlog.oldest_at.map(|at| at.0),
         dead: backlog.dead,

@@ -1,19 +1,19 @@
 //! `POST /v1/users/{id}/kick`: throws a user's connections out, all or some.
 
-use super::{Admin, problem::Problem};
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
+use super::{
+    Admin,
+    input::{Body, User},
+    problem::Problem,
 };
-use presence::{ConnId, Event, Kick, Kind, Platform, UserId};
+use axum::{Json, extract::State};
+use presence::{ConnId, Event, Kick, Kind, Platform};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Without either field: everywhere.
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Request {
+pub(super) struct Request {
     #[serde(rename = "platformID")]
     platform_id: Option<i64>,
     #[serde(rename = "connID")]
@@ -28,20 +28,16 @@ pub(super) struct Answer {
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
-    Path(user): Path<String>,
-    body: Bytes,
+    User(user): User,
+    Body(request): Body<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let kick = read(&body).map_err(Problem::bad_request)?;
-    let changes = admin.driver.handle(&UserId::new(user), Event::Kicked(kick), None).await?;
+    let kick = read(request.unwrap_or_default()).map_err(Problem::bad_request)?;
+    let changes = admin.driver.handle(&user, Event::Kicked(kick), None).await?;
     let kicked = changes.iter().filter(|change| change.kind == Kind::KickOff).count();
     Ok(Json(Answer { kicked }))
 }
 
-fn read(body: &[u8]) -> Result<Kick, String> {
-    let request = match body {
-        [] => Request::default(),
-        body => serde_json::from_slice(body).map_err(|error| format!("body: {error}"))?,
-    };
+fn read(request: Request) -> Result<Kick, String> {
     match (request.platform_id, request.conn_id) {
         (None, None) => Ok(Kick::Everywhere),
         (Some(id), None) => {

@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -23,10 +24,37 @@ impl Problem {
         Problem { status: StatusCode::NOT_FOUND, detail: detail.into() }
     }
 
+    pub(super) fn conflict(detail: impl Into<String>) -> Problem {
+        Problem { status: StatusCode::CONFLICT, detail: detail.into() }
+    }
+
+    pub(super) fn method_not_allowed() -> Problem {
+        let detail = "this route knows other methods; see docs/operating.md";
+        Problem { status: StatusCode::METHOD_NOT_ALLOWED, detail: detail.into() }
+    }
+
     pub(super) fn unauthorized() -> Problem {
         let detail = "send the header `Authorization: Bearer TOKEN`; the token is admin.token, or \
                       else in the file admin-token in the store's folder";
         Problem { status: StatusCode::UNAUTHORIZED, detail: detail.into() }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(error: QueryRejection) -> Problem {
+        Problem { status: error.status(), detail: error.body_text() }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(error: PathRejection) -> Problem {
+        Problem { status: error.status(), detail: error.body_text() }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(error: BytesRejection) -> Problem {
+        Problem { status: error.status(), detail: error.body_text() }
     }
 }
 

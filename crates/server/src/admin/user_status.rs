@@ -1,12 +1,13 @@
 //! `PUT|DELETE /v1/users/{id}/status`: sets or takes back a custom status.
 
-use super::{Admin, problem::Problem};
-use axum::{
-    body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
+use super::{
+    Admin,
+    input::{Body, User},
+    problem::Problem,
 };
-use presence::{Availability, Event, Platform, Status, Timestamp, UserId};
+use crate::said;
+use axum::{extract::State, http::StatusCode};
+use presence::{Availability, Event, Platform, Timestamp};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -15,12 +16,12 @@ const PLATFORM_DEFAULT: Platform = Platform::Web;
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Request {
+pub(super) struct Request {
     #[serde(rename = "platformID")]
     platform_id: Option<i64>,
     availability: Availability,
-    text: Box<str>,
-    emoji: Box<str>,
+    text: String,
+    emoji: String,
     /// Unix milliseconds.
     #[serde(rename = "expireAt")]
     expire_at: Option<u64>,
@@ -28,32 +29,32 @@ struct Request {
 
 pub(super) async fn set(
     State(admin): State<Arc<Admin>>,
-    Path(user): Path<String>,
-    body: Bytes,
+    User(user): User,
+    Body(request): Body<Request>,
 ) -> Result<StatusCode, Problem> {
-    let request: Request = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request(format!("body: {error}")))?;
-    let platform = match request.platform_id {
-        None => PLATFORM_DEFAULT,
-        Some(id) => Platform::from_id(id)
-            .ok_or_else(|| Problem::bad_request(format!("platformID {id} is not 1 to 11")))?,
-    };
-    let status = Status {
-        availability: request.availability,
-        text: request.text,
-        emoji: request.emoji,
-        expires_at: request.expire_at.map(Timestamp),
-    };
-    let event = Event::StatusSet { platform, status };
-    admin.driver.handle(&UserId::new(user), event, None).await?;
+    let request = request.ok_or_else(|| Problem::bad_request("body: expected a JSON object"))?;
+    let event = read(request, admin.clock.now().wall).map_err(Problem::bad_request)?;
+    admin.driver.handle(&user, event, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn clear(
     State(admin): State<Arc<Admin>>,
-    Path(user): Path<String>,
+    User(user): User,
 ) -> Result<StatusCode, Problem> {
     let event = Event::StatusCleared { platform: None };
-    admin.driver.handle(&UserId::new(user), event, None).await?;
+    admin.driver.handle(&user, event, None).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn read(request: Request, now: Timestamp) -> Result<Event, String> {
+    let Request { platform_id, availability, text, emoji, expire_at } = request;
+    let platform = match platform_id {
+        None => PLATFORM_DEFAULT,
+        Some(id) => {
+            Platform::from_id(id).ok_or_else(|| format!("platformID {id} is not 1 to 11"))?
+        }
+    };
+    let status = said::status(availability, text, emoji, expire_at, now)?;
+    Ok(Event::StatusSet { platform, status })
 }

@@ -1,17 +1,14 @@
 //! `GET /v1/users?state=online&cursor=&limit=`: users by name.
 
-use super::{Admin, PAGE_DEFAULT, PAGE_MAX, problem::Problem, view::UserView};
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use super::{Admin, PAGE_DEFAULT, PAGE_MAX, input::Params, problem::Problem, view::UserView};
+use axum::{Json, extract::State};
 use presence::UserId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::UserQuery;
 
 #[derive(Deserialize)]
-pub(super) struct Params {
+pub(super) struct Wanted {
     state: Option<String>,
     cursor: Option<String>,
     limit: Option<usize>,
@@ -26,7 +23,7 @@ pub(super) struct Page {
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
-    Query(params): Query<Params>,
+    Params(params): Params<Wanted>,
 ) -> Result<Json<Page>, Problem> {
     let online_only = match params.state.as_deref() {
         None => false,

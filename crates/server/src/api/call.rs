@@ -1,6 +1,7 @@
 //! What every operation has in common: operationID, token, body, envelope.
 
 use super::{Api, answer, refuse, request_json};
+use crate::said;
 use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
@@ -181,12 +182,5 @@ pub(super) fn check_users(name: &str, users: &[String]) -> Result<(), WireError>
 
 /// A name that a handshake would let in; else 1001.
 pub(super) fn check_user(name: &str, user: &str) -> Result<(), WireError> {
-    let most = wire::limit::USER_ID_BYTES_MAX;
-    let problem = match user {
-        "" => "is empty".to_owned(),
-        _ if user.len() > most => format!("is longer than {most} bytes"),
-        _ if user.chars().any(char::is_control) => "holds a control character".to_owned(),
-        _ => return Ok(()),
-    };
-    Err(Code::Args.with(format!("{name} {problem}")))
+    said::check_user(user).map_err(|problem| Code::Args.with(format!("{name} {problem}")))
 }

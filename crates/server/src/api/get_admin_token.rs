@@ -17,7 +17,7 @@ pub(super) struct Request {
 pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
     let Request { secret, userid: user } = call.request;
     let settings = &call.api.settings;
-    if !same(&secret, &settings.secret) {
+    if !same(&secret, settings.secret.expose()) {
         return Err(Code::NoPermission.with("secret invalid"));
     }
     if !settings.admin_users.contains(&user) {

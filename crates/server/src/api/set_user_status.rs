@@ -2,14 +2,10 @@
 //! connection, online brings them online until the lease ends.
 
 use super::call::{Call, Nothing, check_user, unavailable};
-use presence::{Availability, Event, Platform, Status, Timestamp, UserId};
+use crate::said;
+use presence::{Availability, Event, Platform, Timestamp, UserId};
 use serde::Deserialize;
 use wire::code::{Code, WireError};
-
-const TEXT_BYTES_MAX: usize = 512;
-const EMOJI_BYTES_MAX: usize = 64;
-/// Below this an `expireAt` is in seconds, by mistake: it would be in 1973.
-const PLAUSIBLE_MS: u64 = 100_000_000_000;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -46,24 +42,8 @@ fn event(request: Request, now: Timestamp) -> Result<Event, WireError> {
         Some(other) => return args(format!("status {other} is neither 1 (set) nor 0 (take back)")),
         None => return args("status is missing: 1 (set) or 0 (take back)".into()),
     }
-    if request.text.len() > TEXT_BYTES_MAX {
-        return args(format!("text is longer than {TEXT_BYTES_MAX} bytes"));
-    }
-    if request.emoji.len() > EMOJI_BYTES_MAX {
-        return args(format!("emoji is longer than {EMOJI_BYTES_MAX} bytes"));
-    }
-    match request.expireat {
-        Some(at) if at < PLAUSIBLE_MS => {
-            return args(format!("expireAt {at} is not in milliseconds"));
-        }
-        Some(at) if at <= now.0 => return args(format!("expireAt {at} has passed")),
-        _ => {}
-    }
-    let status = Status {
-        availability: request.availability.unwrap_or_default(),
-        text: request.text.into(),
-        emoji: request.emoji.into(),
-        expires_at: request.expireat.map(Timestamp),
-    };
-    Ok(Event::StatusSet { platform, status })
+    let availability = request.availability.unwrap_or_default();
+    let Request { text, emoji, expireat, .. } = request;
+    let status = said::status(availability, text, emoji, expireat, now);
+    Ok(Event::StatusSet { platform, status: status.map_err(|text| Code::Args.with(text))? })
 }

@@ -3,6 +3,7 @@
 use super::call::{Call, Nothing, check_users, unavailable};
 use presence::UserId;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use store::{Account, Registered};
 use wire::code::{Code, WireError};
@@ -10,7 +11,8 @@ use wire::code::{Code, WireError};
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Request {
-    users: Vec<User>,
+    /// Maps, because a struct would also be read from an array, by position.
+    users: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -25,7 +27,12 @@ struct User {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
-    check(&call.request.users)?;
+    let users = call.request.users.into_iter().map(|user| {
+        let user = serde_json::from_value(Value::Object(user));
+        user.map_err(|error| Code::Args.with(format!("body: users: {error}")))
+    });
+    let users: Vec<User> = users.collect::<Result<_, _>>()?;
+    check(&users)?;
     let created_at = call.api.clock.now().wall;
     let account = |user: User| Account {
         user: UserId::new(user.userid),
@@ -36,7 +43,7 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
         global_recv_msg_opt: user.globalrecvmsgopt,
         created_at,
     };
-    let accounts = call.request.users.into_iter().map(account).collect();
+    let accounts = users.into_iter().map(account).collect();
     match call.api.store.register(accounts).await.map_err(unavailable)? {
         Registered::All => Ok(Nothing {}),
         Registered::Already(user) => {

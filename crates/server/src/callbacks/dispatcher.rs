@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Beyond the timeout of an attempt, for settling it.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// How much of what went wrong is kept: an App may answer pages of it.
+const ERROR_CHARS_MAX: usize = 500;
 /// The longest sleep without looking: a net under everything that rings.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -101,7 +103,8 @@ impl Dispatcher {
         callback.id = %callback.lease.id, operation.id = callback.operation_id))]
     async fn deliver(&self, callback: Claimed) {
         let began = self.clock.now();
-        let sent = self.sender.send(&self.endpoint, &callback).await;
+        let mut sent = self.sender.send(&self.endpoint, &callback).await;
+        sent.error = sent.error.map(|words| words.chars().take(ERROR_CHARS_MAX).collect());
         let now = self.clock.now();
         let verdict = match verdict(sent.attempt, callback.tries + 1) {
             // Only a going online can be refused.

@@ -18,8 +18,8 @@ pub struct Endpoint {
     health: Mutex<Health>,
 }
 
-/// What the operator configured for an endpoint.
-#[derive(Debug, Clone)]
+/// What the operator configured for an endpoint. Not `Debug`: the URL may hold a secret.
+#[derive(Clone)]
 #[allow(missing_docs)]
 pub struct EndpointSettings {
     pub name: EndpointName,

@@ -17,6 +17,10 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How much of an answer is kept for people to look at.
 const ANSWER_BYTES_KEPT: usize = 2 * 1024;
 
+/// Shorter than the 5 s after which common servers (Node's) close an idle connection: to meet
+/// that close would be a failed attempt.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
 /// Sends callbacks as the contract says.
 pub struct HttpSender {
     #[expect(clippy::disallowed_types, reason = "this is the place")]
@@ -47,6 +51,7 @@ impl HttpSender {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(endpoint.settings.concurrency_max)
+            .pool_idle_timeout(POOL_IDLE)
             .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
         let builder = match ca {
             Some(pem) => builder.tls_certs_only(certificates(pem)?),

@@ -1,7 +1,7 @@
 //! `herald serve`: runs the server until told to stop.
 
 use super::{Failure, load_config, log, told_to_stop};
-use server::running::Running;
+use server::{files::raise_limit, running::Running};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -20,6 +20,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    raise_limit(loaded.config.gateway.connections_max);
     let running = Running::start(&loaded.config).await?;
     tracing::info!(
         gateway = %running.gateway, api = %running.api, admin = %running.admin,

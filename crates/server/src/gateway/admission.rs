@@ -41,14 +41,23 @@ pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 struct Refusal {
     error: WireError,
     as_text: bool,
+    /// 200 as OpenIM does, but for a request that is no upgrade at all.
+    status: StatusCode,
     /// For a client that redials for ever unless it is told that it is kicked.
     kick: Option<Codec>,
+}
+
+impl Refusal {
+    fn new(error: WireError, as_text: bool) -> Refusal {
+        Refusal { error, as_text, status: StatusCode::OK, kick: None }
+    }
 }
 
 /// Any request on the gateway's port, and upgrades on the API's.
 pub async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Response {
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let accept = accept_key(request.headers());
+    let is_get = request.method() == http::Method::GET;
+    let accept = accept_key(request.headers()).filter(|_| is_get);
     let checked = check(&gateway, &request);
     match admit(&gateway, checked, accept.is_some(), on_upgrade).await {
         Ok(()) => switching_protocols(accept.expect("only an upgrade is admitted")),
@@ -68,10 +77,11 @@ async fn admit(
         Err(refusal) => return Err((refusal, Some(on_upgrade))),
     };
     let as_text = handshake.first_text_reply;
-    let refuse = |code: Code, why: &str| Refusal { error: code.with(why), as_text, kick: None };
+    let refuse = |code: Code, why: &str| Refusal::new(code.with(why), as_text);
     if !is_upgrade {
         let why = "this address speaks WebSocket: send an upgrade request";
-        return Err((refuse(Code::ConnArgs, why), None));
+        let status = StatusCode::BAD_REQUEST;
+        return Err((Refusal { status, ..refuse(Code::ConnArgs, why) }, None));
     }
     let now = gateway.clock.now();
     let (admitted, ended) = oneshot::channel();
@@ -116,9 +126,9 @@ fn check(
     let Ok(place) = Arc::clone(&gateway.places).try_acquire_owned() else {
         let most = gateway.settings.connections_max;
         let error = Code::ConnOverMax.with(format!("all {most} places are taken"));
-        return Err(Refusal { error, as_text, kick: None });
+        return Err(Refusal::new(error, as_text));
     };
-    let handshake = said.map_err(|error| Refusal { error: error.error, as_text, kick: None })?;
+    let handshake = said.map_err(|error| Refusal::new(error.error, as_text))?;
     let now_s = (gateway.clock.now().wall.0 / 1000) as i64;
     let claims = gateway.keys.read(&handshake.token, now_s);
     let matched = claims.and_then(|claims| claims.matches(&handshake.user_id, handshake.platform));
@@ -126,7 +136,7 @@ fn check(
         Ok(()) => Ok((handshake, place)),
         Err(error) => {
             let kick = Some(handshake.codec).filter(|codec| codec.encoding == Encoding::Json);
-            Err(Refusal { error, as_text, kick })
+            Err(Refusal { kick, ..Refusal::new(error, as_text) })
         }
     }
 }
@@ -145,8 +155,9 @@ fn accept_key(headers: &HeaderMap) -> Option<String> {
     let is_upgrade = says(header::CONNECTION, "upgrade")
         && says(header::UPGRADE, "websocket")
         && says(header::SEC_WEBSOCKET_VERSION, "13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
-    is_upgrade.then(|| derive_accept_key(key.as_bytes()))
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes();
+    // Sixteen bytes in base64.
+    (is_upgrade && key.len() == 24).then(|| derive_accept_key(key))
 }
 
 fn switching_protocols(accept: String) -> Response {
@@ -181,7 +192,8 @@ fn refuse(
         });
         return switching_protocols(accept);
     }
-    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], envelope).into_response()
+    let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
+    (refusal.status, kind, envelope).into_response()
 }
 
 async fn tell_refusal(on_upgrade: OnUpgrade, envelope: String, kick: Option<Codec>) {

@@ -200,7 +200,7 @@ impl Newcomer {
         socket: &mut Socket,
         frame: &[u8],
     ) -> Result<(), Ending> {
-        let request = match self.codec.decode(frame) {
+        let request = match self.codec.decode(frame, gateway.settings.frame_bytes_max) {
             Ok(request) => request,
             Err(error) => return Err(self.misbehaved(socket, &error).await),
         };
@@ -209,7 +209,8 @@ impl Newcomer {
                 send(socket, Message::binary(self.codec.encode(&answer))).await
             }
             Handled::LoggedOut(answer) => {
-                send(socket, Message::binary(self.codec.encode(&answer))).await?;
+                // Presence knows already, whether or not the client waits for the answer.
+                let _ = send(socket, Message::binary(self.codec.encode(&answer))).await;
                 close(socket, Some(close_frame(CloseCode::Normal, "logged out"))).await;
                 Err(Ending::Ended(End::LoggedOut))
             }

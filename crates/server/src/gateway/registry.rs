@@ -5,23 +5,31 @@ use crate::{driver::Sockets, metrics::Metrics};
 use presence::ConnId;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 /// The open sockets, by connection.
 pub struct Registry {
     open: Mutex<HashMap<ConnId, Arc<Outbound>>>,
+    /// Who comes now is sent away again.
+    stopping: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
 impl Registry {
     /// Nobody is here.
     pub fn new(metrics: Arc<Metrics>) -> Registry {
-        Registry { open: Mutex::default(), metrics }
+        Registry { open: Mutex::default(), stopping: AtomicBool::new(false), metrics }
     }
 
     pub(super) fn insert(&self, conn: ConnId, outbound: Arc<Outbound>) {
+        if self.stopping.load(Ordering::Acquire) {
+            outbound.close(Closing::ServerStops);
+        }
         self.lock().insert(conn, outbound);
         self.metrics.connections.inc();
     }
@@ -41,6 +49,7 @@ impl Registry {
     /// Returns when the last one was told.
     pub async fn close_all(&self, over: Duration) {
         const STEPS: u32 = 20;
+        self.stopping.store(true, Ordering::Release);
         let everybody: Vec<_> = self.lock().values().cloned().collect();
         let step = everybody.len().div_ceil(STEPS as usize).max(1);
         for (at, some) in everybody.chunks(step).enumerate() {
@@ -49,6 +58,8 @@ impl Registry {
             }
             some.iter().for_each(|outbound| outbound.close(Closing::ServerStops));
         }
+        // Those who came in while the others were told.
+        self.lock().values().for_each(|outbound| outbound.close(Closing::ServerStops));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, Arc<Outbound>>> {

@@ -3,7 +3,7 @@
 //! Every request is answered: SDKs send one at a time and wait ten seconds for each.
 
 use super::Gateway;
-use presence::{ConnId, Event, UserId};
+use presence::{ConnId, End, Event, UserId};
 use wire::{
     code::Code,
     frame::{Request, Response},
@@ -40,7 +40,7 @@ pub(super) async fn handle(
         id::SEND_MSG | id::SEND_SIGNAL_MSG => {
             refuse(Code::NoPermission, "this server keeps presence, not messages")
         }
-        id::LOGOUT => Handled::LoggedOut(request.answer(Vec::new())),
+        id::LOGOUT => log_out(gateway, user, conn, request).await,
         id::SET_BACKGROUND_STATUS => {
             Handled::Answer(set_background(gateway, user, conn, request).await)
         }
@@ -48,6 +48,17 @@ pub(super) async fn handle(
             refuse(Code::NoPermission, "watching other users is not offered")
         }
         _ => Handled::Misbehaved("unknown reqIdentifier"),
+    }
+}
+
+/// Stored before it is answered, like everything a client is told.
+async fn log_out(gateway: &Gateway, user: &UserId, conn: ConnId, request: &Request) -> Handled {
+    let event = Event::Disconnected { conn, end: End::LoggedOut };
+    match gateway.driver.handle(user, event, Some(request.operation_id.clone())).await {
+        Ok(_) => Handled::LoggedOut(request.answer(Vec::new())),
+        Err(error) => {
+            Handled::Answer(request.refusal(&Code::ServerInternal.with(error.to_string())))
+        }
     }
 }
 

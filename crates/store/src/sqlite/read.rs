@@ -5,7 +5,7 @@ use crate::{
     Account, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claimed, EndpointName,
     Lease, StoreError, UserQuery, Versioned, index::Index, queue::Row,
 };
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Change, Instant, Timestamp, User, UserId};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::de::DeserializeOwned;
 
@@ -55,8 +55,16 @@ pub(super) fn claimed(
         let mut rows = statement.query([lease.row])?;
         // It may have expired between the lease and this.
         let Some(row) = rows.next()? else { continue };
+        let change = match parse("change", &lease.id, &row.get::<_, String>(0)?) {
+            Ok(change) => change,
+            // Its user waits; the others need not.
+            Err(error) => {
+                tracing::error!(%error, "a callback cannot be sent");
+                continue;
+            }
+        };
         claimed.push(Claimed {
-            change: parse("change", &lease.id, &row.get::<_, String>(0)?)?,
+            change,
             operation_id: row.get(1)?,
             tries: row.get(2)?,
             attempts: row.get(3)?,
@@ -188,14 +196,15 @@ pub(super) fn everything_alive(connection: &Connection) -> Result<(Index, Number
         let state: User = parse("presence", &user, &row.get::<_, String>(2)?)?;
         index.put_user(&user, row.get(1)?, state, row.get::<_, Option<u64>>(3)?.map(Instant));
     }
-    let mut statement =
-        connection.prepare("SELECT id, endpoint, user, seq, queued_at FROM outbox ORDER BY id")?;
+    let mut statement = connection
+        .prepare("SELECT id, endpoint, user, seq, queued_at, change FROM outbox ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let endpoint = EndpointName::new(row.get::<_, String>(1)?);
         let user = UserId::new(row.get::<_, String>(2)?);
         let id = CallbackId { endpoint, user, seq: row.get(3)? };
-        index.requeue(&id, row.get(0)?, Timestamp(row.get(4)?));
+        let change: Change = parse("change", &id, &row.get::<_, String>(5)?)?;
+        index.requeue(&id, row.get(0)?, change.kind, Timestamp(row.get(4)?));
     }
     let mut statement = connection
         .prepare("SELECT endpoint, count(*) FROM history WHERE state = 'dead' GROUP BY endpoint")?;

@@ -49,6 +49,7 @@ const STEPS: [&str; 1] = ["
         bytes INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX history_user ON history(user, seq);
+    CREATE INDEX history_settled ON history(settled_at);
     CREATE INDEX history_dead ON history(id, endpoint) WHERE state = 'dead';
 
     CREATE TABLE accounts(

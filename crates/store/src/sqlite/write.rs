@@ -3,10 +3,10 @@
 use super::SharedIndex;
 use crate::{
     ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointName, Fate,
-    Lease, NewCallback, Prune, Pruned, Registered, Settlement, StoreError, index::Index,
+    Lease, NewCallback, Prune, Pruned, Registered, Replayed, Settlement, StoreError, index::Index,
     queue::Row,
 };
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Instant, Kind, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,7 @@ pub(super) enum Write {
 /// What a caller is told.
 pub(super) enum Done {
     Written,
-    Replayed(bool),
+    Replayed(Replayed),
     Registered(Registered),
     Pruned(Pruned),
 }
@@ -40,7 +40,7 @@ pub(super) enum Outcome {
 pub(super) enum Fact {
     User { user: UserId, version: u64, state: User, wake_at: Option<Instant> },
     Queued { user: UserId, row: Row, callback: NewCallback },
-    Requeued { id: CallbackId, row: Row, at: Timestamp },
+    Requeued { id: CallbackId, row: Row, kind: Kind, at: Timestamp },
     Retried { lease: Lease, at: Instant },
     Gone { id: CallbackId, row: Row },
     Dead { endpoint: EndpointName, more: i64 },
@@ -53,7 +53,7 @@ impl Fact {
                 index.put_user(&user, version, state, wake_at);
             }
             Fact::Queued { user, row, callback } => index.push(&user, row, &callback),
-            Fact::Requeued { id, row, at } => index.requeue(&id, row, at),
+            Fact::Requeued { id, row, kind, at } => index.requeue(&id, row, kind, at),
             Fact::Retried { lease, at } => index.retry(&lease, at),
             Fact::Gone { id, row } => index.remove(&id, row),
             Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
@@ -67,6 +67,14 @@ pub(super) struct Numbers {
     pub(super) last_row: Row,
     pub(super) history_bytes: i64,
     pub(super) seq_floor: u64,
+}
+
+/// A callback in the history.
+struct Settled {
+    row: Row,
+    seq: u64,
+    state: String,
+    kind: Kind,
 }
 
 /// One transaction being put together.
@@ -121,6 +129,11 @@ impl<'a> Batch<'a> {
         if self.version(&commit.user)? != commit.based_on {
             return Ok(Outcome::Refused(StoreError::Conflict));
         }
+        if !fits(&commit) {
+            let why = "a number is beyond what the file can hold".into();
+            let of = commit.user.to_string();
+            return Ok(Outcome::Refused(StoreError::Corrupt { what: "presence", of, why }));
+        }
         let mut learn = Vec::new();
         if let Some(settlement) = &commit.settles {
             match self.settle(settlement)? {
@@ -144,8 +157,8 @@ impl<'a> Batch<'a> {
         if let Some(version) = self.versions.get(user) {
             return Ok(*version);
         }
-        if let Some(known) = self.index.lock().user(user) {
-            return Ok(known.version);
+        if let Some(version) = self.index.lock().version(user) {
+            return Ok(version);
         }
         let sql = "SELECT version FROM users WHERE name = ?1";
         let mut statement = self.transaction.prepare_cached(sql)?;
@@ -255,35 +268,40 @@ impl<'a> Batch<'a> {
         let mut learn = Vec::new();
         let chosen = self.settled_callback(id, "seq = ?3")?;
         let Some(chosen) = chosen else {
-            return Ok(Outcome::Written { learn, done: Done::Replayed(false) });
+            return Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Unknown) });
         };
-        let newest = "seq > ?3 AND change ->> 'kind' <> 'kick_off'";
-        let newest = self.settled_callback(id, newest)?;
+        if self.index.lock().is_busy(id) {
+            return Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::InFlight) });
+        }
+        let newest = self.settled_callback(id, "seq > ?3 AND change ->> 'kind' <> 'kick_off'")?;
         let newest = newest.filter(|_| !self.index.lock().owes_after(id));
-        for (row, seq, state) in [Some(chosen), newest].into_iter().flatten() {
-            self.requeue(row, now)?;
-            if state == CallbackState::Dead.name() {
+        for settled in [Some(chosen), newest].into_iter().flatten() {
+            self.requeue(settled.row, now)?;
+            if settled.state == CallbackState::Dead.name() {
                 learn.push(Fact::Dead { endpoint: id.endpoint.clone(), more: -1 });
             }
-            let id = CallbackId { seq, ..id.clone() };
-            learn.push(Fact::Requeued { id, row, at: now });
+            let Settled { row, seq, kind, .. } = settled;
+            learn.push(Fact::Requeued { id: CallbackId { seq, ..id.clone() }, row, kind, at: now });
         }
-        Ok(Outcome::Written { learn, done: Done::Replayed(true) })
+        Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Queued) })
     }
 
     /// The newest settled callback of this user and endpoint for which the condition holds.
-    fn settled_callback(
-        &self,
-        id: &CallbackId,
-        condition: &str,
-    ) -> Result<Option<(Row, u64, String)>> {
+    fn settled_callback(&self, id: &CallbackId, condition: &str) -> Result<Option<Settled>> {
         let sql = format!(
-            "SELECT id, seq, state FROM history WHERE user = ?1 AND endpoint = ?2 AND {condition}
+            "SELECT id, seq, state, change ->> 'kind' FROM history WHERE user = ?1 AND endpoint = ?2 AND {condition}
              ORDER BY seq DESC LIMIT 1"
         );
         let mut statement = self.transaction.prepare_cached(&sql)?;
         let values = params![id.user.as_str(), id.endpoint.as_str(), id.seq];
-        let found = statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let found = statement.query_row(values, |row| {
+            let kind = match row.get::<_, String>(3)?.as_str() {
+                "online" => Kind::Online,
+                "offline" => Kind::Offline,
+                _ => Kind::KickOff,
+            };
+            Ok(Settled { row: row.get(0)?, seq: row.get(1)?, state: row.get(2)?, kind })
+        });
         found.optional()
     }
 
@@ -329,8 +347,11 @@ impl<'a> Batch<'a> {
     }
 
     fn expire(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
-        let sql = "SELECT id, endpoint, user, seq FROM
-                     (SELECT * FROM outbox ORDER BY id LIMIT ?2) WHERE queued_at < ?1";
+        let oldest = self.index.lock().oldest_owed_at();
+        if oldest.is_none_or(|at| at >= prune.owed_before) {
+            return Ok(0);
+        }
+        let sql = "SELECT id, endpoint, user, seq FROM outbox WHERE queued_at < ?1 LIMIT ?2";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let old = statement.query_map(params![prune.owed_before.0, prune.limit], |row| {
             let endpoint = EndpointName::new(row.get::<_, String>(1)?);
@@ -343,7 +364,7 @@ impl<'a> Batch<'a> {
             if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
                 continue;
             }
-            self.file(row, CallbackState::Expired, None, prune.owed_before)?;
+            self.file(row, CallbackState::Expired, None, prune.now)?;
             learn.push(Fact::Gone { id, row });
             expired += 1;
         }
@@ -351,25 +372,49 @@ impl<'a> Batch<'a> {
     }
 
     fn forget_history(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
-        let sql = "SELECT id, endpoint, state, settled_at FROM history ORDER BY id LIMIT ?1";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let oldest = statement.query_map([prune.limit], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
-        let oldest: Vec<(Row, String, String, u64)> = oldest.collect::<Result<_>>()?;
+        let old = "SELECT id, endpoint, state FROM history
+                   WHERE settled_at < ?1 AND settled_at < iif(state = 'delivered', ?1, ?2)
+                   ORDER BY settled_at LIMIT ?3";
+        let before = params![prune.history_before.0, prune.failed_before.0, prune.limit];
         let mut forgotten = 0;
-        for (row, endpoint, state, settled_at) in oldest {
-            let too_much = self.numbers.history_bytes > prune.history_bytes_max as i64;
-            if settled_at >= prune.history_before.0 && !too_much {
-                break;
-            }
-            self.forget(row)?;
+        for settled in self.history(old, before)? {
+            self.forget_settled(settled, learn)?;
             forgotten += 1;
-            if state == CallbackState::Dead.name() {
-                learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
+        }
+        let oldest = "SELECT id, endpoint, state FROM history ORDER BY settled_at LIMIT ?1";
+        let most = i64::try_from(prune.history_bytes_max).unwrap_or(i64::MAX);
+        if self.numbers.history_bytes > most {
+            for settled in self.history(oldest, params![prune.limit as u64 - forgotten])? {
+                if self.numbers.history_bytes <= most {
+                    break;
+                }
+                self.forget_settled(settled, learn)?;
+                forgotten += 1;
             }
         }
         Ok(forgotten)
+    }
+
+    fn history(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<(Row, String, String)>> {
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let rows =
+            statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect()
+    }
+
+    fn forget_settled(
+        &mut self,
+        (row, endpoint, state): (Row, String, String),
+        learn: &mut Vec<Fact>,
+    ) -> Result<()> {
+        if state == CallbackState::Dead.name() {
+            learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
+        }
+        self.forget(row)
     }
 
     fn forget_users(&mut self, prune: Prune) -> Result<u64> {
@@ -395,6 +440,14 @@ impl<'a> Batch<'a> {
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
         self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
     }
+}
+
+/// One write that cannot be expressed must not fail the others of its transaction.
+fn fits(commit: &Commit) -> bool {
+    let numbers = [commit.based_on, commit.state.last_seq(), commit.at.0];
+    let wake_at = commit.wake_at.map_or(0, |at| at.0);
+    let changes = commit.callbacks.iter().flat_map(|c| [c.change.seq, c.change.at.0]);
+    numbers.into_iter().chain([wake_at]).chain(changes).all(|number| i64::try_from(number).is_ok())
 }
 
 fn json(value: &impl serde::Serialize) -> String {

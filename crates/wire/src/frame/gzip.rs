@@ -9,16 +9,15 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use super::FrameError;
-use crate::limit::FRAME_BYTES_MAX;
 
 /// Several members in a row are one text, and nothing may follow them: Go's reader does the same.
-pub(super) fn unpack(frame: &[u8]) -> Result<Vec<u8>, FrameError> {
+pub(super) fn unpack(frame: &[u8], bytes_max: usize) -> Result<Vec<u8>, FrameError> {
     let mut plain = Vec::new();
     MultiGzDecoder::new(frame)
-        .take(FRAME_BYTES_MAX as u64 + 1)
+        .take(bytes_max as u64 + 1)
         .read_to_end(&mut plain)
         .map_err(|_| FrameError::Malformed("frame is not gzip"))?;
-    if plain.len() > FRAME_BYTES_MAX { Err(FrameError::TooLarge) } else { Ok(plain) }
+    if plain.len() > bytes_max { Err(FrameError::TooLarge) } else { Ok(plain) }
 }
 
 pub(super) fn pack(plain: &[u8]) -> Vec<u8> {

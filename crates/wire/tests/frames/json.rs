@@ -74,6 +74,6 @@ fn json_is_read_by_gos_rules() {
             data without padding: data is not base64
             data in base64url: data is not base64
             20,000 deep: frame is not a JSON object
-            51,201 bytes: frame is larger than 51200 bytes"#]],
+            51,201 bytes: frame is too large"#]],
     );
 }

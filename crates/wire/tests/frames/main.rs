@@ -12,6 +12,7 @@ use expect_test::{Expect, expect};
 use wire::code::Code;
 use wire::frame::{Codec, Request, Response};
 use wire::identifier;
+use wire::limit::FRAME_BYTES_MAX;
 
 /// The tests' usual request.
 fn request() -> Request {
@@ -26,7 +27,7 @@ fn request() -> Request {
 
 /// Decodes each frame and shows, beside its name, what it says or why it is refused.
 fn check(codec: Codec, frames: &[(&str, Vec<u8>)], expected: Expect) {
-    let outcome = |frame: &[u8]| match codec.decode(frame) {
+    let outcome = |frame: &[u8]| match codec.decode(frame, FRAME_BYTES_MAX) {
         Ok(r) => format!(
             "{} send={} op={} incr={} data={:?}",
             r.identifier, r.send_id, r.operation_id, r.msg_incr, r.data
@@ -46,11 +47,11 @@ fn a_changed_byte_may_change_a_request_but_never_panics() {
         (json::JSON, json::WHOLE.to_vec()),
     ];
     for (codec, frame) in frames {
-        assert_eq!(codec.decode(&frame), Ok(request()));
+        assert_eq!(codec.decode(&frame, FRAME_BYTES_MAX), Ok(request()));
         for (at, byte) in (0..frame.len()).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
             let mut broken = frame.clone();
             broken[at] = byte;
-            let _ = codec.decode(&broken);
+            let _ = codec.decode(&broken, FRAME_BYTES_MAX);
         }
     }
 }
