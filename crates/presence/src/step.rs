@@ -109,7 +109,7 @@ fn gone(connection: &Connection, kind: Kind, reason: Reason, edges: Edges, now: 
 
 /// Which platforms count as online, as a set of bits.
 pub(crate) struct Present {
-    platforms: u16,
+    pub(crate) platforms: u16,
     has_virtual: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Availability, Change, ConnId, Connection, Effects, End, Event, Instant, Kick, Login, Now,
-    Platform, Policy, Reason, Session, Status, Timestamp, TokenHash,
+    Platform, Policy, Reason, Session, Sight, Status, Timestamp, TokenHash,
     status::SetStatus,
     step::{Arrival, Present, Step},
 };
@@ -82,8 +82,19 @@ impl User {
 
     /// The platforms the user is online on, in order of their numbers, each once.
     pub fn platforms(&self) -> impl Iterator<Item = Platform> {
-        let present = Present::of(&self.connections);
-        Platform::ALL.into_iter().filter(move |platform| present.has(*platform))
+        self.sight().to_self()
+    }
+
+    /// Where watchers see the user.
+    ///
+    /// A status that ran out hides the user until the tick that ends it, which is when watchers
+    /// are told.
+    pub fn sight(&self) -> Sight {
+        let said = self.status.as_ref().map(|set| set.status.availability);
+        Sight {
+            platforms: Present::of(&self.connections).platforms,
+            invisible: said == Some(Availability::Invisible),
+        }
     }
 
     /// All connections that count, in order of arrival.

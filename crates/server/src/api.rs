@@ -14,6 +14,7 @@ mod get_users_status;
 mod parse_token;
 mod request_json;
 mod set_user_status;
+mod sync;
 mod user_register;
 
 use crate::{clock::Clock, config::Secret, driver::Driver, gateway::Gateway};
@@ -70,6 +71,7 @@ pub fn router(api: Arc<Api>, gateway: Arc<Gateway>) -> Router {
         .route("/user/get_users_status", anyone(get_users_status::run))
         .route("/user/set_user_status", anyone(set_user_status::run))
         .route("/msg/get_server_time", anyone(get_server_time::run))
+        .merge(sync::router())
         .with_state(api)
         .fallback(move |request: Request| fallback(Arc::clone(&gateway), request))
         .layer(DefaultBodyLimit::max(body_bytes_max))

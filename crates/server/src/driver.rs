@@ -4,7 +4,7 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 use crate::{callbacks::Endpoint, clock::Clock, entropy, metrics::Metrics};
-use presence::{Change, ConnId, Effects, End, Event, Now, Policy, Reason, User, UserId};
+use presence::{Change, ConnId, Effects, End, Event, Now, Policy, Reason, Sight, User, UserId};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
@@ -30,6 +30,9 @@ pub trait Sockets: Send + Sync + 'static {
     /// Tells a client that it is kicked and closes its socket. Best effort: one that is gone
     /// already is no error.
     fn kick(&self, conn: ConnId);
+
+    /// Tells who watches a user where they are now, where that is news. Called in order of commits.
+    fn tell_watchers(&self, user: &UserId, before: Sight, now: Sight);
 }
 
 /// Carries events through to their effects.
@@ -173,6 +176,7 @@ impl Driver {
             let Versioned { version, value: before } = self.store.load(user).await?;
             let mut state = before.clone();
             let effects = state.apply(event.clone(), now, &self.policy);
+            let seen = (before.sight(), state.sight());
             let quiet = state == before && effects.changes.is_empty() && settles.is_none();
             if quiet && event != Event::Ticked {
                 return Ok(Vec::new());
@@ -184,7 +188,7 @@ impl Driver {
             );
             match self.store.commit(commit).await {
                 Ok(()) => {
-                    self.act(user, &effects);
+                    self.act(user, &effects, seen);
                     return Ok(effects.changes);
                 }
                 Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
@@ -193,7 +197,10 @@ impl Driver {
         }
     }
 
-    fn act(&self, user: &UserId, effects: &Effects) {
+    fn act(&self, user: &UserId, effects: &Effects, (before, now): (Sight, Sight)) {
+        if before != now {
+            self.sockets.tell_watchers(user, before, now);
+        }
         for conn in &effects.kicked {
             self.sockets.kick(*conn);
         }

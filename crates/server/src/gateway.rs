@@ -8,12 +8,14 @@ mod connection;
 mod outbound;
 mod registry;
 mod request;
+mod watchers;
 
 pub use admission::upgrade;
 pub use registry::Registry;
 
 use crate::{clock::Clock, driver::Driver, metrics::Metrics};
 use std::{sync::Arc, time::Duration};
+use store::Store;
 use tokio::sync::Semaphore;
 
 /// Refusals by text frame under way at once; beyond that a refusal is plain HTTP.
@@ -22,6 +24,7 @@ const TEXT_REFUSALS_MAX: usize = 1_024;
 /// What every connection shares.
 pub struct Gateway {
     driver: Arc<Driver>,
+    store: Arc<dyn Store>,
     registry: Arc<Registry>,
     keys: wire::token::Keys,
     clock: Arc<dyn Clock>,
@@ -48,6 +51,7 @@ impl Gateway {
     /// An empty house.
     pub fn new(
         driver: Arc<Driver>,
+        store: Arc<dyn Store>,
         registry: Arc<Registry>,
         secret: &str,
         clock: Arc<dyn Clock>,
@@ -56,6 +60,7 @@ impl Gateway {
     ) -> Gateway {
         Gateway {
             driver,
+            store,
             registry,
             keys: wire::token::Keys::new(secret.as_bytes()),
             clock,

@@ -272,6 +272,7 @@ impl Parts {
         };
         Gateway::new(
             Arc::clone(&self.driver),
+            Arc::clone(&self.store),
             Arc::clone(&self.registry),
             config.auth.secret.expose(),
             Arc::clone(&self.clock),

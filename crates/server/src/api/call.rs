@@ -130,7 +130,9 @@ fn read<T: DeserializeOwned>(
     Ok(Call { api, operation_id, caller, request })
 }
 
-fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, WireError> {
+/// Who calls; the operationID is asked for as well, as OpenIM does.
+pub(super) fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, WireError> {
+    header(headers, "operationID")?;
     let claims = api.keys.read(header(headers, "token")?, api.now_s())?;
     let is_admin = api.settings.admin_users.contains(&claims.user_id);
     Ok(if is_admin { Caller::Admin } else { Caller::User(claims.user_id) })

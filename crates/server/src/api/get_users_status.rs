@@ -2,7 +2,7 @@
 //! others.
 
 use super::call::{Call, check_users, unavailable};
-use presence::{Availability, UserId};
+use presence::UserId;
 use serde::{Deserialize, Serialize};
 use wire::code::WireError;
 
@@ -31,15 +31,15 @@ struct Status {
 pub(super) async fn run(call: Call<Request>) -> Result<Answer, WireError> {
     let users = call.request.userids;
     check_users("userIDs", &users)?;
-    let now = call.api.clock.now().wall;
     let mut status_list = Vec::with_capacity(users.len());
     for user_id in users {
         let user = call.api.store.load(&UserId::new(user_id.as_str())).await;
         let user = user.map_err(unavailable)?.value;
-        let said = user.status(now).map(|status| status.availability);
-        let hidden = said == Some(Availability::Invisible) && !call.caller.is(&user_id);
-        let platforms = user.platforms().filter(|_| !hidden);
-        let platform_ids: Vec<u8> = platforms.map(|platform| platform.id()).collect();
+        let sight = user.sight();
+        let platform_ids: Vec<u8> = match call.caller.is(&user_id) {
+            true => sight.to_self().map(|platform| platform.id()).collect(),
+            false => sight.to_others().map(|platform| platform.id()).collect(),
+        };
         status_list.push(Status {
             user_id,
             status: i32::from(!platform_ids.is_empty()),

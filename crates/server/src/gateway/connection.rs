@@ -204,7 +204,7 @@ impl Newcomer {
             Ok(request) => request,
             Err(error) => return Err(self.misbehaved(socket, &error).await),
         };
-        match request::handle(gateway, &self.user, self.login.conn, &request).await {
+        match request::handle(gateway, self, &request).await {
             Handled::Answer(answer) => {
                 send(socket, Message::binary(self.codec.encode(&answer))).await
             }

@@ -54,7 +54,6 @@ impl Outbound {
     }
 
     /// Queues a binary frame. False: the client is too slow and is being cut.
-    #[cfg_attr(not(test), expect(dead_code, reason = "pushes to watchers come with subscriptions"))]
     pub(super) fn push(&self, frame: Bytes) -> bool {
         let frames_max = self.frames_max;
         self.change(|slot| {

@@ -1,8 +1,11 @@
 //! Which sockets are open in this process.
 
-use super::outbound::{Closing, Outbound};
+use super::{
+    outbound::{Closing, Outbound},
+    watchers::Watchers,
+};
 use crate::{driver::Sockets, metrics::Metrics};
-use presence::ConnId;
+use presence::{ConnId, Sight, UserId};
 use std::{
     collections::HashMap,
     sync::{
@@ -15,6 +18,8 @@ use std::{
 /// The open sockets, by connection.
 pub struct Registry {
     open: Mutex<HashMap<ConnId, Arc<Outbound>>>,
+    /// Who watches whom.
+    pub(super) watchers: Watchers,
     /// Who comes now is sent away again.
     stopping: AtomicBool,
     metrics: Arc<Metrics>,
@@ -23,7 +28,8 @@ pub struct Registry {
 impl Registry {
     /// Nobody is here.
     pub fn new(metrics: Arc<Metrics>) -> Registry {
-        Registry { open: Mutex::default(), stopping: AtomicBool::new(false), metrics }
+        let (open, watchers) = Default::default();
+        Registry { open, watchers, stopping: AtomicBool::new(false), metrics }
     }
 
     pub(super) fn insert(&self, conn: ConnId, outbound: Arc<Outbound>) {
@@ -35,6 +41,7 @@ impl Registry {
     }
 
     pub(super) fn remove(&self, conn: ConnId) {
+        self.watchers.forget(conn);
         if self.lock().remove(&conn).is_some() {
             self.metrics.connections.dec();
         }
@@ -72,5 +79,9 @@ impl Sockets for Registry {
         if let Some(outbound) = self.lock().get(&conn) {
             outbound.close(Closing::Kicked);
         }
+    }
+
+    fn tell_watchers(&self, user: &UserId, before: Sight, now: Sight) {
+        self.watchers.tell(user, before, now);
     }
 }

@@ -2,13 +2,20 @@
 //!
 //! Every request is answered: SDKs send one at a time and wait ten seconds for each.
 
-use super::Gateway;
+use super::{
+    Gateway,
+    connection::Newcomer,
+    watchers::{Watcher, element, seen_by},
+};
 use presence::{ConnId, End, Event, UserId};
+use std::sync::Arc;
 use wire::{
     code::Code,
-    frame::{Request, Response},
+    frame::{Encoding, Request, Response},
     identifier as id,
-    message::{Message as _, SetAppBackgroundStatusReq},
+    message::{
+        Message as _, SetAppBackgroundStatusReq, SubUserOnlineStatus, SubUserOnlineStatusTips,
+    },
 };
 
 /// What came of a request.
@@ -20,12 +27,8 @@ pub(super) enum Handled {
     Misbehaved(&'static str),
 }
 
-pub(super) async fn handle(
-    gateway: &Gateway,
-    user: &UserId,
-    conn: ConnId,
-    request: &Request,
-) -> Handled {
+pub(super) async fn handle(gateway: &Gateway, from: &Newcomer, request: &Request) -> Handled {
+    let (user, conn) = (&from.user, from.login.conn);
     if request.send_id != user.as_str() {
         return Handled::Misbehaved("sendID is not the user of this connection");
     }
@@ -44,9 +47,7 @@ pub(super) async fn handle(
         id::SET_BACKGROUND_STATUS => {
             Handled::Answer(set_background(gateway, user, conn, request).await)
         }
-        id::SUB_USER_ONLINE_STATUS => {
-            refuse(Code::NoPermission, "watching other users is not offered")
-        }
+        id::SUB_USER_ONLINE_STATUS => Handled::Answer(subscribe(gateway, from, request).await),
         _ => Handled::Misbehaved("unknown reqIdentifier"),
     }
 }
@@ -60,6 +61,42 @@ async fn log_out(gateway: &Gateway, user: &UserId, conn: ConnId, request: &Reque
             Handled::Answer(request.refusal(&Code::ServerInternal.with(error.to_string())))
         }
     }
+}
+
+/// Unsubscribes, then subscribes. The answer has an element for each subscribed user, in order,
+/// also for those over the limit, who are told as offline: Go clients cannot use an error.
+async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Response {
+    let Ok(said) = SubUserOnlineStatus::decode(request.data.as_slice()) else {
+        return request.refusal(&Code::Args.with("data is not a SubUserOnlineStatus"));
+    };
+    let watcher = Watcher {
+        conn: from.login.conn,
+        user: from.user.clone(),
+        codec: from.codec,
+        outbound: Arc::clone(&from.outbound),
+    };
+    let watchers = &gateway.registry.watchers;
+    let names = |names: Vec<String>| names.into_iter().map(UserId::new);
+    let unwatched: Vec<UserId> = names(said.unsubscribe_user_ids).collect();
+    unwatched.iter().for_each(|user| watchers.unwatch(watcher.conn, user));
+    let mut subscribers = Vec::with_capacity(said.subscribe_user_ids.len());
+    for user in names(said.subscribe_user_ids) {
+        let mut seen = Vec::new();
+        if watchers.watch(&watcher, &user) {
+            match gateway.store.load(&user).await {
+                Ok(state) => seen = seen_by(user == watcher.user, state.value.sight()),
+                Err(error) => {
+                    return request.refusal(&Code::ServerInternal.with(error.to_string()));
+                }
+            }
+        }
+        subscribers.push(element(&user, seen));
+    }
+    // The JS SDK fails on an empty answer, the Go SDK does not mind one.
+    if subscribers.is_empty() && from.codec.encoding == Encoding::Json {
+        subscribers.extend(unwatched.iter().map(|user| element(user, Vec::new())));
+    }
+    request.answer(SubUserOnlineStatusTips { subscribers }.encode_to_vec())
 }
 
 async fn set_background(
