@@ -1,6 +1,6 @@
 //! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
 
-use crate::{Change, ConnId, Instant, Platform, Status, TokenHash};
+use crate::{Change, ConnId, Instant, LoginPolicy, Platform, Status, Timestamp, TokenHash};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Something that already happened to one user. Named in the past tense, harmless to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A connection passed its handshake.
+    /// A connection passed its handshake. Quiet, and it is not let in, when its token is denied.
     Connected(Login),
     /// The socket of a connection is gone.
     Disconnected {
@@ -58,6 +58,8 @@ pub struct Login {
     pub conn: ConnId,
     pub platform: Platform,
     pub token: TokenHash,
+    /// When the token was issued; 0 if it does not say, which is older than any watermark.
+    pub issued_at: Timestamp,
     pub background: bool,
 }
 
@@ -68,6 +70,8 @@ pub enum Kick {
     Connection(ConnId),
     Platform(Platform),
     Everywhere,
+    /// Also tokens of the platform that are not connected, if issued until then.
+    Tokens(Platform, Timestamp),
 }
 
 /// How a socket ended.
@@ -114,4 +118,6 @@ pub struct Policy {
     pub restart_grace: Duration,
     /// How long a virtual connection lives unless its status is set again.
     pub virtual_lease: Duration,
+    /// What a login does to the user's other connections.
+    pub login: LoginPolicy,
 }

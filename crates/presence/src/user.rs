@@ -3,6 +3,7 @@
 use crate::{
     Availability, Change, ConnId, Connection, Effects, End, Event, Instant, Kick, Login, Now,
     Platform, Policy, Reason, Session, Sight, Status, Timestamp, TokenHash,
+    login::Denials,
     status::SetStatus,
     step::{Arrival, Present, Step},
 };
@@ -27,6 +28,8 @@ pub struct User {
     lost: Vec<(Platform, TokenHash)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Box<SetStatus>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    denials: Option<Box<Denials>>,
     last_seq: u64,
     /// When the user last came online or went offline.
     since: Timestamp,
@@ -49,7 +52,7 @@ impl User {
             self.expire(now, &mut effects.changes);
         }
         match event {
-            Event::Connected(login) => self.connect(login, now, &mut effects),
+            Event::Connected(login) => self.connect(login, now, policy, &mut effects),
             Event::Disconnected { conn, end } => {
                 self.disconnect(conn, end, now, policy, &mut effects);
             }
@@ -118,8 +121,8 @@ impl User {
         self.since
     }
 
-    fn connect(&mut self, login: Login, now: Now, effects: &mut Effects) {
-        if self.connections.iter().any(|c| c.id == login.conn) {
+    fn connect(&mut self, login: Login, now: Now, policy: &Policy, effects: &mut Effects) {
+        if self.connections.iter().any(|c| c.id == login.conn) || self.denies(&login) {
             return;
         }
         let mut step = Step::begin(&self.connections);
@@ -138,6 +141,7 @@ impl User {
                 step.depart(gone, end.into());
             }
         }
+        self.kick_rivals(&login, policy, &mut step, effects);
         self.make_room(&mut step, effects);
         self.connections.push(Connection {
             id: login.conn,
@@ -154,6 +158,37 @@ impl User {
             background: login.background,
         });
         step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+    }
+
+    /// Those that may not live beside a newcomer. Its own token is spared: a line that came back,
+    /// or a second tab.
+    fn kick_rivals(
+        &mut self,
+        login: &Login,
+        policy: &Policy,
+        step: &mut Step,
+        effects: &mut Effects,
+    ) {
+        let is_rival = |c: &mut Connection| {
+            !c.is_virtual()
+                && c.token != login.token
+                && policy.login.kicks(login.platform, c.platform)
+        };
+        let rivals: Vec<Connection> = self.connections.extract_if(.., is_rival).collect();
+        for rival in rivals {
+            self.deny(rival.token);
+            effects.kicked.extend(rival.is_live().then_some(rival.id));
+            step.depart(rival, Reason::Kicked);
+        }
+    }
+
+    fn denies(&self, login: &Login) -> bool {
+        let denials = self.denials.as_ref();
+        denials.is_some_and(|d| d.denies(login.platform, login.token, login.issued_at))
+    }
+
+    fn deny(&mut self, token: TokenHash) {
+        self.denials.get_or_insert_default().deny(token);
     }
 
     /// Nobody needs as many; a client that has lost its way must not make a user heavy.
@@ -271,9 +306,25 @@ impl User {
     fn kick(&mut self, kick: Kick, now: Now, effects: &mut Effects) {
         let hit = |c: &Connection| match kick {
             Kick::Connection(id) => c.id == id && !c.is_virtual(),
-            Kick::Platform(platform) => c.platform == platform,
+            Kick::Platform(platform) | Kick::Tokens(platform, _) => c.platform == platform,
             Kick::Everywhere => true,
         };
+        if let Kick::Tokens(platform, until) = kick {
+            self.denials.get_or_insert_default().deny_until(platform, until);
+        }
+        // A token that also holds a connection which stays remains good.
+        let real = |c: &&Connection| !c.is_virtual();
+        let (gone, stay): (Vec<_>, Vec<_>) = self
+            .connections
+            .iter()
+            .filter(real)
+            .map(|c| (hit(c), c.token))
+            .partition(|(hit, _)| *hit);
+        for (_, token) in gone {
+            if !stay.iter().any(|(_, other)| *other == token) {
+                self.deny(token);
+            }
+        }
         self.close_sockets(effects, hit);
         self.remove(now, effects, |c| hit(c).then_some(Reason::Kicked));
     }

@@ -43,6 +43,8 @@ impl World {
             Event::Connected(login) => {
                 self.logins += 1;
                 login.conn = ConnId([self.logins; 16]);
+                // Kicked tokens are denied, so new ones come into use as time goes by.
+                login.token.0[1] = self.logins / 8;
             }
             Event::Disconnected { conn, .. }
             | Event::BackgroundSet { conn, .. }
@@ -76,6 +78,7 @@ struct Model {
     sockets: BTreeMap<ConnId, Socket>,
     /// Virtual connections, and when they end.
     places: BTreeMap<Platform, u64>,
+    denied: BTreeSet<TokenHash>,
 }
 
 struct Socket {
@@ -97,7 +100,8 @@ impl Model {
                 });
                 // Connection names rise in this test, so the first found is the oldest.
                 let back = back.map(|(id, _)| *id);
-                if !self.sockets.contains_key(&login.conn) {
+                let denied = self.denied.contains(&login.token);
+                if !denied && !self.sockets.contains_key(&login.conn) {
                     back.map(|id| self.sockets.remove(&id));
                     let Login { platform, token, .. } = *login;
                     self.sockets.insert(login.conn, Socket { platform, token, gone_at: None });
@@ -120,14 +124,7 @@ impl Model {
             Event::StatusCleared { platform } => {
                 self.places.retain(|place, _| platform.is_some_and(|platform| platform != *place));
             }
-            Event::Kicked(Kick::Connection(conn)) => {
-                self.sockets.remove(conn);
-            }
-            Event::Kicked(Kick::Platform(platform)) => {
-                self.sockets.retain(|_, socket| socket.platform != *platform);
-                self.places.remove(platform);
-            }
-            Event::Kicked(Kick::Everywhere) => *self = Model::default(),
+            Event::Kicked(kick) => self.kick(*kick),
             Event::Refused { conn, .. } => {
                 let open = |socket: &Socket| socket.gone_at.is_none();
                 if conn.is_some_and(|conn| self.sockets.get(&conn).is_some_and(open)) {
@@ -144,6 +141,31 @@ impl Model {
             Event::BackgroundSet { .. } | Event::Ticked => {}
         }
         self.forget_what_is_due(secs);
+    }
+
+    fn kick(&mut self, kick: Kick) {
+        let hit = |id: ConnId, platform| match kick {
+            Kick::Connection(conn) => conn == id,
+            Kick::Platform(other) | Kick::Tokens(other, _) => other == platform,
+            Kick::Everywhere => true,
+        };
+        let mut gone = BTreeSet::new();
+        self.sockets.retain(|id, socket| {
+            let stays = !hit(*id, socket.platform);
+            if !stays {
+                gone.insert(socket.token);
+            }
+            stays
+        });
+        let held: BTreeSet<_> = self.sockets.values().map(|socket| socket.token).collect();
+        self.denied.extend(gone.difference(&held));
+        match kick {
+            Kick::Connection(_) => {}
+            Kick::Platform(platform) | Kick::Tokens(platform, _) => {
+                self.places.remove(&platform);
+            }
+            Kick::Everywhere => self.places.clear(),
+        }
     }
 
     fn forget_what_is_due(&mut self, secs: u64) {
@@ -218,6 +240,7 @@ fn policy() -> Policy {
         offline_grace: Duration::from_secs(GRACE_S),
         restart_grace: Duration::from_secs(RESTART_GRACE_S),
         virtual_lease: Duration::from_secs(LEASE_S),
+        login: LoginPolicy::None,
     }
 }
 
@@ -241,7 +264,7 @@ fn event() -> impl Strategy<Value = Event> {
     let availability = prop_oneof![3 => Just(Availability::Online), 1 => Just(Availability::Busy)];
     prop_oneof![
         8 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
-            Event::Connected(Login { conn, platform, token: TokenHash([token; 16]), background: false })
+            Event::Connected(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false })
         }),
         8 => (conn(), end).prop_map(|(conn, end)| Event::Disconnected { conn, end }),
         1 => (conn(), any::<bool>()).prop_map(|(conn, background)| Event::BackgroundSet { conn, background }),

@@ -438,7 +438,13 @@ fn one_connection_too_many_takes_the_place_of_the_oldest() {
     let mut last = Effects::default();
     for n in 0..65_u8 {
         let (conn, token) = (ConnId([n; 16]), TokenHash([n; 16]));
-        let login = Login { conn, platform: Platform::Ios, token, background: false };
+        let login = Login {
+            conn,
+            platform: Platform::Ios,
+            token,
+            issued_at: Timestamp(1),
+            background: false,
+        };
         last = user.apply(Event::Connected(login), now(1), &policy());
     }
     assert_eq!(user.connections().len(), 64);
@@ -474,6 +480,104 @@ fn the_same_event_twice_is_told_once() {
             12s  logout a             -> quiet
         "#]],
     );
+}
+
+/// OpenIM D6: there a kick and login tells the new connection offline, and twice online.
+#[test]
+fn a_second_login_kicks_the_first_in_one_step_and_its_token_is_denied() {
+    check_under(
+        LoginPolicy::SamePlatformKicks,
+        "
+        1s   connect a ios t
+        2s   connect w web x
+        3s   connect b ios u
+        4s   lost a
+        5s   connect c ios t
+        6s   connect d ios u
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect w web x      -> online w web [cp-] login #2000
+            3s   connect b ios u      -> kickoff a ios [c--] kicked #3000, offline a ios [c--] kicked #3001, online b ios [c--] login #3002, close a
+            4s   lost a               -> quiet
+            5s   connect c ios t      -> quiet
+            6s   connect d ios u      -> online d ios [c--] login #6000
+        "#]],
+    );
+}
+
+#[test]
+fn a_token_that_comes_back_kicks_nobody_and_its_half_open_twin_takes_nobody_offline() {
+    check_under(
+        LoginPolicy::SamePlatformKicks,
+        "
+        1s   connect a ios t
+        2s   connect b ios t
+        3s   lost a
+        4s   connect c ios t
+        24s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b ios t      -> online b ios [c--] login #2000
+            3s   lost a               -> wake 23s
+            4s   connect c ios t      -> offline a ios [c--] lost #4000, online c ios [c--] login #4001
+            24s  tick                 -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn a_lingering_connection_with_another_token_gives_way_at_once() {
+    check_under(
+        LoginPolicy::SamePlatformKicks,
+        "
+        1s   connect a ios t
+        2s   lost a
+        3s   connect b ios u
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   lost a               -> wake 22s
+            3s   connect b ios u      -> kickoff a ios [c--] kicked #3000, offline a ios [c--] kicked #3001, online b ios [c--] login #3002
+        "#]],
+    );
+}
+
+#[test]
+fn the_kick_of_one_of_two_tabs_leaves_their_token_good() {
+    check(
+        "
+        1s   connect a web t
+        2s   connect b web t
+        3s   kick a
+        4s   connect c web t
+        5s   kick all
+        6s   connect d web t
+        ",
+        expect![[r#"
+            1s   connect a web t      -> online a web [cpu] login #1000
+            2s   connect b web t      -> online b web [c--] login #2000
+            3s   kick a               -> kickoff a web [c--] kicked #3000, offline a web [c--] kicked #3001, close a
+            4s   connect c web t      -> online c web [c--] login #4000
+            5s   kick all             -> kickoff b web [c--] kicked #5000, kickoff c web [c--] kicked #5001, offline b web [c--] kicked #5002, offline c web [cpu] kicked #5003, close b, close c
+            6s   connect d web t      -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn a_forced_logout_denies_tokens_that_are_not_connected() {
+    let mut user = User::default();
+    let login_with = |user: &mut User, id, platform, issued| {
+        let login = Login { issued_at: Timestamp(issued), ..login(id, platform, id) };
+        user.apply(Event::Connected(login), now(9), &policy()).changes.len()
+    };
+    let forced = Event::Kicked(Kick::Tokens(Platform::Ios, Timestamp(5_000)));
+    let _ = user.apply(forced, now(6), &policy());
+    assert_eq!(login_with(&mut user, "a", Platform::Ios, 5_000), 0, "issued before");
+    assert_eq!(login_with(&mut user, "b", Platform::Ios, 5_001), 1, "issued after");
+    assert_eq!(login_with(&mut user, "c", Platform::Web, 1), 1, "another platform");
 }
 
 #[test]
@@ -554,11 +658,17 @@ fn a_stored_user_reads_back_the_same() {
 /// Runs a transcript and appends to each line what it caused. The only caller of the API.
 #[track_caller]
 fn check(transcript: &str, expected: Expect) {
+    check_under(LoginPolicy::None, transcript, expected);
+}
+
+#[track_caller]
+fn check_under(login: LoginPolicy, transcript: &str, expected: Expect) {
+    let policy = Policy { login, ..policy() };
     let mut user = User::default();
     let mut out = String::new();
     for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (secs, event) = parse(line);
-        let effects = user.apply(event, now(secs), &policy());
+        let effects = user.apply(event, now(secs), &policy);
         writeln!(out, "{line:<25} -> {}", render(&effects)).unwrap();
     }
     expected.assert_eq(&out);
@@ -569,6 +679,7 @@ fn policy() -> Policy {
         offline_grace: Duration::from_secs(20),
         restart_grace: Duration::from_secs(60),
         virtual_lease: Duration::from_secs(1800),
+        login: LoginPolicy::None,
     }
 }
 
@@ -625,7 +736,7 @@ fn conn(name: &str) -> ConnId {
 
 fn login(id: &str, platform: Platform, token: &str) -> Login {
     let token = TokenHash([token.as_bytes()[0]; 16]);
-    Login { conn: conn(id), platform, token, background: false }
+    Login { conn: conn(id), platform, token, issued_at: Timestamp(1), background: false }
 }
 
 fn status(word: &str, until: Option<u64>) -> Status {

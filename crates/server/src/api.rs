@@ -5,6 +5,7 @@
 
 mod account_check;
 mod call;
+mod force_logout;
 mod get_admin_token;
 mod get_server_time;
 mod get_user_token;
@@ -64,6 +65,7 @@ pub fn router(api: Arc<Api>, gateway: Arc<Gateway>) -> Router {
         .route("/auth/get_admin_token", open(get_admin_token::run))
         .route("/auth/parse_token", open(parse_token::run))
         .route("/auth/get_user_token", admin(get_user_token::run))
+        .route("/auth/force_logout", admin(force_logout::run))
         .route("/user/user_register", admin(user_register::run))
         .route("/user/account_check", admin(account_check::run))
         .route("/user/get_users_online_status", admin(get_users_online_status::run))

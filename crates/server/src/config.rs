@@ -28,8 +28,8 @@ pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use origin::{Origin, Origins};
 pub use sections::{
-    Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Offline, Online, Presence,
-    Store,
+    Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Login, Offline, Online,
+    Presence, Store,
 };
 pub use types::{Backend, LogFormat, OnRefusal, Secret, Size, SyncMode};
 
@@ -173,6 +173,7 @@ mod tests {
                 admin_users: vec!["thirteen".to_owned(), "\"".to_owned()],
                 token_expiry: Duration::from_secs(14),
             },
+            login: Login { policy: presence::LoginPolicy::PcAndOther },
             presence: Presence {
                 offline_grace: Duration::from_secs(15),
                 restart_grace: Duration::from_secs(16),

@@ -248,6 +248,7 @@ impl Parts {
             offline_grace: config.presence.offline_grace,
             restart_grace: config.presence.restart_grace,
             virtual_lease: config.presence.virtual_lease,
+            login: config.login.policy,
         };
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),

@@ -208,7 +208,7 @@ fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
             herald.toml:2: callbacks.retries: unknown key; what there is: url, ca, dialect, sdk_name, extra_fields, concurrency_max, retention, online, offline, kick_off, history
             herald.toml:2: callbacks.kick_off.scope: unknown key; did you mean callbacks.online.scope?
             herald.toml:1: presense: unknown section; did you mean presence?
-            herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, presence, callbacks, store, log
+            herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, login, presence, callbacks, store, log
             herald.toml:1: callbacks.onlin: unknown section; did you mean online?
             herald.toml:1: "gateway.listen": unknown key; did you mean gateway?
             herald.toml:1: gateway: is a section, written as [gateway]

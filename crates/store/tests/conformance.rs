@@ -439,12 +439,23 @@ impl World {
         let mut id = [0; 16];
         id[..conn.len()].copy_from_slice(conn.as_bytes());
         let (conn, token) = (ConnId(id), TokenHash(id));
-        let login = Login { conn, platform: Platform::Ios, token, background: false };
+        let login = Login {
+            conn,
+            platform: Platform::Ios,
+            token,
+            issued_at: Timestamp(1),
+            background: false,
+        };
         self.step(user, Event::Connected(login), at).await
     }
 
     async fn step(&self, user: &str, event: Event, at: u64) -> Commit {
-        let policy = Policy { offline_grace: LEASE, restart_grace: LEASE, virtual_lease: LEASE };
+        let policy = Policy {
+            offline_grace: LEASE,
+            restart_grace: LEASE,
+            virtual_lease: LEASE,
+            login: LoginPolicy::None,
+        };
         let Versioned { version, value: mut state } = self.store.load(&name(user)).await.unwrap();
         let now = Now { mono: Instant(at), wall: Timestamp(at) };
         let effects = state.apply(event, now, &policy);

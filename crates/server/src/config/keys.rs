@@ -63,6 +63,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(auth.secret).secret(),
     key!(auth.admin_users, names),
     key!(auth.token_expiry, between(SECOND, 10 * YEAR)),
+    key!(login.policy),
     key!(presence.offline_grace, between(Duration::ZERO, DAY)),
     key!(presence.restart_grace, between(Duration::ZERO, DAY)),
     key!(presence.virtual_lease, between(SECOND, YEAR)),

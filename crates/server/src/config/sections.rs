@@ -4,7 +4,7 @@
 
 use super::types::{Backend, LogFormat, OnRefusal, Secret, Size, SyncMode};
 use contract::Dialect;
-use presence::Scope;
+use presence::{LoginPolicy, Scope};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Everything that can be chosen.
@@ -15,6 +15,7 @@ pub struct Config {
     pub api: Api,
     pub admin: Admin,
     pub auth: Auth,
+    pub login: Login,
     pub presence: Presence,
     pub callbacks: Callbacks,
     pub store: Store,
@@ -95,6 +96,19 @@ impl Default for Auth {
             admin_users: vec!["imAdmin".to_owned()],
             token_expiry: days(90),
         }
+    }
+}
+
+/// What a login does to the user's other connections.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Login {
+    pub policy: LoginPolicy,
+}
+
+impl Default for Login {
+    fn default() -> Login {
+        Login { policy: LoginPolicy::SamePlatformKicks }
     }
 }
 

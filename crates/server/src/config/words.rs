@@ -5,7 +5,7 @@ use super::{
     types::{Backend, LogFormat, OnRefusal, SyncMode},
 };
 use contract::Dialect;
-use presence::Scope;
+use presence::{LoginPolicy, Scope};
 use toml::de::DeValue;
 
 /// A choice between a few words.
@@ -36,6 +36,15 @@ impl Words for LogFormat {
 impl Words for Scope {
     const WORDS: &'static [(&'static str, Scope)] =
         &[("connection", Scope::Connection), ("platform", Scope::Platform), ("user", Scope::User)];
+}
+
+impl Words for LoginPolicy {
+    const WORDS: &'static [(&'static str, LoginPolicy)] = &[
+        ("none", LoginPolicy::None),
+        ("same_platform_kicks", LoginPolicy::SamePlatformKicks),
+        ("same_class_kicks", LoginPolicy::SameClassKicks),
+        ("pc_and_other", LoginPolicy::PcAndOther),
+    ];
 }
 
 impl Words for Dialect {

@@ -1,6 +1,10 @@
 //! Who is let in: parse, token, place, commit, and only then the 101.
 
-use super::{Gateway, connection, outbound::Outbound};
+use super::{
+    Gateway,
+    connection::{self, NotAdmitted},
+    outbound::Outbound,
+};
 use crate::entropy;
 use axum::{
     body::Body,
@@ -11,7 +15,7 @@ use futures_util::SinkExt;
 use http::{HeaderMap, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use presence::{Login, Platform, TokenHash, UserId};
+use presence::{Login, Platform, Timestamp, TokenHash, UserId};
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -37,6 +41,14 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A socket after its upgrade.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
+/// Somebody whose papers are good, and the place they take.
+struct Checked {
+    handshake: Handshake,
+    /// When the token was issued.
+    issued_at: Timestamp,
+    place: OwnedSemaphorePermit,
+}
+
 /// Why somebody is not let in, and the form in which they can read it.
 struct Refusal {
     error: WireError,
@@ -50,6 +62,11 @@ struct Refusal {
 impl Refusal {
     fn new(error: WireError, as_text: bool) -> Refusal {
         Refusal { error, as_text, status: StatusCode::OK, kick: None }
+    }
+
+    /// For a token that will not become good by trying again.
+    fn for_good(self, codec: Codec) -> Refusal {
+        Refusal { kick: Some(codec).filter(|codec| codec.encoding == Encoding::Json), ..self }
     }
 }
 
@@ -68,14 +85,15 @@ pub async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Request) 
 /// `Ok`: durable, and a task waits for the upgrade to complete.
 async fn admit(
     gateway: &Arc<Gateway>,
-    checked: Result<(Handshake, OwnedSemaphorePermit), Refusal>,
+    checked: Result<Checked, Refusal>,
     is_upgrade: bool,
     on_upgrade: OnUpgrade,
 ) -> Result<(), (Refusal, Option<OnUpgrade>)> {
-    let (handshake, place) = match checked {
+    let Checked { handshake, issued_at, place } = match checked {
         Ok(checked) => checked,
         Err(refusal) => return Err((refusal, Some(on_upgrade))),
     };
+    let codec = handshake.codec;
     let as_text = handshake.first_text_reply;
     let refuse = |code: Code, why: &str| Refusal::new(code.with(why), as_text);
     if !is_upgrade {
@@ -92,6 +110,7 @@ async fn admit(
             platform: Platform::from_id(handshake.platform.id().into())
                 .expect("both lists are OpenIM's"),
             token: token_hash(&handshake.token),
+            issued_at,
             background: handshake.is_background,
         },
         operation_id: handshake.operation_id,
@@ -104,18 +123,19 @@ async fn admit(
     tokio::spawn(newcomer.live(Arc::clone(gateway), admitted, on_upgrade));
     match ended.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(on_upgrade)) => {
+        Ok(Err((NotAdmitted::Unavailable, on_upgrade))) => {
             let why = "presence cannot be stored right now, try again later";
             Err((refuse(Code::ServerInternal, why), Some(on_upgrade)))
+        }
+        Ok(Err((NotAdmitted::Denied, on_upgrade))) => {
+            let refusal = refuse(Code::TokenKicked, "this token was kicked; get a new one");
+            Err((refusal.for_good(codec), Some(on_upgrade)))
         }
         Err(_) => Err((refuse(Code::ServerInternal, "the server is stopping"), None)),
     }
 }
 
-fn check(
-    gateway: &Gateway,
-    request: &Request,
-) -> Result<(Handshake, OwnedSemaphorePermit), Refusal> {
+fn check(gateway: &Gateway, request: &Request) -> Result<Checked, Refusal> {
     let query = request.uri().query().unwrap_or_default();
     let compression = request.headers().get("compression").and_then(|value| value.to_str().ok());
     let said = handshake::read(query, compression);
@@ -131,13 +151,13 @@ fn check(
     let handshake = said.map_err(|error| Refusal::new(error.error, as_text))?;
     let now_s = (gateway.clock.now().wall.0 / 1000) as i64;
     let claims = gateway.keys.read(&handshake.token, now_s);
-    let matched = claims.and_then(|claims| claims.matches(&handshake.user_id, handshake.platform));
+    let matched = claims.and_then(|claims| {
+        claims.matches(&handshake.user_id, handshake.platform)?;
+        Ok(Timestamp(u64::try_from(claims.issued_at).unwrap_or(0).saturating_mul(1000)))
+    });
     match matched {
-        Ok(()) => Ok((handshake, place)),
-        Err(error) => {
-            let kick = Some(handshake.codec).filter(|codec| codec.encoding == Encoding::Json);
-            Err(Refusal { kick, ..Refusal::new(error, as_text) })
-        }
+        Ok(issued_at) => Ok(Checked { handshake, issued_at, place }),
+        Err(error) => Err(Refusal::new(error, as_text).for_good(handshake.codec)),
     }
 }
 

@@ -43,6 +43,14 @@ pub(super) struct Newcomer {
     pub(super) _place: OwnedSemaphorePermit,
 }
 
+/// Why somebody whose papers are good is not let in all the same.
+pub(super) enum NotAdmitted {
+    /// The login cannot be stored.
+    Unavailable,
+    /// The token was kicked.
+    Denied,
+}
+
 /// How a connection ended, as far as presence is concerned.
 enum Ending {
     /// To be told to presence.
@@ -58,7 +66,7 @@ impl Newcomer {
     pub(super) async fn live(
         self,
         gateway: Arc<Gateway>,
-        admitted: oneshot::Sender<Result<(), OnUpgrade>>,
+        admitted: oneshot::Sender<Result<(), (NotAdmitted, OnUpgrade)>>,
         on_upgrade: OnUpgrade,
     ) {
         let (user, conn) = (self.user.clone(), self.login.conn);
@@ -67,10 +75,18 @@ impl Newcomer {
         let event = Event::Connected(self.login.clone());
         let operation_id = Some(self.operation_id.clone());
         let committed = Box::pin(gateway.driver.handle(&user, event, operation_id)).await;
-        if let Err(error) = committed {
-            tracing::error!(%error, user.id = %user, "a login could not be stored");
+        let problem = match committed {
+            // A login is always told, unless it was not let in.
+            Ok(changes) if changes.is_empty() => Some(NotAdmitted::Denied),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(%error, user.id = %user, "a login could not be stored");
+                Some(NotAdmitted::Unavailable)
+            }
+        };
+        if let Some(problem) = problem {
             gateway.registry.remove(conn);
-            let _ = admitted.send(Err(on_upgrade));
+            let _ = admitted.send(Err((problem, on_upgrade)));
             return;
         }
         // A 101 that cannot be sent is a lost connection.

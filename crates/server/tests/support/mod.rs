@@ -116,6 +116,8 @@ pub fn config(folder: &Path) -> Config {
     config.admin.listen = any_port;
     config.auth.secret = Secret::new(SECRET);
     config.store.path = folder.to_owned();
+    // Each login of a test brings a new token, which is another device to a policy.
+    config.login.policy = presence::LoginPolicy::None;
     config.presence.offline_grace = Duration::from_millis(400);
     config.presence.restart_grace = Duration::from_secs(4);
     config
