@@ -1,10 +1,11 @@
 //! The body of the request: written field by field for the App, and read on its side.
 //!
-//! It never knows which fields a callback has: that is a row in `dialect.rs`.
+//! It never knows which fields a callback has: that is a row in `row.rs`.
 
-use crate::{Callback, Dialect, Kind, operation_id};
+use crate::{Callback, Dialect, Kind, operation_id, row::BodyForm};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// A field of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,28 @@ impl Field {
 /// The body as bytes: one line of JSON, fields in the order of the dialect.
 pub(crate) fn write(dialect: Dialect, callback: &Callback, extra_fields: bool) -> Vec<u8> {
     let body = Body { dialect, callback, extra_fields };
-    serde_json::to_vec(&body).expect("strings, numbers and flags can always be written")
+    let json = serde_json::to_string(&body);
+    let json = json.expect("strings, numbers and flags can always be written");
+    let json = match dialect.row().body {
+        BodyForm::Plain => json,
+        BodyForm::Escaped => escaped(&json),
+        BodyForm::EscapedLine => escaped(&json) + "\n",
+    };
+    json.into_bytes()
+}
+
+/// What Go escapes beyond JSON's own rules. In JSON these stand in strings only.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                write!(escaped, "\\u{:04x}", u32::from(c)).expect("a string takes all");
+            }
+            _ => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 struct Body<'a> {
@@ -143,7 +165,6 @@ impl Written {
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
-    use std::fmt::Write as _;
 
     fn told(kind: Kind) -> Callback {
         Callback {
@@ -161,22 +182,40 @@ mod tests {
 
     #[test]
     fn what_is_written_with_all_fields_is_read_back() {
-        for kind in Kind::ALL {
-            let body = write(Dialect::Classic, &told(kind), true);
-            let mut expected = told(kind);
-            expected.is_app_background &= kind == Kind::Online;
-            if kind == Kind::KickOff {
-                expected.conn_id.clear();
+        for dialect in Dialect::ALL {
+            let connected = dialect != Dialect::V2;
+            for kind in Kind::ALL {
+                let body = write(dialect, &told(kind), true);
+                let mut expected = told(kind);
+                expected.is_app_background = connected && kind == Kind::Online;
+                if !connected || kind == Kind::KickOff {
+                    expected.conn_id.clear();
+                }
+                assert_eq!(Callback::read(dialect, &body).unwrap(), expected, "{dialect:?}");
             }
-            assert_eq!(Callback::read(Dialect::Classic, &body).unwrap(), expected);
         }
     }
 
     #[test]
     fn the_operation_id_is_the_same_as_in_the_header() {
         let callback = Callback { operation_id: "a b".into(), ..told(Kind::Online) };
-        let body = write(Dialect::Classic, &callback, true);
-        assert_eq!(Callback::read(Dialect::Classic, &body).unwrap().operation_id, "a_b");
+        for dialect in Dialect::ALL {
+            let body = write(dialect, &callback, true);
+            assert_eq!(Callback::read(dialect, &body).unwrap().operation_id, "a_b");
+        }
+    }
+
+    #[test]
+    fn all_but_classic_escape_as_go_does_and_mean_the_same() {
+        let plain = "\"<a&b> \u{2028}\u{2029}é\\u003c\"";
+        assert_eq!(escaped(plain), r#""\u003ca\u0026b\u003e \u2028\u2029é\u003c""#);
+        let callback = Callback { user_id: plain.into(), ..told(Kind::Online) };
+        for dialect in Dialect::ALL {
+            let body = write(dialect, &callback, false);
+            assert_eq!(body.contains(&b'<'), dialect == Dialect::Classic, "{dialect:?}");
+            assert_eq!(body.ends_with(b"\n"), dialect == Dialect::V38, "{dialect:?}");
+            assert_eq!(Callback::read(dialect, &body).unwrap().user_id, plain, "{dialect:?}");
+        }
     }
 
     fn check(bodies: &[&str], expected: Expect) {

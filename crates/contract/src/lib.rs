@@ -1,8 +1,9 @@
 //! The callback that tells the App what became of a user: its request and its answer, in bytes.
 //!
-//! Both sides use it: Herald writes with [`request`] and reads with [`Answer::read`]; the App reads
-//! with [`Callback::read`] and writes with [`Answer::to_json`]. What the bytes must be is the page
-//! `callback.md` of the specification. Start at [`request`]; a dialect is a row in `dialect.rs`.
+//! Both sides use it: Herald writes with [`request`] and reads with [`Answer::read_in`]; the App
+//! reads with [`Callback::read`] and writes with [`Answer::to_json`]. What the bytes must be is said
+//! by the specification: `callback.md` (classic) and `openim-wire.md` §8 (the other dialects). Start
+//! at [`request`]; a dialect is a row in `row.rs`.
 //!
 //! It never does IO, never asks the time and never decides what an answer leads to.
 
@@ -10,10 +11,11 @@ mod answer;
 mod body;
 mod dialect;
 mod request;
+mod row;
 
 pub use answer::Answer;
 pub use body::BodyError;
-pub use dialect::Dialect;
+pub use dialect::{Dialect, Preset, Scope, UnknownDialect};
 pub use request::{OPERATION_ID_CHARS_MAX, Request, Target, operation_id, request};
 
 /// What a callback is about.

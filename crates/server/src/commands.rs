@@ -8,6 +8,7 @@ pub(crate) mod token;
 
 use server::config::{ConfigErrors, Loaded, LogFormat, environment, load};
 use std::{
+    io::IsTerminal,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -70,7 +71,8 @@ fn in_words(errors: ConfigErrors) -> Failure {
 /// Logs go to stderr, one line for each event.
 pub(crate) fn log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Pretty => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -168,6 +168,9 @@ impl Driver {
         operation_id: Option<String>,
         settles: Option<Settlement>,
     ) -> Result<Vec<Change>, StoreError> {
+        let operation_id = operation_id.map(|id| contract::operation_id(&id));
+        let operation_id = operation_id.filter(|id| !id.is_empty());
+        let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
         let line = self.hasher.hash_one(user) as usize % LINES;
         let _turn = self.lines[line].lock().await;
         let mut collisions = 0;
@@ -183,12 +186,12 @@ impl Driver {
             }
             let commit = Step { user, version, state, effects: &effects, now }.commit(
                 &self.endpoints,
-                operation_id.clone(),
+                &operation_id,
                 settles.clone(),
             );
             match self.store.commit(commit).await {
                 Ok(()) => {
-                    self.act(user, &effects, seen);
+                    self.act(user, &operation_id, &effects, seen);
                     return Ok(effects.changes);
                 }
                 Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
@@ -197,7 +200,13 @@ impl Driver {
         }
     }
 
-    fn act(&self, user: &UserId, effects: &Effects, (before, now): (Sight, Sight)) {
+    fn act(
+        &self,
+        user: &UserId,
+        operation_id: &str,
+        effects: &Effects,
+        (before, now): (Sight, Sight),
+    ) {
         if before != now {
             self.sockets.tell_watchers(user, before, now);
         }
@@ -207,7 +216,9 @@ impl Driver {
         for change in &effects.changes {
             self.metrics.change(change.kind);
             tracing::info!(
-                user.id = %user, kind = ?change.kind, reason = change.reason.name(),
+                user.id = %user, operation.id = operation_id,
+                conn.id = change.conn.map(tracing::field::display),
+                kind = ?change.kind, reason = change.reason.name(),
                 platform = change.platform.name(), seq = change.seq, "presence changed"
             );
         }
@@ -230,18 +241,15 @@ impl Step<'_> {
     fn commit(
         self,
         endpoints: &[Arc<Endpoint>],
-        operation_id: Option<String>,
+        operation_id: &str,
         settles: Option<Settlement>,
     ) -> Commit {
-        let operation_id = operation_id.map(|id| contract::operation_id(&id));
-        let operation_id = operation_id.filter(|id| !id.is_empty());
-        let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
         let told = self.effects.changes.iter().flat_map(|change| {
             let interested = endpoints.iter().filter(|e| e.settings.interest.selects(change));
             interested.map(|endpoint| NewCallback {
                 endpoint: endpoint.settings.name.clone(),
                 change: change.clone(),
-                operation_id: operation_id.clone(),
+                operation_id: operation_id.to_owned(),
             })
         });
         Commit {

@@ -10,7 +10,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Herald tells your backend who comes online and who leaves: in order, surviving crashes.
 #[derive(Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(name = "herald", version, about, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

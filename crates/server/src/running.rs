@@ -216,7 +216,11 @@ impl Running {
             while self.at_doors.join_next().await.is_some() {}
             while self.at_work.join_next().await.is_some() {}
         };
-        let _ = tokio::time::timeout(FINISH_MAX, finished).await;
+        if tokio::time::timeout(FINISH_MAX, finished).await.is_err() {
+            tracing::warn!(
+                "what is still in flight is left; it is sent again after the next start"
+            );
+        }
     }
 }
 

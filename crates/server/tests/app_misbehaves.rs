@@ -126,6 +126,32 @@ async fn an_app_that_is_not_there_is_told_when_it_comes() {
     app.hears(&["online u"]).await;
 }
 
+/// If a login waited for its callback, the first would not return before the test gave up.
+#[tokio::test]
+async fn no_login_and_no_frame_waits_for_an_app_that_never_answers() {
+    let app = App::start().await;
+    app.answer(|_, _| std::future::pending());
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.online.timeout = Duration::from_secs(600);
+        config.callbacks.concurrency_max = 4;
+    })
+    .await;
+    let mut clients = Vec::new();
+    for n in 0..50 {
+        clients.push(herald.login(&format!("u{n}"), Platform::Ios).await);
+    }
+    for (n, client) in clients.iter_mut().enumerate() {
+        let user = format!("u{n}");
+        client.request(&user, wire::identifier::GET_NEWEST_SEQ, "").await.unwrap();
+        assert!(matches!(client.hear().await, server::client::Heard::Frame(_)));
+        herald.set_status(&user, Platform::Ios, json!({ "status": 1, "text": "hi" })).await;
+    }
+    assert!(app.received().iter().all(|received| received.answered.is_none()));
+    assert_eq!(herald.running.owed().await.unwrap(), 100);
+}
+
 #[tokio::test]
 async fn an_app_that_hangs_slows_no_login_and_is_right_after_it_wakes() {
     let (herald, app) = world().await;

@@ -94,6 +94,12 @@ async fn three_scenarios(app: &App, target: &str, change: impl FnOnce(&mut Confi
         assert_eq!((received.method.as_str(), received.target.as_str()), ("POST", target));
         assert_eq!(header(&received.headers, "operationid"), operation_id);
         assert_eq!(header(&received.headers, "content-type"), "application/json");
+        // The contract's own, and what HTTP itself needs; no others.
+        let mut names: Vec<_> = received.headers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        let http =
+            ["accept", "content-length", "content-type", "host", "operationid", "user-agent"];
+        assert_eq!(names, http);
         let (seq, conn) = (&received.json()["seq"], &received.json()["connID"]);
         let exactly = format!(
             r#"{{"userID":"user123","callbackCommand":"callbackUserOnlineCommand","seq":{seq},"isAppBackground":false,"connID":{conn}}}"#

@@ -73,7 +73,7 @@ pub struct CallbackRecord {
     pub operation_id: String,
     /// How far it got.
     pub state: CallbackState,
-    /// Attempts that count towards the limit of tries.
+    /// Attempts at which the App itself failed; as many as it may, and it is dead.
     pub tries: u32,
     /// At most [`ATTEMPTS_KEPT`]: the first and the latest.
     pub attempts: Vec<AttemptRecord>,

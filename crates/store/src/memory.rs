@@ -220,7 +220,10 @@ impl State {
         *settled_at = at;
         record.state = match fate {
             Fate::Delivered => CallbackState::Delivered,
-            Fate::Dead => CallbackState::Dead,
+            Fate::Dead => {
+                record.tries += 1;
+                CallbackState::Dead
+            }
             Fate::RetryAt { at, counts } => {
                 record.tries += u32::from(counts);
                 self.index.retry(&lease, at);

@@ -159,6 +159,8 @@ async fn a_dead_callback_lets_the_next_one_go(world: World) {
     assert_eq!(told(&world.claim(9).await), ["u offline"]);
     let dead = world.list(CallbackQuery { state: Some(CallbackState::Dead), ..all() }).await;
     assert_eq!(dead, ["u online dead"]);
+    let record = world.store.callback(&claimed[0].lease.id).await.unwrap().unwrap();
+    assert_eq!((record.tries, record.attempts.len()), (1, 1));
 }
 
 async fn a_commit_settles_in_the_same_transaction_or_not_at_all(world: World) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use store::{CallbackQuery, CallbackState, EndpointName};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     state: Option<String>,
     user: Option<String>,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use store::UserQuery;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     state: Option<String>,
     cursor: Option<String>,

@@ -105,7 +105,7 @@ pub(super) struct CallbackView {
     at: u64,
     /// `pending`, `delivered`, `dead` or `expired`.
     state: &'static str,
-    /// Attempts that count towards the limit of tries.
+    /// Attempts at which the App itself failed.
     tries: u32,
     replayed: bool,
     /// The first and the latest.

@@ -130,13 +130,26 @@ impl Dispatcher {
 
     fn note_health(&self, verdict: Verdict, sent: &Sent, began: Now, now: Now) {
         let mut health = self.endpoint.health();
+        let endpoint = &self.endpoint.settings.name;
+        let failing_since = health.failing_since();
         match verdict {
             Verdict::BackOff => {
                 health.failed(began.mono, now.mono, sent.retry_after, entropy::chance());
+                if failing_since.is_none() {
+                    let error = sent.error.as_deref();
+                    tracing::warn!(%endpoint, error, "the App cannot be told; holding its callbacks");
+                }
             }
-            Verdict::Pause => health.pause(),
+            Verdict::Pause => {
+                tracing::error!(%endpoint, "the App answered 410: nothing is sent until it is resumed");
+                health.pause();
+            }
             Verdict::Delivered | Verdict::Refused | Verdict::Again | Verdict::Dead => {
                 health.succeeded();
+                if let Some(since) = failing_since {
+                    let away_ms = now.mono.0.saturating_sub(since.0);
+                    tracing::warn!(%endpoint, away_ms, "the App answers again");
+                }
             }
         }
     }
@@ -148,7 +161,9 @@ impl Dispatcher {
             Verdict::Again => {
                 Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
             }
-            Verdict::BackOff | Verdict::Pause => {
+            // Nothing is sent until an operator resumes; then everything is.
+            Verdict::Pause => Fate::RetryAt { at: now.mono, counts: false },
+            Verdict::BackOff => {
                 let wait = self.endpoint.health().callback_wait(callback.attempts + 1);
                 Fate::RetryAt { at: now.mono + wait, counts: false }
             }

@@ -1,6 +1,8 @@
 //! `herald app`: runs the sample App; one JSON line for each callback on stdout.
 
 use super::{Failure, told_to_stop};
+use anyhow::Context;
+use contract::Dialect;
 use http::StatusCode;
 use receiver::{Applied, Event, Receiver};
 use serde_json::json;
@@ -45,7 +47,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         refuse: arguments.refuse.into_iter().collect(),
     };
     let router = app::router(receiver, faults, Box::new(print));
-    let listener = Listener::bind(arguments.listen, Duration::from_secs(10)).await?;
+    let listener = Listener::bind(arguments.listen, Duration::from_secs(10)).await;
+    let taken = || format!("cannot listen on {}; give another with --listen", arguments.listen);
+    let listener = listener.with_context(taken)?;
     let address = listener.address()?;
     eprintln!(
         "the sample App listens on http://{address}; set callbacks.url to http://{address}/callback"
@@ -60,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn print(event: &Event, applied: &Applied) {
     let line = json!({
-        "command": format!("{:?}", event.kind), "userID": event.user_id, "seq": event.seq,
+        "command": Dialect::Classic.command(event.kind), "userID": event.user_id, "seq": event.seq,
         "connID": event.conn_id, "isAppBackground": event.is_app_background,
         "operationID": event.operation_id, "view": format!("{applied:?}").to_lowercase(),
     });

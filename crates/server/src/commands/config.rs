@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// The same
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
-    /// Take the secret that everybody knows, as `serve --dev` does
+    /// Take the secret that everybody knows if none is set, as `serve --dev` does
     #[arg(long)]
     dev: bool,
 }

@@ -219,9 +219,7 @@ impl Stage {
         self.herald.stop().await;
         self.app_stop.cancel();
         if app == truth {
-            println!(
-                "Next: `herald app` and `herald serve --dev` are the same two, as programs of their own."
-            );
+            println!("Next: README.md, \"Run it\": the same two as programs of their own.");
             return Ok(());
         }
         Err(anyhow::anyhow!("the App's view differs from the truth").into())

@@ -9,7 +9,7 @@ pub(crate) struct Arguments {
     /// The configuration file; without it herald.toml in the working directory, if there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Use the secret that everybody knows: for development only
+    /// Take the secret that everybody knows if none is set: for development only
     #[arg(long)]
     dev: bool,
 }

@@ -2,7 +2,10 @@
 
 use super::{Failure, load_config};
 use presence::Platform;
-use server::clock::{Clock, SystemClock};
+use server::{
+    clock::{Clock, SystemClock},
+    said,
+};
 use std::path::PathBuf;
 use wire::token::Keys;
 
@@ -17,13 +20,15 @@ pub(crate) struct Arguments {
     /// The configuration file with auth.secret
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Use the secret that everybody knows: for development only
+    /// Take the secret that everybody knows if none is set: for development only
     #[arg(long)]
     dev: bool,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = load_config(arguments.config.as_deref(), arguments.dev)?.config;
+    let problem = |problem| anyhow::anyhow!("--user {problem}");
+    said::check_user(&arguments.user).map_err(problem)?;
     let now_s = (SystemClock::start().now().wall.0 / 1000) as i64;
     let expiry_s = config.auth.token_expiry.as_secs() as i64;
     let platform = wire::platform::Platform::from_id(arguments.platform.id().into())

@@ -30,7 +30,8 @@ use wire::{platform::Platform, token::Keys};
 
 pub const SECRET: &str = "a-secret-for-tests";
 /// How long a test waits for what must come. Generous: only a failing test takes it.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The contract's own promise for an App that returns is 60 s.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server with its folder.
 pub struct Herald {

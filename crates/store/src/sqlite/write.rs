@@ -252,7 +252,7 @@ impl<'a> Batch<'a> {
     ) -> Result<()> {
         let attempt = attempt.map(json);
         let sql = "INSERT INTO history
-                   SELECT id, endpoint, user, seq, operation_id, change, ?2, tries,
+                   SELECT id, endpoint, user, seq, operation_id, change, ?2, tries + (?2 = 'dead'),
                      iif(?3 IS NULL, attempts, json_insert(attempts, '$[#]', json(?3))), replayed,
                      ?4, 100 + length(user) + length(operation_id) + length(change)
                        + length(attempts) + ifnull(length(?3), 0)
