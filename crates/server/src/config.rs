@@ -72,6 +72,7 @@ pub fn load(
     if dev {
         draft.fill_in_secret();
     }
+    draft.fill_in_presets();
     rules::check(&mut draft, dev, read_file);
     draft.finish()
 }

@@ -69,7 +69,7 @@ fn a_value_of_the_wrong_kind_is_told_with_what_to_write() {
             herald.toml:1: auth.admin_users = […: expected a list such as ["imAdmin"]
             herald.toml:1: admin.token = ***: expected a text in quotes
             herald.toml:1: callbacks.url = true: expected a text in quotes
-            herald.toml:1: callbacks.dialect = "v4": expected "classic"
+            herald.toml:1: callbacks.dialect = "v4": expected "classic" or "v3.8" or "v3.5" or "v2"
             herald.toml:1: callbacks.sdk_name = 1979-05-27: expected a text in quotes
             herald.toml:1: callbacks.online.enable = "true": expected true or false
             herald.toml:1: callbacks.online.scope = "device": expected "connection" or "platform" or "user"

@@ -115,6 +115,33 @@ async fn three_scenarios(app: &App, target: &str, change: impl FnOnce(&mut Confi
     herald.running.stop().await;
 }
 
+/// The dialects of OpenIM's own servers, for Apps that were written for those.
+#[tokio::test]
+async fn a_dialect_writes_as_the_openim_of_its_version_and_presets_its_scopes() {
+    for (dialect, path, first) in [
+        ("v3.8", "/cb/callbackAfterUserOnlineCommand?tenant=7", "callbackAfterUserOnlineCommand"),
+        ("v3.5", "/cb/callbackUserOnlineCommand?tenant=7", "callbackUserOnlineCommand"),
+        ("v2", "/cb?tenant=7", "callbackUserOnlineCommand"),
+    ] {
+        let app = App::start().await;
+        let file = format!("[auth]\nsecret = '{SECRET}'\n[callbacks]\ndialect = '{dialect}'");
+        let loaded = server::config::load(Some(("f", &file)), [], false, &|_| unreachable!());
+        let mut callbacks = loaded.unwrap().config.callbacks;
+        callbacks.url = Some(format!("{}?tenant=7", app.url()));
+        let herald = Herald::start(|config| config.callbacks = callbacks).await;
+        let _first = herald.login("u", Platform::Ios).await;
+        let _same_platform = herald.login("u", Platform::Ios).await;
+        let _other_platform = herald.login("u", Platform::Web).await;
+        herald.all_told().await;
+        let received = app.received();
+        assert_eq!(received.len(), 2, "{dialect}: one for each platform");
+        assert_eq!(received[0].target, path);
+        let body = received[0].json();
+        assert_eq!((&body["callbackCommand"], &body["platform"]), (&json!(first), &json!("IOS")));
+        assert_eq!(received[1].json()["platformID"], 5);
+    }
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).unwrap().to_str().unwrap()
 }

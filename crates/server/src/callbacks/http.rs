@@ -6,7 +6,7 @@
 use super::{Endpoint, Sender, Sent};
 use crate::clock::Clock;
 use async_trait::async_trait;
-use contract::{Answer, Kind};
+use contract::{Answer, Dialect, Kind};
 use presence::{Attempt, Timestamp};
 use reqwest::{Certificate, Response, header::RETRY_AFTER, redirect};
 use std::{error::Error, sync::Arc, time::Duration};
@@ -72,7 +72,7 @@ impl HttpSender {
         let timeout = endpoint.timeout(callback.change.kind);
         let mut response = post.timeout(timeout).send().await?;
         let body = read(&mut response).await?;
-        Ok(answered(&response, body, self.clock.now().wall))
+        Ok(answered(settings.dialect, &response, body, self.clock.now().wall))
     }
 }
 
@@ -126,14 +126,15 @@ async fn read(response: &mut Response) -> reqwest::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn answered(response: &Response, body: Vec<u8>, now: Timestamp) -> Sent {
-    let answer = Answer::read(&body);
+fn answered(dialect: Dialect, response: &Response, body: Vec<u8>, now: Timestamp) -> Sent {
+    let answer = Answer::read_in(dialect, &body);
     let status = response.status().as_u16();
     let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Sent {
         attempt: Attempt::Answered {
             status,
-            action_code: answer.action_code,
+            // Where a dialect refuses by a code, that code is no failure.
+            action_code: if answer.refuses { 0 } else { answer.action_code },
             refuses: answer.refuses,
         },
         retry_after: asked.and_then(|asked| retry_after(asked, now)),
@@ -157,7 +158,7 @@ fn complaint(response: &Response, answer: &Answer, empty: bool) -> Option<String
         Answer { readable: false, .. } => {
             Some("the answer is not the JSON of the contract; taken as success".into())
         }
-        Answer { action_code: 0, .. } => None,
+        Answer { action_code: 0, .. } | Answer { refuses: true, .. } => None,
         Answer { action_code, err_msg, .. } => {
             Some(format!("the App failed at it: actionCode {action_code} {err_msg:?}"))
         }

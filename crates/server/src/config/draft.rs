@@ -1,10 +1,12 @@
 //! A configuration while its sources are being read: what is known so far, and what is wrong.
 
 use super::{
-    Config, ConfigError, ConfigErrors, DEV_SECRET, Loaded, Origin, Origins, Secret,
+    Config, ConfigError, ConfigErrors, DEV_SECRET, Loaded, OnRefusal, Origin, Origins, Secret,
     keys::{Key, Written, key},
     warnings::warnings,
 };
+use contract::Dialect;
+use presence::Scope;
 use std::collections::BTreeSet;
 
 /// What has been read so far.
@@ -64,6 +66,34 @@ impl Draft {
         !self.unreadable && !paths.iter().any(|path| self.unknown.contains(path))
     }
 
+    /// What the dialect presets, where nobody chose otherwise.
+    pub(super) fn fill_in_presets(&mut self) {
+        let Draft { config: Config { callbacks, .. }, origins, .. } = self;
+        if callbacks.dialect == Dialect::default() {
+            return;
+        }
+        let mut is_free = |key| {
+            let free = *origins.of(key) == Origin::Default;
+            if free {
+                origins.note(key, Origin::Preset);
+            }
+            free
+        };
+        let preset = callbacks.dialect.preset();
+        if is_free("callbacks.online.scope") {
+            callbacks.online.scope = scope_of(preset.online_scope);
+        }
+        if is_free("callbacks.offline.scope") {
+            callbacks.offline.scope = scope_of(preset.offline_scope);
+        }
+        if is_free("callbacks.online.on_refusal") {
+            callbacks.online.on_refusal = match preset.refusal_disconnects {
+                true => OnRefusal::Disconnect,
+                false => OnRefusal::Ignore,
+            };
+        }
+    }
+
     /// Sets the secret that everybody knows, if nobody set another.
     pub(super) fn fill_in_secret(&mut self) {
         let path = "auth.secret";
@@ -100,5 +130,13 @@ fn without_password(text: &str) -> String {
             format!("{}***{}", &text[..scheme + 3], &text[at..])
         }
         _ => text.to_owned(),
+    }
+}
+
+fn scope_of(scope: contract::Scope) -> Scope {
+    match scope {
+        contract::Scope::Connection => Scope::Connection,
+        contract::Scope::Platform => Scope::Platform,
+        contract::Scope::User => Scope::User,
     }
 }

@@ -16,6 +16,8 @@ pub enum Origin {
     Environment(String),
     /// `--dev` filled it in.
     Dev,
+    /// The chosen dialect presets it.
+    Preset,
     /// Nobody chose it.
     Default,
 }
@@ -26,6 +28,7 @@ impl fmt::Display for Origin {
             Origin::File { name, line } => write!(f, "{name}:{line}"),
             Origin::Environment(name) => write!(f, "environment {name}"),
             Origin::Dev => f.write_str("--dev"),
+            Origin::Preset => f.write_str("callbacks.dialect"),
             Origin::Default => f.write_str("default"),
         }
     }

@@ -75,7 +75,7 @@ fn what_is_told(callbacks: &Callbacks) -> Vec<Row> {
              callbacks.online.scope",
         ),
         (
-            by_platform && !callbacks.extra_fields,
+            by_platform && !callbacks.extra_fields && !callbacks.dialect.names_platform(),
             "the App cannot tell platforms apart: a scope is platform, but callbacks.extra_fields \
              is false",
         ),

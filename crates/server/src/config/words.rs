@@ -48,7 +48,12 @@ impl Words for LoginPolicy {
 }
 
 impl Words for Dialect {
-    const WORDS: &'static [(&'static str, Dialect)] = &[("classic", Dialect::Classic)];
+    const WORDS: &'static [(&'static str, Dialect)] = &[
+        ("classic", Dialect::Classic),
+        ("v3.8", Dialect::V38),
+        ("v3.5", Dialect::V35),
+        ("v2", Dialect::V2),
+    ];
 }
 
 impl<T: Words> Setting for T {
