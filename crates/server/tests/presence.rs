@@ -164,16 +164,19 @@ async fn a_restart_with_clients_that_redial_is_no_offline() {
         let (user, herald) = (user.clone(), &herald);
         async move {
             tokio::time::sleep(Duration::from_secs(s)).await;
-            herald.login(&user, Platform::Ios).await
+            let mut client = herald.login(&user, Platform::Ios).await;
+            // Whoever does not listen does not answer pings, and is cut as lost.
+            tokio::spawn(async move { client.hear().await })
         }
     };
     let redials = users.iter().zip(redials_s).map(redial);
-    let _back = futures_util::future::join_all(redials).await;
+    let back = futures_util::future::join_all(redials).await;
     let gone = || async { app.heard().contains(&"offline gone-for-good".to_owned()) };
     eventually("the one who does not come back is told", gone).await;
     past_the_grace().await;
     let offline: Vec<_> = app.heard().into_iter().filter(|what| what.starts_with("off")).collect();
     assert_eq!(offline, ["offline gone-for-good"]);
+    assert!(back.iter().all(|client| !client.is_finished()), "nobody was cut");
     assert_eq!(app.heard().len(), before + users.len() + 1);
     assert_eq!(herald.running.online().await.unwrap().len(), users.len());
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use presence::{End, Event, Instant, Login, UserId};
+use presence::{Change, ConnId, End, Event, Instant, Kind, Login, UserId};
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -76,9 +76,8 @@ impl Newcomer {
         let operation_id = Some(self.operation_id.clone());
         let committed = Box::pin(gateway.driver.handle(&user, event, operation_id)).await;
         let problem = match committed {
-            // A login is always told, unless it was not let in.
-            Ok(changes) if changes.is_empty() => Some(NotAdmitted::Denied),
-            Ok(_) => None,
+            Ok(changes) if was_let_in(conn, &changes) => None,
+            Ok(_) => Some(NotAdmitted::Denied),
             Err(error) => {
                 tracing::error!(%error, user.id = %user, "a login could not be stored");
                 Some(NotAdmitted::Unavailable)
@@ -247,6 +246,11 @@ impl Newcomer {
     }
 }
 
+/// A login is always told. Other changes may come with it: what fell due before it.
+fn was_let_in(conn: ConnId, changes: &[Change]) -> bool {
+    changes.iter().any(|change| change.kind == Kind::Online && change.conn == Some(conn))
+}
+
 /// The line broke, or the client broke the protocol and is told so.
 async fn broken(socket: &mut Socket, error: tungstenite::Error) -> Ending {
     let code = match &error {
@@ -284,4 +288,38 @@ fn close_frame(code: CloseCode, reason: impl Into<Cow<'static, str>>) -> CloseFr
     let reason = reason.into();
     let end = reason.floor_char_boundary(123);
     CloseFrame { code, reason: reason[..end].into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use presence::{Kick, LoginPolicy, Now, Platform, Policy, Timestamp, TokenHash, User};
+
+    /// A departure that fell due in the same step must not look like the login.
+    #[test]
+    fn a_denied_login_is_not_let_in_whatever_else_is_told_with_it() {
+        let grace = Duration::from_secs(20);
+        let policy = Policy {
+            offline_grace: grace,
+            restart_grace: grace,
+            virtual_lease: grace,
+            login: LoginPolicy::None,
+        };
+        let at = |ms| Now { mono: Instant(ms), wall: Timestamp(ms) };
+        let login = |n, platform| {
+            let (conn, token) = (ConnId([n; 16]), TokenHash([n; 16]));
+            Login { conn, platform, token, issued_at: Timestamp(1), background: false }
+        };
+        let (ios, web) = (login(1, Platform::Ios), login(2, Platform::Web));
+        let mut user = User::default();
+        let mut live = |event, ms| user.apply(event, at(ms), &policy).changes;
+        assert!(was_let_in(ios.conn, &live(Event::Connected(ios.clone()), 1)));
+        live(Event::Connected(web.clone()), 2);
+        live(Event::Kicked(Kick::Platform(Platform::Ios)), 3);
+        live(Event::Disconnected { conn: web.conn, end: End::Lost }, 4);
+        let again = Login { conn: ConnId([3; 16]), ..ios };
+        let told = live(Event::Connected(again.clone()), 30_000);
+        assert_eq!(told.len(), 1, "the web connection's grace had run out");
+        assert!(!was_let_in(again.conn, &told));
+    }
 }
