@@ -166,7 +166,8 @@ async fn a_restart_with_clients_that_redial_is_no_offline() {
             tokio::time::sleep(Duration::from_secs(s)).await;
             let mut client = herald.login(&user, Platform::Ios).await;
             // Whoever does not listen does not answer pings, and is cut as lost.
-            tokio::spawn(async move { client.hear().await })
+            let listening = tokio::spawn(async move { client.hear().await });
+            listening.abort_handle()
         }
     };
     let redials = users.iter().zip(redials_s).map(redial);
