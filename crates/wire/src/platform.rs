@@ -1,6 +1,6 @@
 //! OpenIM's platforms: the kind of device behind a connection.
 //!
-//! Names are spelled as in callbacks. Who kicks whom is not decided here.
+//! Names are spelled as in callbacks. Which of them are one class, and who kicks whom, is `presence`'s.
 
 /// A kind of device, numbered as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,18 +17,6 @@ pub enum Platform {
     IPad = 9,
     Admin = 10,
     HarmonyOs = 11,
-}
-
-/// Platforms that one login policy treats as the same terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
-    Mobile,
-    Pc,
-    Web,
-    MiniWeb,
-    Pad,
-    Admin,
-    HarmonyOs,
 }
 
 impl Platform {
@@ -71,32 +59,6 @@ impl Platform {
             Self::HarmonyOs => "HarmonyOS",
         }
     }
-
-    pub const fn class(self) -> Class {
-        match self {
-            Self::Ios | Self::Android => Class::Mobile,
-            Self::Windows | Self::Osx | Self::Linux => Class::Pc,
-            Self::Web => Class::Web,
-            Self::MiniWeb => Class::MiniWeb,
-            Self::APad | Self::IPad => Class::Pad,
-            Self::Admin => Class::Admin,
-            Self::HarmonyOs => Class::HarmonyOs,
-        }
-    }
-}
-
-impl Class {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mobile => "Mobile",
-            Self::Pc => "PC",
-            Self::Web => "Web",
-            Self::MiniWeb => "MiniWeb",
-            Self::Pad => "Pad",
-            Self::Admin => "Admin",
-            Self::HarmonyOs => "HarmonyOS",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -107,20 +69,20 @@ mod tests {
 
     #[test]
     fn the_table_is_upstreams() {
-        let row = |p: &Platform| format!("{} {} {}", p.id(), p.name(), p.class().name());
+        let row = |p: &Platform| format!("{} {}", p.id(), p.name());
         let rows: Vec<_> = Platform::ALL.iter().map(row).collect();
         expect![[r#"
-            1 IOS Mobile
-            2 Android Mobile
-            3 Windows PC
-            4 OSX PC
-            5 Web Web
-            6 MiniWeb MiniWeb
-            7 Linux PC
-            8 APad Pad
-            9 IPad Pad
-            10 Admin Admin
-            11 HarmonyOS HarmonyOS"#]]
+            1 IOS
+            2 Android
+            3 Windows
+            4 OSX
+            5 Web
+            6 MiniWeb
+            7 Linux
+            8 APad
+            9 IPad
+            10 Admin
+            11 HarmonyOS"#]]
         .assert_eq(&rows.join("\n"));
     }
 
