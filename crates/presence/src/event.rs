@@ -1,6 +1,6 @@
 //! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
 
-use crate::{Change, ConnId, Instant, LoginPolicy, Platform, Status, Timestamp, TokenHash};
+use crate::{Change, ConnId, Instant, Issued, LoginPolicy, Platform, Status, Timestamp, TokenHash};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Something that already happened to one user. Named in the past tense, harmless to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A connection passed its handshake. Quiet, and it is not let in, when its token is denied.
+    /// A connection passed its handshake. Quiet, and it is not let in, when its token is not good.
     Connected(Login),
     /// The socket of a connection is gone.
     Disconnected {
@@ -38,6 +38,8 @@ pub enum Event {
     },
     /// Somebody with the right to do so threw connections out.
     Kicked(Kick),
+    /// A token was made, which replaces older ones as the login policy says.
+    TokenIssued(Issued),
     /// The App refused to continue with the change of this `seq`.
     Refused {
         /// The refused change.
@@ -70,7 +72,8 @@ pub enum Kick {
     Connection(ConnId),
     Platform(Platform),
     Everywhere,
-    /// Also tokens of the platform that are not connected, if issued until then.
+    /// Also tokens of the platform that are not connected: those issued until then, and all that
+    /// were issued here.
     Tokens(Platform, Timestamp),
 }
 
@@ -120,4 +123,8 @@ pub struct Policy {
     pub virtual_lease: Duration,
     /// What a login does to the user's other connections.
     pub login: LoginPolicy,
+    /// Whether a token is good only if it was issued here.
+    pub known_tokens_only: bool,
+    /// Whether a logout ends its token, unless another connection holds it.
+    pub logout_denies_token: bool,
 }

@@ -26,6 +26,7 @@ mod sight;
 mod status;
 mod step;
 mod time;
+mod token;
 mod user;
 mod verdict;
 
@@ -38,5 +39,6 @@ pub use login::LoginPolicy;
 pub use sight::Sight;
 pub use status::{Availability, Status};
 pub use time::{Instant, Now, Timestamp};
+pub use token::{Issued, Standing};
 pub use user::User;
 pub use verdict::{Attempt, TRIES_MAX, Verdict, retry_wait, verdict};

@@ -1,11 +1,6 @@
-//! Which connections of one user may live side by side, and which tokens are good no more.
+//! Which connections of one user may live side by side.
 
-use crate::{Platform, Timestamp, TokenHash};
-use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
-
-/// How many denied tokens are remembered one by one; beyond that the oldest is forgotten.
-const DENIED_MAX: usize = 32;
+use crate::Platform;
 
 /// What a login does to the user's other connections; the numbers are OpenIM's policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +28,8 @@ pub(crate) enum Class {
 }
 
 impl LoginPolicy {
-    /// Whether a newcomer kicks another connection; one with the same token is always spared.
+    /// Whether a newcomer kicks another connection; one with the same token is always spared. A
+    /// token that is issued denies older ones likewise.
     pub fn kicks(self, newcomer: Platform, other: Platform) -> bool {
         match self {
             LoginPolicy::None => false,
@@ -53,36 +49,6 @@ fn class(platform: Platform) -> Class {
         Platform::APad | Platform::IPad => Class::Pad,
         Platform::Admin => Class::Admin,
         Platform::HarmonyOs => Class::HarmonyOs,
-    }
-}
-
-/// A validly signed token is good unless it is denied: by name, or by the time it was issued.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Denials {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    tokens: Vec<TokenHash>,
-    /// Tokens of the platform issued until then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    until: Vec<(Platform, Timestamp)>,
-}
-
-impl Denials {
-    pub(crate) fn denies(&self, platform: Platform, token: TokenHash, issued: Timestamp) -> bool {
-        let late = |(other, until): &(Platform, Timestamp)| *other == platform && issued <= *until;
-        self.tokens.contains(&token) || self.until.iter().any(late)
-    }
-
-    pub(crate) fn deny(&mut self, token: TokenHash) {
-        self.tokens.retain(|denied| *denied != token);
-        if self.tokens.len() == DENIED_MAX {
-            self.tokens.remove(0);
-        }
-        self.tokens.push(token);
-    }
-
-    pub(crate) fn deny_until(&mut self, platform: Platform, until: Timestamp) {
-        self.until.retain(|(other, _)| *other != platform);
-        self.until.push((platform, until));
     }
 }
 
@@ -124,15 +90,5 @@ mod tests {
                 assert_eq!(kicks, expected, "{policy:?}: {newcomer:?} beside {other:?}");
             }
         }
-    }
-
-    #[test]
-    fn the_oldest_denied_token_is_forgotten_first_and_only_when_there_are_many() {
-        let mut denials = Denials::default();
-        for n in 0..=DENIED_MAX as u8 {
-            denials.deny(TokenHash([n; 16]));
-        }
-        let denies = |n| denials.denies(Ios, TokenHash([n; 16]), Timestamp(1));
-        assert!(!denies(0) && denies(1) && denies(DENIED_MAX as u8));
     }
 }

@@ -1,11 +1,11 @@
 //! One user's presence, as a state machine.
 
 use crate::{
-    Availability, Change, ConnId, Connection, Effects, End, Event, Instant, Kick, Login, Now,
-    Platform, Policy, Reason, Session, Sight, Status, Timestamp, TokenHash,
-    login::Denials,
+    Availability, Change, ConnId, Connection, Effects, End, Event, Instant, Issued, Kick, Login,
+    Now, Platform, Policy, Reason, Session, Sight, Standing, Status, Timestamp, TokenHash,
     status::SetStatus,
     step::{Arrival, Present, Step},
+    token::Tokens,
 };
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
@@ -29,7 +29,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Box<SetStatus>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    denials: Option<Box<Denials>>,
+    tokens: Option<Box<Tokens>>,
     last_seq: u64,
     /// When the user last came online or went offline.
     since: Timestamp,
@@ -62,6 +62,7 @@ impl User {
             }
             Event::StatusCleared { platform } => self.clear_status(platform, now, &mut effects),
             Event::Kicked(kick) => self.kick(kick, now, &mut effects),
+            Event::TokenIssued(issued) => self.issue(issued, now, policy),
             Event::Refused { seq, conn } => self.refuse(seq, conn, now, &mut effects),
             Event::Restarted => self.restart(now, policy),
             Event::Ticked => {}
@@ -111,6 +112,27 @@ impl User {
         status.expires_at.is_none_or(|at| at > now).then_some(status)
     }
 
+    /// What a validly signed token of this user is worth.
+    pub fn standing(
+        &self,
+        platform: Platform,
+        token: TokenHash,
+        issued_at: Timestamp,
+        policy: &Policy,
+    ) -> Standing {
+        let known_only = policy.known_tokens_only;
+        match &self.tokens {
+            Some(tokens) => tokens.standing(platform, token, issued_at, known_only),
+            None if known_only => Standing::Unknown,
+            None => Standing::Good,
+        }
+    }
+
+    /// A token that says it was issued until then is not good.
+    pub fn issue_after(&self, platform: Platform) -> Timestamp {
+        self.tokens.as_ref().map_or(Timestamp(0), |tokens| tokens.issue_after(platform))
+    }
+
     /// The `seq` of the last change.
     pub fn last_seq(&self) -> u64 {
         self.last_seq
@@ -122,7 +144,8 @@ impl User {
     }
 
     fn connect(&mut self, login: Login, now: Now, policy: &Policy, effects: &mut Effects) {
-        if self.connections.iter().any(|c| c.id == login.conn) || self.denies(&login) {
+        let standing = self.standing(login.platform, login.token, login.issued_at, policy);
+        if self.connections.iter().any(|c| c.id == login.conn) || standing != Standing::Good {
             return;
         }
         let mut step = Step::begin(&self.connections);
@@ -182,13 +205,22 @@ impl User {
         }
     }
 
-    fn denies(&self, login: &Login) -> bool {
-        let denials = self.denials.as_ref();
-        denials.is_some_and(|d| d.denies(login.platform, login.token, login.issued_at))
+    fn deny(&mut self, token: TokenHash) {
+        self.tokens.get_or_insert_default().deny(token);
     }
 
-    fn deny(&mut self, token: TokenHash) {
-        self.denials.get_or_insert_default().deny(token);
+    /// A new token replaces older ones wherever its login would kick their connections; an
+    /// administrator's none, because each process of a backend gets its own.
+    fn issue(&mut self, issued: Issued, now: Now, policy: &Policy) {
+        let tokens = self.tokens.get_or_insert_default();
+        let older = Timestamp(issued.issued_at.0.saturating_sub(1));
+        for other in Platform::ALL {
+            let is_kicked = policy.login.kicks(issued.platform, other);
+            if is_kicked && issued.platform != Platform::Admin {
+                tokens.deny_until(other, older);
+            }
+        }
+        tokens.issue(issued, now.wall, policy.known_tokens_only);
     }
 
     /// Nobody needs as many; a client that has lost its way must not make a user heavy.
@@ -214,6 +246,9 @@ impl User {
             let until = now.mono + policy.offline_grace;
             self.connections[at].session = Session::Lingering { until, end };
             return;
+        }
+        if policy.logout_denies_token {
+            self.deny_tokens_of(|c| c.id == conn);
         }
         self.remove(now, effects, |c| (c.id == conn).then_some(Reason::LoggedOut));
     }
@@ -310,23 +345,23 @@ impl User {
             Kick::Everywhere => true,
         };
         if let Kick::Tokens(platform, until) = kick {
-            self.denials.get_or_insert_default().deny_until(platform, until);
+            self.tokens.get_or_insert_default().deny_all(platform, until);
         }
-        // A token that also holds a connection which stays remains good.
-        let real = |c: &&Connection| !c.is_virtual();
-        let (gone, stay): (Vec<_>, Vec<_>) = self
-            .connections
-            .iter()
-            .filter(real)
-            .map(|c| (hit(c), c.token))
-            .partition(|(hit, _)| *hit);
+        self.deny_tokens_of(hit);
+        self.close_sockets(effects, hit);
+        self.remove(now, effects, |c| hit(c).then_some(Reason::Kicked));
+    }
+
+    /// A token that also holds a connection which stays remains good.
+    fn deny_tokens_of(&mut self, gone: impl Fn(&Connection) -> bool) {
+        let real = self.connections.iter().filter(|c| !c.is_virtual());
+        let (gone, stay): (Vec<_>, Vec<_>) =
+            real.map(|c| (gone(c), c.token)).partition(|(gone, _)| *gone);
         for (_, token) in gone {
             if !stay.iter().any(|(_, other)| *other == token) {
                 self.deny(token);
             }
         }
-        self.close_sockets(effects, hit);
-        self.remove(now, effects, |c| hit(c).then_some(Reason::Kicked));
     }
 
     /// A late or repeated refusal finds nothing to undo and is quiet.

@@ -138,7 +138,7 @@ impl Model {
                     *until = (*until).max(back_by).min(secs + LEASE_S);
                 }
             }
-            Event::BackgroundSet { .. } | Event::Ticked => {}
+            Event::BackgroundSet { .. } | Event::TokenIssued(_) | Event::Ticked => {}
         }
         self.forget_what_is_due(secs);
     }
@@ -241,6 +241,8 @@ fn policy() -> Policy {
         restart_grace: Duration::from_secs(RESTART_GRACE_S),
         virtual_lease: Duration::from_secs(LEASE_S),
         login: LoginPolicy::None,
+        known_tokens_only: false,
+        logout_denies_token: false,
     }
 }
 

@@ -486,7 +486,7 @@ fn the_same_event_twice_is_told_once() {
 #[test]
 fn a_second_login_kicks_the_first_in_one_step_and_its_token_is_denied() {
     check_under(
-        LoginPolicy::SamePlatformKicks,
+        same_platform_kicks(),
         "
         1s   connect a ios t
         2s   connect w web x
@@ -509,7 +509,7 @@ fn a_second_login_kicks_the_first_in_one_step_and_its_token_is_denied() {
 #[test]
 fn a_token_that_comes_back_kicks_nobody_and_its_half_open_twin_takes_nobody_offline() {
     check_under(
-        LoginPolicy::SamePlatformKicks,
+        same_platform_kicks(),
         "
         1s   connect a ios t
         2s   connect b ios t
@@ -530,7 +530,7 @@ fn a_token_that_comes_back_kicks_nobody_and_its_half_open_twin_takes_nobody_offl
 #[test]
 fn a_lingering_connection_with_another_token_gives_way_at_once() {
     check_under(
-        LoginPolicy::SamePlatformKicks,
+        same_platform_kicks(),
         "
         1s   connect a ios t
         2s   lost a
@@ -566,18 +566,121 @@ fn the_kick_of_one_of_two_tabs_leaves_their_token_good() {
     );
 }
 
+/// Every login that is quiet was refused.
 #[test]
 fn a_forced_logout_denies_tokens_that_are_not_connected() {
-    let mut user = User::default();
-    let login_with = |user: &mut User, id, platform, issued| {
-        let login = Login { issued_at: Timestamp(issued), ..login(id, platform, id) };
-        user.apply(Event::Connected(login), now(9), &policy()).changes.len()
-    };
-    let forced = Event::Kicked(Kick::Tokens(Platform::Ios, Timestamp(5_000)));
-    let _ = user.apply(forced, now(6), &policy());
-    assert_eq!(login_with(&mut user, "a", Platform::Ios, 5_000), 0, "issued before");
-    assert_eq!(login_with(&mut user, "b", Platform::Ios, 5_001), 1, "issued after");
-    assert_eq!(login_with(&mut user, "c", Platform::Web, 1), 1, "another platform");
+    check(
+        "
+        9s   issue ios a
+        10s  force ios
+        11s  connect a ios x issued 5s
+        12s  connect b ios a issued 9s
+        13s  connect c ios y issued 10s
+        14s  connect d web z issued 1s
+        ",
+        expect![[r#"
+            9s   issue ios a          -> quiet
+            10s  force ios            -> quiet
+            11s  connect a ios x issued 5s -> quiet
+            12s  connect b ios a issued 9s -> quiet
+            13s  connect c ios y issued 10s -> online c ios [cpu] login #13000
+            14s  connect d web z issued 1s -> online d web [cp-] login #14000
+        "#]],
+    );
+}
+
+/// OpenIM D25: there an arbitrary token of every other platform is kicked as well.
+#[test]
+fn a_token_replaces_the_older_ones_that_its_login_would_kick() {
+    check_under(
+        same_platform_kicks(),
+        "
+        1s   connect a ios t issued 1s
+        2s   connect w web x issued 1s
+        3s   issue ios u
+        4s   connect b ios t issued 1s
+        5s   connect c web x issued 1s
+        6s   connect d ios v issued 2s
+        7s   connect e ios u issued 3s
+        ",
+        expect![[r#"
+            1s   connect a ios t issued 1s -> online a ios [cpu] login #1000
+            2s   connect w web x issued 1s -> online w web [cp-] login #2000
+            3s   issue ios u          -> quiet
+            4s   connect b ios t issued 1s -> quiet
+            5s   connect c web x issued 1s -> online c web [c--] login #5000
+            6s   connect d ios v issued 2s -> quiet
+            7s   connect e ios u issued 3s -> kickoff a ios [c--] kicked #7000, offline a ios [c--] kicked #7001, online e ios [c--] login #7002, close a
+        "#]],
+    );
+    check(
+        "
+        3s   issue ios u
+        4s   connect a ios t issued 1s
+        ",
+        expect![[r#"
+            3s   issue ios u          -> quiet
+            4s   connect a ios t issued 1s -> online a ios [cpu] login #4000
+        "#]],
+    );
+    check_under(
+        Policy { login: LoginPolicy::PcAndOther, ..policy() },
+        "
+        3s   issue ios u
+        4s   connect a web t issued 1s
+        ",
+        expect![[r#"
+            3s   issue ios u          -> quiet
+            4s   connect a web t issued 1s -> quiet
+        "#]],
+    );
+}
+
+#[test]
+fn of_known_tokens_only_those_issued_here_let_in() {
+    check_under(
+        Policy { known_tokens_only: true, ..policy() },
+        "
+        1s   connect a ios t issued 1s
+        2s   issue ios u
+        3s   connect b ios u issued 2s
+        4s   kick b
+        5s   connect c ios u issued 2s
+        ",
+        expect![[r#"
+            1s   connect a ios t issued 1s -> quiet
+            2s   issue ios u          -> quiet
+            3s   connect b ios u issued 2s -> online b ios [cpu] login #3000
+            4s   kick b               -> kickoff b ios [c--] kicked #4000, offline b ios [cpu] kicked #4001, close b
+            5s   connect c ios u issued 2s -> quiet
+        "#]],
+    );
+}
+
+/// OpenIM D30: there a token outlives its logout; here that is a choice.
+#[test]
+fn a_logout_ends_its_token_if_wished_unless_another_tab_holds_it() {
+    check_under(
+        Policy { logout_denies_token: true, ..policy() },
+        "
+        1s   connect a web t
+        2s   connect b web t
+        3s   logout a
+        4s   connect c web t
+        5s   logout b
+        6s   logout c
+        7s   connect d web t
+        ",
+        expect![[r#"
+            1s   connect a web t      -> online a web [cpu] login #1000
+            2s   connect b web t      -> online b web [c--] login #2000
+            3s   logout a             -> offline a web [c--] logged_out #3000
+            4s   connect c web t      -> online c web [c--] login #4000
+            5s   logout b             -> offline b web [c--] logged_out #5000
+            6s   logout c             -> offline c web [cpu] logged_out #6000
+            7s   connect d web t      -> quiet
+        "#]],
+    );
 }
 
 #[test]
@@ -658,12 +761,11 @@ fn a_stored_user_reads_back_the_same() {
 /// Runs a transcript and appends to each line what it caused. The only caller of the API.
 #[track_caller]
 fn check(transcript: &str, expected: Expect) {
-    check_under(LoginPolicy::None, transcript, expected);
+    check_under(policy(), transcript, expected);
 }
 
 #[track_caller]
-fn check_under(login: LoginPolicy, transcript: &str, expected: Expect) {
-    let policy = Policy { login, ..policy() };
+fn check_under(policy: Policy, transcript: &str, expected: Expect) {
     let mut user = User::default();
     let mut out = String::new();
     for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -680,7 +782,13 @@ fn policy() -> Policy {
         restart_grace: Duration::from_secs(60),
         virtual_lease: Duration::from_secs(1800),
         login: LoginPolicy::None,
+        known_tokens_only: false,
+        logout_denies_token: false,
     }
+}
+
+fn same_platform_kicks() -> Policy {
+    Policy { login: LoginPolicy::SamePlatformKicks, ..policy() }
 }
 
 fn now(secs: u64) -> Now {
@@ -693,6 +801,20 @@ fn parse(line: &str) -> (u64, Event) {
         ["connect", id, on, token] => Event::Connected(login(id, platform(on), token)),
         ["connect", id, on, token, "background"] => {
             Event::Connected(Login { background: true, ..login(id, platform(on), token) })
+        }
+        ["connect", id, on, token, "issued", at] => {
+            let issued_at = Timestamp(seconds(at) * 1000);
+            Event::Connected(Login { issued_at, ..login(id, platform(on), token) })
+        }
+        ["issue", on, token] => Event::TokenIssued(Issued {
+            platform: platform(on),
+            token: token_hash(token),
+            issued_at: Timestamp(seconds(words[0]) * 1000),
+            expires_at: Timestamp(1_000_000),
+        }),
+        ["force", on] => {
+            let until = Timestamp(seconds(words[0]) * 1000 - 5_000);
+            Event::Kicked(Kick::Tokens(platform(on), until))
         }
         ["lost", id] => Event::Disconnected { conn: conn(id), end: End::Lost },
         ["closed", id] => Event::Disconnected { conn: conn(id), end: End::Closed },
@@ -734,8 +856,12 @@ fn conn(name: &str) -> ConnId {
     ConnId([name.as_bytes()[0]; 16])
 }
 
+fn token_hash(name: &str) -> TokenHash {
+    TokenHash([name.as_bytes()[0]; 16])
+}
+
 fn login(id: &str, platform: Platform, token: &str) -> Login {
-    let token = TokenHash([token.as_bytes()[0]; 16]);
+    let token = token_hash(token);
     Login { conn: conn(id), platform, token, issued_at: Timestamp(1), background: false }
 }
 

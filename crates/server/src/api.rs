@@ -18,7 +18,7 @@ mod set_user_status;
 mod sync;
 mod user_register;
 
-use crate::{clock::Clock, config::Secret, driver::Driver, gateway::Gateway};
+use crate::{clock::Clock, config::Secret, driver::Driver, gateway::Gateway, tokens::Tokens};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -27,9 +27,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use call::{admin, anyone, open};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use store::Store;
-use wire::{envelope, token::Keys};
+use wire::envelope;
 
 /// How many users one call may name.
 const USERS_MAX: usize = 1_000;
@@ -40,8 +40,8 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// For everything that changes presence.
     pub driver: Arc<Driver>,
-    /// Signs and checks tokens.
-    pub keys: Keys,
+    /// Makes and checks tokens.
+    pub tokens: Arc<Tokens>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What the operator configured.
@@ -54,7 +54,6 @@ pub struct Api {
 pub struct ApiSettings {
     pub secret: Secret,
     pub admin_users: Vec<String>,
-    pub token_expiry: Duration,
     pub body_bytes_max: usize,
 }
 

@@ -173,6 +173,8 @@ mod tests {
                 secret: Secret::new("twelve"),
                 admin_users: vec!["thirteen".to_owned(), "\"".to_owned()],
                 token_expiry: Duration::from_secs(14),
+                known_tokens_only: true,
+                logout_denies_token: true,
             },
             login: Login { policy: presence::LoginPolicy::PcAndOther },
             presence: Presence {

@@ -13,7 +13,7 @@ mod watchers;
 pub use admission::upgrade;
 pub use registry::Registry;
 
-use crate::{clock::Clock, driver::Driver, metrics::Metrics};
+use crate::{clock::Clock, driver::Driver, metrics::Metrics, tokens::Tokens};
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -26,7 +26,7 @@ pub struct Gateway {
     driver: Arc<Driver>,
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
-    keys: wire::token::Keys,
+    tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     settings: GatewaySettings,
@@ -53,7 +53,7 @@ impl Gateway {
         driver: Arc<Driver>,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
-        secret: &str,
+        tokens: Arc<Tokens>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         settings: GatewaySettings,
@@ -62,7 +62,7 @@ impl Gateway {
             driver,
             store,
             registry,
-            keys: wire::token::Keys::new(secret.as_bytes()),
+            tokens,
             clock,
             metrics,
             places: Arc::new(Semaphore::new(settings.connections_max)),

@@ -19,3 +19,4 @@ pub mod metrics;
 pub mod readiness;
 pub mod running;
 pub mod said;
+pub mod tokens;

@@ -15,6 +15,7 @@ use crate::{
     listener::Listener,
     metrics::Metrics,
     readiness::Readiness,
+    tokens::Tokens,
 };
 use axum::{Router, routing::any};
 use presence::{Interest, Policy, Timestamp};
@@ -117,6 +118,7 @@ struct Parts {
     registry: Arc<Registry>,
     endpoints: Vec<Arc<Endpoint>>,
     driver: Arc<Driver>,
+    tokens: Arc<Tokens>,
 }
 
 impl Running {
@@ -253,17 +255,27 @@ impl Parts {
             restart_grace: config.presence.restart_grace,
             virtual_lease: config.presence.virtual_lease,
             login: config.login.policy,
+            known_tokens_only: config.auth.known_tokens_only,
+            logout_denies_token: config.auth.logout_denies_token,
         };
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),
             Arc::clone(&clock),
-            policy,
+            policy.clone(),
             endpoints.clone(),
             registry.clone(),
             Arc::clone(&metrics),
         ));
+        let tokens = Arc::new(Tokens::new(
+            config.auth.secret.expose(),
+            config.auth.token_expiry,
+            Arc::clone(&store),
+            Arc::clone(&driver),
+            Arc::clone(&clock),
+            policy,
+        ));
         let readiness = Arc::new(Readiness::default());
-        Ok(Parts { store, clock, metrics, readiness, registry, endpoints, driver })
+        Ok(Parts { store, clock, metrics, readiness, registry, endpoints, driver, tokens })
     }
 
     fn gateway(&self, config: &Config) -> Gateway {
@@ -279,7 +291,7 @@ impl Parts {
             Arc::clone(&self.driver),
             Arc::clone(&self.store),
             Arc::clone(&self.registry),
-            config.auth.secret.expose(),
+            Arc::clone(&self.tokens),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
             settings,
@@ -290,12 +302,11 @@ impl Parts {
         Api {
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
-            keys: wire::token::Keys::new(config.auth.secret.expose().as_bytes()),
+            tokens: Arc::clone(&self.tokens),
             clock: Arc::clone(&self.clock),
             settings: ApiSettings {
                 secret: config.auth.secret.clone(),
                 admin_users: config.auth.admin_users.clone(),
-                token_expiry: config.auth.token_expiry,
                 body_bytes_max: config.api.body_bytes_max.0,
             },
         }

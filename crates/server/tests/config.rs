@@ -262,6 +262,8 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             gateway.listen = "127.0.0.1:10003"
             gateway.listen = "[::]:1" ⏎ api.listen = "0.0.0.0:1" ⏎ admin.listen = "10.0.0.1:1"
             gateway.listen = "10.0.0.1:1" ⏎ api.listen = "10.0.0.2:1" ⏎ admin.listen = "[::1]:1"
+            presence.forget_after = "89d"
+            auth.token_expiry = "91d"
             gateway.listen = "0.0.0.0:0" ⏎ api.listen = "0.0.0.0:0" ⏎ admin.listen = "[::]:0"
         "#,
         expect![[r#"
@@ -274,6 +276,8 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             herald.toml:3: admin.listen = "10.0.0.1:1": must have another port than gateway.listen = "[::]:1" (herald.toml:1)
             herald.toml:3: admin.listen = "10.0.0.1:1": must have another port than api.listen = "0.0.0.0:1" (herald.toml:2)
             ok nothing is sent: callbacks.url is empty
+            herald.toml:1: presence.forget_after = "89d": must not be shorter than auth.token_expiry = "90d" (default)
+            herald.toml:1: auth.token_expiry = "91d": must not be longer than presence.forget_after = "90d" (default)
             ok nothing is sent: callbacks.url is empty
         "#]],
     );

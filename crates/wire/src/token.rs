@@ -16,7 +16,7 @@ use crate::platform::Platform;
 /// How far a token may be issued in the future: the clocks of two servers differ.
 const ISSUED_AHEAD_S_MAX: i64 = 60;
 /// Tokens are dated back by this much, so that a server whose clock is behind accepts them at once.
-const ISSUED_BACK_S: i64 = 5;
+pub const ISSUED_BACK_S: i64 = 5;
 
 /// The secret shared with the App's server, ready for use.
 #[derive(Clone)]

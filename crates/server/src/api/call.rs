@@ -9,6 +9,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, post},
 };
+use presence::{Platform, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, sync::Arc};
 use store::StoreError;
@@ -58,6 +59,14 @@ impl Caller {
 #[derive(Serialize)]
 pub(super) struct Nothing {}
 
+/// Whose token an operation asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Everybody,
+    Users,
+    Administrators,
+}
+
 /// An operation for everybody.
 pub(super) fn open<T, R, F>(run: fn(Call<T>) -> F) -> MethodRouter<Arc<Api>>
 where
@@ -65,7 +74,7 @@ where
     R: Serialize + 'static,
     F: Future<Output = Result<R, WireError>> + Send + 'static,
 {
-    operation(|_, _| Ok(Caller::Nobody), run)
+    operation(For::Everybody, run)
 }
 
 /// An operation for everybody with a good token.
@@ -75,7 +84,7 @@ where
     R: Serialize + 'static,
     F: Future<Output = Result<R, WireError>> + Send + 'static,
 {
-    operation(caller, run)
+    operation(For::Users, run)
 }
 
 /// An operation for administrators.
@@ -85,24 +94,17 @@ where
     R: Serialize + 'static,
     F: Future<Output = Result<R, WireError>> + Send + 'static,
 {
-    let only_admins = |api: &Api, headers: &HeaderMap| match caller(api, headers)? {
-        Caller::Admin => Ok(Caller::Admin),
-        _ => Err(Code::NoPermission.with("this needs an administrator's token")),
-    };
-    operation(only_admins, run)
+    operation(For::Administrators, run)
 }
 
-fn operation<T, R, F>(
-    identify: fn(&Api, &HeaderMap) -> Result<Caller, WireError>,
-    run: fn(Call<T>) -> F,
-) -> MethodRouter<Arc<Api>>
+fn operation<T, R, F>(whose: For, run: fn(Call<T>) -> F) -> MethodRouter<Arc<Api>>
 where
     T: DeserializeOwned + Send + 'static,
     R: Serialize + 'static,
     F: Future<Output = Result<R, WireError>> + Send + 'static,
 {
     post(async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Body| -> Response {
-        let call = match read(api, identify, &headers, body) {
+        let call = match read(api, whose, &headers, body).await {
             Ok(call) => call,
             Err(error) => return refuse(&error),
         };
@@ -117,23 +119,29 @@ where
 
 type Body = Result<Bytes, BytesRejection>;
 
-fn read<T: DeserializeOwned>(
+async fn read<T: DeserializeOwned>(
     api: Arc<Api>,
-    identify: fn(&Api, &HeaderMap) -> Result<Caller, WireError>,
+    whose: For,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Call<T>, WireError> {
     let operation_id = header(headers, "operationID")?.to_owned();
-    let caller = identify(&api, headers)?;
+    let caller = match whose {
+        For::Everybody => Caller::Nobody,
+        For::Users | For::Administrators => caller(&api, headers).await?,
+    };
+    if whose == For::Administrators && caller != Caller::Admin {
+        return Err(Code::NoPermission.with("this needs an administrator's token"));
+    }
     let body = body.map_err(|error| Code::Args.with(error.body_text()))?;
     let request = request_json::read(&body)?;
     Ok(Call { api, operation_id, caller, request })
 }
 
 /// Who calls; the operationID is asked for as well, as OpenIM does.
-pub(super) fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, WireError> {
+pub(super) async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, WireError> {
     header(headers, "operationID")?;
-    let claims = api.keys.read(header(headers, "token")?, api.now_s())?;
+    let claims = api.tokens.read_good(header(headers, "token")?).await?;
     let is_admin = api.settings.admin_users.contains(&claims.user_id);
     Ok(if is_admin { Caller::Admin } else { Caller::User(claims.user_id) })
 }
@@ -145,15 +153,16 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WireError> 
 }
 
 impl Api {
-    pub(super) fn now_s(&self) -> i64 {
-        (self.clock.now().wall.0 / 1000) as i64
-    }
-
     /// A token and how long it lasts, as OpenIM answers both.
-    pub(super) fn issue(&self, user: &str, platform: wire::platform::Platform) -> Token {
-        let expiry_s = self.settings.token_expiry.as_secs() as i64;
-        let token = self.keys.issue(user, platform, self.now_s(), expiry_s);
-        Token { token, expire_time_seconds: expiry_s }
+    pub(super) async fn issue(
+        &self,
+        user: &UserId,
+        platform: Platform,
+        operation_id: String,
+    ) -> Result<Token, WireError> {
+        let issued = self.tokens.issue(user, platform, operation_id).await;
+        let (token, expire_time_seconds) = issued.map_err(unavailable)?;
+        Ok(Token { token, expire_time_seconds })
     }
 }
 

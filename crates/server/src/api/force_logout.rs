@@ -4,10 +4,10 @@
 use super::call::{Call, Nothing, check_user, unavailable};
 use presence::{Event, Kick, Platform, Timestamp, UserId};
 use serde::Deserialize;
-use wire::code::{Code, WireError};
-
-/// Tokens say that they were issued 5 s before they were, as OpenIM's do.
-const ISSUED_EARLY_MS: u64 = 5_000;
+use wire::{
+    code::{Code, WireError},
+    token::ISSUED_BACK_S,
+};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -22,7 +22,7 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
     let no_platform = || Code::Args.with(format!("platformID {platformid} is not 1 to 11"));
     let platform = Platform::from_id(platformid).ok_or_else(no_platform)?;
     let now = call.api.clock.now().wall;
-    let until = Timestamp(now.0.saturating_sub(ISSUED_EARLY_MS));
+    let until = Timestamp(now.0.saturating_sub(ISSUED_BACK_S.unsigned_abs() * 1000));
     let event = Event::Kicked(Kick::Tokens(platform, until));
     let user = UserId::new(userid);
     call.api.driver.handle(&user, event, Some(call.operation_id)).await.map_err(unavailable)?;

@@ -1,11 +1,9 @@
 //! `/auth/get_admin_token`: the secret for an administrator's token.
 
 use super::call::{Call, Token};
+use presence::{Platform, UserId};
 use serde::Deserialize;
-use wire::{
-    code::{Code, WireError},
-    platform::Platform,
-};
+use wire::code::{Code, WireError};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -24,7 +22,7 @@ pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
         let text = format!("userID {user:?} is none of auth.admin_users");
         return Err(Code::Args.with(text));
     }
-    Ok(call.api.issue(&user, Platform::Admin))
+    call.api.issue(&UserId::new(user), Platform::Admin, call.operation_id).await
 }
 
 /// Takes as long for a good guess as for a bad one.

@@ -1,12 +1,10 @@
-//! `/auth/get_user_token`: a client's token, for the App's backend.
+//! `/auth/get_user_token`: a client's token, for the App's backend. Older ones are denied where the
+//! login policy would kick their connections.
 
 use super::call::{Call, Token, check_user, unavailable};
-use presence::UserId;
+use presence::{Platform, UserId};
 use serde::Deserialize;
-use wire::{
-    code::{Code, WireError},
-    platform::Platform,
-};
+use wire::code::{Code, WireError};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -24,10 +22,11 @@ pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
         let text = "administrators get their token from /auth/get_admin_token";
         return Err(Code::NoPermission.with(text));
     }
-    let account = call.api.store.accounts(&[UserId::new(user.as_str())]).await;
+    let user = UserId::new(user);
+    let account = call.api.store.accounts(std::slice::from_ref(&user)).await;
     if account.map_err(unavailable)?.iter().all(Option::is_none) {
-        let text = format!("user {user:?} is not registered; see /user/user_register");
+        let text = format!("user \"{user}\" is not registered; see /user/user_register");
         return Err(Code::RecordNotFound.with(text));
     }
-    Ok(call.api.issue(&user, platform))
+    call.api.issue(&user, platform, call.operation_id).await
 }

@@ -22,7 +22,7 @@ pub(super) struct Answer {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Answer, WireError> {
-    let claims = call.api.keys.read(&call.request.token, call.api.now_s())?;
+    let claims = call.api.tokens.read_good(&call.request.token).await?;
     Ok(Answer {
         user_id: claims.user_id,
         platform_id: claims.platform_id,

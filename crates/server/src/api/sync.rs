@@ -55,13 +55,13 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/msg/send_msg", post(send_msg));
     for (path, data) in EMPTY {
         let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes| {
-            told(check(&api, &headers, &body).map(|()| envelope::success_with(&data())))
+            told(check(&api, &headers, &body).await.map(|()| envelope::success_with(&data())))
         };
         router = router.route(path, post(run));
     }
     for path in NOTED {
         let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes| {
-            told(check(&api, &headers, &body).map(|()| envelope::SUCCESS.to_owned()))
+            told(check(&api, &headers, &body).await.map(|()| envelope::SUCCESS.to_owned()))
         };
         router = router.route(path, post(run));
     }
@@ -87,15 +87,15 @@ async fn active_conversations(
 ) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("application/x-protobuf")) {
-        return told(caller(&api, &headers).map(|_| envelope::success_with(&"")));
+        return told(caller(&api, &headers).await.map(|_| envelope::success_with(&"")));
     }
     let none = json!({ "unreadCount": 0, "conversations": [] });
-    told(check(&api, &headers, &body).map(|()| envelope::success_with(&none)))
+    told(check(&api, &headers, &body).await.map(|()| envelope::success_with(&none)))
 }
 
 async fn send_msg(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let why = "this server keeps presence, not messages";
-    told(caller(&api, &headers).and_then(|_| Err(Code::NoPermission.with(why))))
+    told(caller(&api, &headers).await.and_then(|_| Err(Code::NoPermission.with(why))))
 }
 
 fn told(done: Result<String, WireError>) -> Response {
@@ -110,8 +110,8 @@ struct Request {
 }
 
 /// Whose they are may ask, and administrators. Some SDKs leave the user out: then it is the caller.
-fn check(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), WireError> {
-    let caller: Caller = caller(api, headers)?;
+async fn check(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), WireError> {
+    let caller: Caller = caller(api, headers).await?;
     let Request { userid, owneruserid } = request_json::read(body)?;
     for user in [userid, owneruserid] {
         if !user.is_empty() {

@@ -27,6 +27,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = load_config(arguments.config.as_deref(), arguments.dev)?.config;
+    if config.auth.known_tokens_only {
+        let why = "the server would not know this token (auth.known_tokens_only is true); get one \
+                   from its API: /auth/get_user_token";
+        return Err(anyhow::anyhow!(why).into());
+    }
     let problem = |problem| anyhow::anyhow!("--user {problem}");
     said::check_user(&arguments.user).map_err(problem)?;
     let now_s = (SystemClock::start().now().wall.0 / 1000) as i64;

@@ -63,6 +63,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(auth.secret).secret(),
     key!(auth.admin_users, names),
     key!(auth.token_expiry, between(SECOND, 10 * YEAR)),
+    key!(auth.known_tokens_only),
+    key!(auth.logout_denies_token),
     key!(login.policy),
     key!(presence.offline_grace, between(Duration::ZERO, DAY)),
     key!(presence.restart_grace, between(Duration::ZERO, DAY)),

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
     check_secret(draft, dev);
     check_pings(draft);
+    check_tokens(draft);
     check_ports(draft);
     check_ca(draft, read_file);
 }
@@ -36,6 +37,17 @@ fn check_pings(draft: &mut Draft) {
             draft,
             ("gateway.ping_interval", "must be shorter than"),
             ("gateway.read_timeout", "must be longer than"),
+        );
+    }
+}
+
+/// Who is forgotten takes along which of their tokens are denied.
+fn check_tokens(draft: &mut Draft) {
+    if draft.config.presence.forget_after < draft.config.auth.token_expiry {
+        refuse_pair(
+            draft,
+            ("presence.forget_after", "must not be shorter than"),
+            ("auth.token_expiry", "must not be longer than"),
         );
     }
 }

@@ -87,6 +87,10 @@ pub struct Auth {
     pub admin_users: Vec<String>,
     /// How long a token that Herald issues is good.
     pub token_expiry: Duration,
+    /// Whether a token is good only if this Herald issued it.
+    pub known_tokens_only: bool,
+    /// Whether a logout ends its token.
+    pub logout_denies_token: bool,
 }
 
 impl Default for Auth {
@@ -95,6 +99,8 @@ impl Default for Auth {
             secret: Secret::default(),
             admin_users: vec!["imAdmin".to_owned()],
             token_expiry: days(90),
+            known_tokens_only: false,
+            logout_denies_token: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     connection::{self, NotAdmitted},
     outbound::Outbound,
 };
-use crate::entropy;
+use crate::{entropy, tokens};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -15,8 +15,7 @@ use futures_util::SinkExt;
 use http::{HeaderMap, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use presence::{Login, Platform, Timestamp, TokenHash, UserId};
-use sha2::{Digest, Sha256};
+use presence::{Login, Platform, Timestamp, UserId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_tungstenite::{
@@ -109,7 +108,7 @@ async fn admit(
             conn: entropy::conn_id(now.wall),
             platform: Platform::from_id(handshake.platform.id().into())
                 .expect("both lists are OpenIM's"),
-            token: token_hash(&handshake.token),
+            token: tokens::hash(&handshake.token),
             issued_at,
             background: handshake.is_background,
         },
@@ -127,9 +126,8 @@ async fn admit(
             let why = "presence cannot be stored right now, try again later";
             Err((refuse(Code::ServerInternal, why), Some(on_upgrade)))
         }
-        Ok(Err((NotAdmitted::Denied, on_upgrade))) => {
-            let refusal = refuse(Code::TokenKicked, "this token was kicked; get a new one");
-            Err((refusal.for_good(codec), Some(on_upgrade)))
+        Ok(Err((NotAdmitted::NotGood(error), on_upgrade))) => {
+            Err((Refusal::new(error, as_text).for_good(codec), Some(on_upgrade)))
         }
         Err(_) => Err((refuse(Code::ServerInternal, "the server is stopping"), None)),
     }
@@ -149,21 +147,14 @@ fn check(gateway: &Gateway, request: &Request) -> Result<Checked, Refusal> {
         return Err(Refusal::new(error, as_text));
     };
     let handshake = said.map_err(|error| Refusal::new(error.error, as_text))?;
-    let now_s = (gateway.clock.now().wall.0 / 1000) as i64;
-    let claims = gateway.keys.read(&handshake.token, now_s);
-    let matched = claims.and_then(|claims| {
+    let matched = gateway.tokens.read(&handshake.token).and_then(|claims| {
         claims.matches(&handshake.user_id, handshake.platform)?;
-        Ok(Timestamp(u64::try_from(claims.issued_at).unwrap_or(0).saturating_mul(1000)))
+        Ok(tokens::issued_at(&claims))
     });
     match matched {
         Ok(issued_at) => Ok(Checked { handshake, issued_at, place }),
         Err(error) => Err(Refusal::new(error, as_text).for_good(handshake.codec)),
     }
-}
-
-fn token_hash(token: &str) -> TokenHash {
-    let digest = Sha256::digest(token.as_bytes());
-    TokenHash(digest[..16].try_into().expect("a digest has 32 bytes"))
 }
 
 /// The answer to the client's key, if this is a WebSocket upgrade.

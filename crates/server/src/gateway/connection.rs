@@ -6,6 +6,7 @@ use super::{
     outbound::{Closing, Next, Outbound},
     request::{self, Handled},
 };
+use crate::tokens;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use presence::{Change, ConnId, End, Event, Instant, Kind, Login, UserId};
@@ -20,6 +21,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use wire::{
+    code::WireError,
     envelope,
     frame::{Codec, FrameError, Response},
     heartbeat::{self, Heartbeat},
@@ -47,8 +49,8 @@ pub(super) struct Newcomer {
 pub(super) enum NotAdmitted {
     /// The login cannot be stored.
     Unavailable,
-    /// The token was kicked.
-    Denied,
+    /// The token is validly signed, and not good all the same.
+    NotGood(WireError),
 }
 
 /// How a connection ended, as far as presence is concerned.
@@ -77,7 +79,7 @@ impl Newcomer {
         let committed = Box::pin(gateway.driver.handle(&user, event, operation_id)).await;
         let problem = match committed {
             Ok(changes) if was_let_in(conn, &changes) => None,
-            Ok(_) => Some(NotAdmitted::Denied),
+            Ok(_) => Some(self.why_not(&gateway).await),
             Err(error) => {
                 tracing::error!(%error, user.id = %user, "a login could not be stored");
                 Some(NotAdmitted::Unavailable)
@@ -110,6 +112,18 @@ impl Newcomer {
                 Box::pin(gateway.driver.lose(&user, conn, End::Lost)).await;
             }
             Ending::Closing(Closing::Kicked | Closing::ServerStops) => {}
+        }
+    }
+
+    /// The core was quiet: the token is not good, or something kicked it at this very moment.
+    async fn why_not(&self, gateway: &Gateway) -> NotAdmitted {
+        let Login { platform, token, issued_at, .. } = self.login;
+        match gateway.tokens.standing(&self.user, platform, token, issued_at).await {
+            Ok(standing) => match tokens::refusal(standing) {
+                Some(error) => NotAdmitted::NotGood(error),
+                None => NotAdmitted::Unavailable,
+            },
+            Err(_) => NotAdmitted::Unavailable,
         }
     }
 
@@ -304,6 +318,8 @@ mod tests {
             restart_grace: grace,
             virtual_lease: grace,
             login: LoginPolicy::None,
+            known_tokens_only: false,
+            logout_denies_token: false,
         };
         let at = |ms| Now { mono: Instant(ms), wall: Timestamp(ms) };
         let login = |n, platform| {
