@@ -8,17 +8,20 @@ mod call;
 mod force_logout;
 mod get_admin_token;
 mod get_server_time;
+mod get_subscribe_users_status;
 mod get_user_token;
 mod get_users_info;
 mod get_users_online_status;
+mod get_users_online_token_detail;
 mod get_users_status;
 mod parse_token;
 mod request_json;
 mod set_user_status;
+mod subscribe_users_status;
 mod sync;
 mod user_register;
 
-use crate::{clock::Clock, config::Secret, driver::Driver, gateway::Gateway, tokens::Tokens};
+use crate::{clock::Clock, config::Secret, driver::Driver, tokens::Tokens};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -27,12 +30,28 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use call::{admin, anyone, open};
+use presence::{ConnId, UserId};
 use std::sync::Arc;
 use store::Store;
+use tower::ServiceExt;
+use tower_http::compression::CompressionLayer;
 use wire::envelope;
 
 /// How many users one call may name.
 const USERS_MAX: usize = 1_000;
+
+/// Who watches whom. The gateway keeps it; the API knows no more of it.
+pub trait Watching: Send + Sync + 'static {
+    /// Tells a connection of `user` from now on where `whom` is. False: it watches as many as it
+    /// may. A connection that is gone is no error.
+    fn watch(&self, conn: ConnId, user: &UserId, whom: &UserId) -> bool;
+
+    /// And no more.
+    fn unwatch(&self, conn: ConnId, whom: &UserId);
+
+    /// Whom a connection watches, by name.
+    fn watched(&self, conn: ConnId) -> Vec<UserId>;
+}
 
 /// What the operations share.
 pub struct Api {
@@ -40,6 +59,8 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// For everything that changes presence.
     pub driver: Arc<Driver>,
+    /// Who watches whom.
+    pub watching: Arc<dyn Watching>,
     /// Makes and checks tokens.
     pub tokens: Arc<Tokens>,
     /// The time.
@@ -57,8 +78,9 @@ pub struct ApiSettings {
     pub body_bytes_max: usize,
 }
 
-/// All routes; an upgrade on any other path is a client, so that one port can serve a browser app.
-pub fn router(api: Arc<Api>, gateway: Arc<Gateway>) -> Router {
+/// All routes; an upgrade on any other path is for `clients`, so that one port can serve a browser
+/// app.
+pub fn router(api: Arc<Api>, clients: Router) -> Router {
     let body_bytes_max = api.settings.body_bytes_max;
     Router::new()
         .route("/auth/get_admin_token", open(get_admin_token::run))
@@ -68,20 +90,24 @@ pub fn router(api: Arc<Api>, gateway: Arc<Gateway>) -> Router {
         .route("/user/user_register", admin(user_register::run))
         .route("/user/account_check", admin(account_check::run))
         .route("/user/get_users_online_status", admin(get_users_online_status::run))
+        .route("/user/get_users_online_token_detail", admin(get_users_online_token_detail::run))
         .route("/user/get_users_info", anyone(get_users_info::run))
         .route("/user/get_users_status", anyone(get_users_status::run))
+        .route("/user/subscribe_users_status", anyone(subscribe_users_status::run))
+        .route("/user/get_subscribe_users_status", anyone(get_subscribe_users_status::run))
         .route("/user/set_user_status", anyone(set_user_status::run))
         .route("/msg/get_server_time", anyone(get_server_time::run))
         .merge(sync::router())
         .with_state(api)
-        .fallback(move |request: Request| fallback(Arc::clone(&gateway), request))
+        .fallback(move |request: Request| fallback(clients.clone(), request))
         .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(CompressionLayer::new().gzip(true))
         .layer(from_fn(cors))
 }
 
-async fn fallback(gateway: Arc<Gateway>, request: Request) -> Response {
+async fn fallback(clients: Router, request: Request) -> Response {
     if request.headers().contains_key(header::UPGRADE) {
-        return crate::gateway::upgrade(axum::extract::State(gateway), request).await;
+        return clients.oneshot(request).await.into_response();
     }
     let text = format!("no such route: {} {}\n", request.method(), request.uri().path());
     (StatusCode::NOT_FOUND, text).into_response()

@@ -154,8 +154,8 @@ impl Running {
 
     fn open_doors(&mut self, config: &Config, parts: &Parts, ports: Ports) {
         let gateway = Arc::new(parts.gateway(config));
-        let clients = Router::new().fallback(any(gateway::upgrade)).with_state(gateway.clone());
-        let rest = api::router(Arc::new(parts.api(config)), gateway);
+        let clients = Router::new().fallback(any(gateway::upgrade)).with_state(gateway);
+        let rest = api::router(Arc::new(parts.api(config)), clients.clone());
         let admin = admin::router(Arc::new(parts.admin(self.admin_token.clone())));
         self.at_doors.spawn(ports.gateway.serve(clients, self.doors.clone()));
         self.at_doors.spawn(ports.api.serve(rest, self.doors.clone()));
@@ -303,6 +303,7 @@ impl Parts {
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
             tokens: Arc::clone(&self.tokens),
+            watching: self.registry.clone(),
             clock: Arc::clone(&self.clock),
             settings: ApiSettings {
                 secret: config.auth.secret.clone(),

@@ -98,9 +98,49 @@ async fn anybody_sees_who_is_online_and_an_invisible_user_only_themselves() {
 }
 
 #[tokio::test]
+async fn token_details_tell_how_many_tokens_hold_a_connection_and_never_the_tokens() {
+    let herald = Herald::start(|_| {}).await;
+    let page = identity("u", Platform::Web);
+    let _page = herald.try_login(&page).await.unwrap();
+    let _tab = herald.try_login(&page).await.unwrap();
+    let _phone = herald.login("u", Platform::Ios).await;
+    let ask = json!({ "userIDs": ["nobody", "u"] });
+    let admin = token("imAdmin", Platform::Admin);
+    let answer = herald.rest("/user/get_users_online_token_detail", &admin, ask).await;
+    let expected = json!([{ "userID": "u", "status": 1, "singlePlatformToken": [
+        { "platformID": 1, "total": 1, "token": [] },
+        { "platformID": 5, "total": 1, "token": [] },
+    ] }]);
+    assert_eq!(answer["data"], expected);
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_for_those_who_can_read_it() {
+    let herald = Herald::start(|_| {}).await;
+    let body = r#"{"userIDs":["alice"]}"#;
+    let ask = |accepts: &str| {
+        let token = token("u", Platform::Web);
+        format!(
+            "POST /user/get_users_status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             operationID: op\r\ntoken: {token}\r\n{accepts}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let plain = raw(&herald, &ask("")).await;
+    let plain = String::from_utf8(plain).unwrap();
+    assert!(plain.contains(r#""statusList":[{"userID":"alice""#), "{plain}");
+    assert!(!plain.contains("content-encoding"), "{plain}");
+    let gzip = raw(&herald, &ask("Accept-Encoding: gzip\r\n")).await;
+    let head = String::from_utf8_lossy(&gzip);
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(gzip.windows(2).any(|bytes| bytes == [0x1f, 0x8b]), "{head}");
+}
+
+#[tokio::test]
 async fn a_browser_may_call_and_is_told_so_before_it_does() {
     let herald = Herald::start(|_| {}).await;
     let raw = raw(&herald, "OPTIONS /user/get_users_info HTTP/1.1\r\nHost: x\r\nOrigin: http://page\r\nAccess-Control-Request-Headers: content-type,operationid,token,reqfuncname\r\nConnection: close\r\n\r\n").await;
+    let raw = String::from_utf8(raw).unwrap();
     assert!(raw.starts_with("HTTP/1.1 200"), "{raw}");
     for header in [
         "access-control-allow-origin: *",
@@ -113,12 +153,12 @@ async fn a_browser_may_call_and_is_told_so_before_it_does() {
     assert!(time["data"]["serverTime"].as_i64().unwrap() / 1000 - now_s() < 60);
 }
 
-async fn raw(herald: &Herald, request: &str) -> String {
+async fn raw(herald: &Herald, request: &str) -> Vec<u8> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut line = tokio::net::TcpStream::connect(herald.running.api).await.unwrap();
     line.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    line.read_to_string(&mut answer).await.unwrap();
+    let mut answer = Vec::new();
+    line.read_to_end(&mut answer).await.unwrap();
     answer
 }
 

@@ -691,6 +691,7 @@ async fn a_list_of_users_that_makes_no_sense_is_refused() {
     check_bodies(&herald, "u1", "/user/get_users_info", &rows).await;
     check_bodies(&herald, "u1", "/user/get_users_status", &rows).await;
     check_bodies(&herald, "imAdmin", "/user/get_users_online_status", &rows).await;
+    check_bodies(&herald, "imAdmin", "/user/get_users_online_token_detail", &rows).await;
     check_bodies(&herald, "imAdmin", "/user/account_check", &rows).await;
     let twice = [("one twice", r#"{"checkUserIDs":["a","b","a"]}"#, "1001: names \"a\" twice")];
     check_bodies(&herald, "imAdmin", "/user/account_check", &twice).await;
@@ -779,6 +780,40 @@ async fn a_bad_registration_is_refused_and_registers_nobody() {
     let asked = json!({ "checkUserIDs": ["new"] });
     let answer = herald.rest("/user/account_check", &admin, asked).await;
     assert_eq!(answer["data"]["results"][0]["accountStatus"], 0);
+}
+
+#[tokio::test]
+async fn a_bad_subscription_is_refused() {
+    let herald = Herald::start(|_| {}).await;
+    let of = |fields: &str| format!(r#"{{"userID":"u1",{fields}}}"#);
+    let others = "1002: NoPermissionError: only \"u2\" or an administrator may do this";
+    let one = r#""userIDs":["u2"]"#;
+    let rows = [
+        ("nothing", "{}".into(), "1001: userID is empty"),
+        ("another user", r#"{"userID":"u2"}"#.into(), others),
+        ("nobody", of(r#""userIDs":[],"genre":1"#), "1001: must name at least one user"),
+        ("no genre", of(one), "1001: genre 0 is neither 1 (subscribe) nor 2 (cancel)"),
+        ("genre 3", of(&format!(r#"{one},"genre":3"#)), "1001: genre 3 is neither"),
+        ("a genre as text", of(&format!(r#"{one},"genre":"1""#)), "1001: body: invalid type: str"),
+        ("no connection", of(&format!(r#"{one},"genre":1"#)), "1004: there is none; log in first"),
+    ];
+    check_bodies(&herald, "u1", "/user/subscribe_users_status", &rows).await;
+    check_bodies(&herald, "u1", "/user/get_subscribe_users_status", &rows[..2]).await;
+}
+
+#[tokio::test]
+async fn more_than_a_connection_may_watch_is_refused_over_rest() {
+    let herald = Herald::start(|_| {}).await;
+    let identity = identity("u1", Platform::Web);
+    let _client = herald.try_login(&identity).await.unwrap();
+    let mut told = Vec::new();
+    for page in 0..4 {
+        let users: Vec<String> = (0..1_000).map(|n| format!("w{}", page * 1_000 + n)).collect();
+        let asked = json!({ "userID": "u1", "userIDs": users, "genre": 1 });
+        let answer = herald.rest("/user/subscribe_users_status", &identity.token, asked).await;
+        told.push(answer["errCode"].as_i64().unwrap());
+    }
+    assert_eq!(told, [0, 0, 0, 1001]);
 }
 
 #[tokio::test]

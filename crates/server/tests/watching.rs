@@ -125,6 +125,48 @@ async fn more_than_a_connection_may_watch_is_told_as_offline() {
     assert_eq!(answer(&mut watcher).await, ["u3000:1"], "there is room again");
 }
 
+/// OpenIM D23: there both routes do nothing.
+#[tokio::test]
+async fn a_subscription_over_rest_is_pushed_to_the_connections_of_its_token() {
+    let herald = Herald::start(|_| {}).await;
+    let mine = identity("w", Platform::Web);
+    let (mut page, mut tab) =
+        (herald.try_login(&mine).await.unwrap(), herald.try_login(&mine).await.unwrap());
+    let mut phone = herald.login("w", Platform::Ios).await;
+    let _there = herald.login("there", Platform::Web).await;
+    let ask = async |path: &str, token: &str, users: &[&str], genre: i32| {
+        let asked = json!({ "userID": "w", "userIDs": users, "genre": genre });
+        herald.rest(path, token, asked).await
+    };
+    let subscribed = ask("/user/subscribe_users_status", &mine.token, &["u", "there"], 1).await;
+    let expected = json!([
+        { "userID": "u", "status": 0, "platformIDs": [] },
+        { "userID": "there", "status": 1, "platformIDs": [5] },
+    ]);
+    assert_eq!(subscribed["data"]["statusList"], expected);
+    let _u = herald.login("u", Platform::Ios).await;
+    assert_eq!(push(&mut page).await, "u:1");
+    assert_eq!(push(&mut tab).await, "u:1");
+    let list = |answer: Value| {
+        let list = answer["data"]["statusList"].as_array().unwrap().clone();
+        list.iter().map(|of| format!("{}:{}", of["userID"], of["status"])).collect::<Vec<_>>()
+    };
+    let watched = ask("/user/get_subscribe_users_status", &mine.token, &[], 0).await;
+    assert_eq!(list(watched), [r#""there":1"#, r#""u":1"#]);
+    let phones = token("w", Platform::Ios);
+    let watched = ask("/user/get_subscribe_users_status", &phones, &[], 0).await;
+    assert_eq!(list(watched), [""; 0], "the phone watches nobody");
+
+    ask("/user/subscribe_users_status", &mine.token, &["u"], 2).await;
+    let admin = token("imAdmin", Platform::Admin);
+    ask("/user/subscribe_users_status", &admin, &["v"], 1).await;
+    herald.admin("POST", "/v1/users/u/kick", "").await;
+    let _v = herald.login("v", Platform::Web).await;
+    for client in [&mut page, &mut tab, &mut phone] {
+        assert_eq!(push(client).await, "v:5", "u is watched no more; an administrator means all");
+    }
+}
+
 #[tokio::test]
 async fn sync_routes_are_answered_empty_and_truthful_to_their_owner() {
     let herald = Herald::start(|_| {}).await;

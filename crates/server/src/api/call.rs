@@ -1,7 +1,7 @@
 //! What every operation has in common: operationID, token, body, envelope.
 
 use super::{Api, answer, refuse, request_json};
-use crate::said;
+use crate::{said, tokens};
 use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, post},
 };
-use presence::{Platform, UserId};
+use presence::{Platform, TokenHash, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, sync::Arc};
 use store::StoreError;
@@ -32,7 +32,12 @@ pub(super) enum Caller {
     /// An operation that asks for no token.
     Nobody,
     /// The user of the token.
-    User(String),
+    User {
+        /// Their name.
+        id: String,
+        /// With it they logged in, too.
+        token: TokenHash,
+    },
     /// One of the configured administrators.
     Admin,
 }
@@ -49,7 +54,7 @@ impl Caller {
     pub(super) fn is(&self, user: &str) -> bool {
         match self {
             Caller::Nobody => false,
-            Caller::User(caller) => caller == user,
+            Caller::User { id, .. } => id == user,
             Caller::Admin => true,
         }
     }
@@ -141,9 +146,13 @@ async fn read<T: DeserializeOwned>(
 /// Who calls; the operationID is asked for as well, as OpenIM does.
 pub(super) async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, WireError> {
     header(headers, "operationID")?;
-    let claims = api.tokens.read_good(header(headers, "token")?).await?;
+    let token = header(headers, "token")?;
+    let claims = api.tokens.read_good(token).await?;
     let is_admin = api.settings.admin_users.contains(&claims.user_id);
-    Ok(if is_admin { Caller::Admin } else { Caller::User(claims.user_id) })
+    if is_admin {
+        return Ok(Caller::Admin);
+    }
+    Ok(Caller::User { id: claims.user_id, token: tokens::hash(token) })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WireError> {

@@ -1,7 +1,10 @@
 //! `/user/get_users_status`: where users are online, for anybody; an invisible user is offline to
 //! others.
 
-use super::call::{Call, check_users, unavailable};
+use super::{
+    Api,
+    call::{Call, Caller, check_users, unavailable},
+};
 use presence::UserId;
 use serde::{Deserialize, Serialize};
 use wire::code::WireError;
@@ -18,8 +21,9 @@ pub(super) struct Answer {
     status_list: Vec<Status>,
 }
 
+/// Where one user is.
 #[derive(Serialize)]
-struct Status {
+pub(super) struct Status {
     #[serde(rename = "userID")]
     user_id: String,
     /// 1: online.
@@ -29,22 +33,28 @@ struct Status {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Answer, WireError> {
-    let users = call.request.userids;
-    check_users("userIDs", &users)?;
-    let mut status_list = Vec::with_capacity(users.len());
-    for user_id in users {
-        let user = call.api.store.load(&UserId::new(user_id.as_str())).await;
-        let user = user.map_err(unavailable)?.value;
-        let sight = user.sight();
-        let platform_ids: Vec<u8> = match call.caller.is(&user_id) {
-            true => sight.to_self().map(|platform| platform.id()).collect(),
-            false => sight.to_others().map(|platform| platform.id()).collect(),
-        };
-        status_list.push(Status {
-            user_id,
-            status: i32::from(!platform_ids.is_empty()),
-            platform_ids,
-        });
+    check_users("userIDs", &call.request.userids)?;
+    Answer::of(&call.api, &call.caller, call.request.userids).await
+}
+
+impl Answer {
+    /// The users in this order, as the caller may see them.
+    pub(super) async fn of(
+        api: &Api,
+        caller: &Caller,
+        users: Vec<String>,
+    ) -> Result<Answer, WireError> {
+        let mut status_list = Vec::with_capacity(users.len());
+        for user_id in users {
+            let user = api.store.load(&UserId::new(user_id.as_str())).await;
+            let sight = user.map_err(unavailable)?.value.sight();
+            let platform_ids: Vec<u8> = match caller.is(&user_id) {
+                true => sight.to_self().map(|platform| platform.id()).collect(),
+                false => sight.to_others().map(|platform| platform.id()).collect(),
+            };
+            let status = i32::from(!platform_ids.is_empty());
+            status_list.push(Status { user_id, status, platform_ids });
+        }
+        Ok(Answer { status_list })
     }
-    Ok(Answer { status_list })
 }

@@ -115,7 +115,7 @@ async fn admit(
         operation_id: handshake.operation_id,
         codec: handshake.codec,
         first_text_reply: as_text,
-        outbound: Arc::new(Outbound::new(gateway.settings.outbound_frames_max)),
+        outbound: Arc::new(Outbound::new(codec, gateway.settings.outbound_frames_max)),
         _place: place,
     };
     // A task of its own, so that a client that hangs up now leaves nothing half done.

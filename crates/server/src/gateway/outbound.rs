@@ -8,9 +8,12 @@ use std::{
     task::{Poll, Waker},
 };
 use tokio_tungstenite::tungstenite::Bytes;
+use wire::frame::Codec;
 
 /// Frames for one client, at most `frames_max`; a client that does not read is cut.
 pub(super) struct Outbound {
+    /// How frames are written for this client.
+    pub(super) codec: Codec,
     slot: Mutex<Slot>,
     frames_max: usize,
 }
@@ -41,8 +44,8 @@ pub(super) enum Next {
 }
 
 impl Outbound {
-    pub(super) fn new(frames_max: usize) -> Outbound {
-        Outbound { slot: Mutex::default(), frames_max }
+    pub(super) fn new(codec: Codec, frames_max: usize) -> Outbound {
+        Outbound { codec, slot: Mutex::default(), frames_max }
     }
 
     /// Asks for the end. The first reason stands; frames that wait are sent before it, except to a
@@ -99,10 +102,13 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::frame::Encoding;
+
+    const JSON: Codec = Codec { encoding: Encoding::Json, gzip: false };
 
     #[tokio::test]
     async fn what_waits_is_sent_before_the_end() {
-        let outbound = Outbound::new(2);
+        let outbound = Outbound::new(JSON, 2);
         assert!(outbound.push(Bytes::from_static(b"a")));
         outbound.close(Closing::Kicked);
         outbound.close(Closing::ServerStops);
@@ -112,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut() {
-        let outbound = Outbound::new(1);
+        let outbound = Outbound::new(JSON, 1);
         assert!(outbound.push(Bytes::from_static(b"a")));
         assert!(!outbound.push(Bytes::from_static(b"b")));
         assert!(!outbound.push(Bytes::from_static(b"c")));
@@ -121,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_wakes_who_waits() {
-        let outbound = std::sync::Arc::new(Outbound::new(1));
+        let outbound = std::sync::Arc::new(Outbound::new(JSON, 1));
         let waiting = tokio::spawn({
             let outbound = outbound.clone();
             async move { outbound.next().await }

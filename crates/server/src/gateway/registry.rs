@@ -2,9 +2,9 @@
 
 use super::{
     outbound::{Closing, Outbound},
-    watchers::Watchers,
+    watchers::{Watcher, Watchers},
 };
-use crate::{driver::Sockets, metrics::Metrics};
+use crate::{api::Watching, driver::Sockets, metrics::Metrics};
 use presence::{ConnId, Sight, UserId};
 use std::{
     collections::HashMap,
@@ -83,5 +83,20 @@ impl Sockets for Registry {
 
     fn tell_watchers(&self, user: &UserId, before: Sight, now: Sight) {
         self.watchers.tell(user, before, now);
+    }
+}
+
+impl Watching for Registry {
+    fn watch(&self, conn: ConnId, user: &UserId, whom: &UserId) -> bool {
+        let Some(outbound) = self.lock().get(&conn).cloned() else { return true };
+        self.watchers.watch(&Watcher { conn, user: user.clone(), outbound }, whom)
+    }
+
+    fn unwatch(&self, conn: ConnId, whom: &UserId) {
+        self.watchers.unwatch(conn, whom);
+    }
+
+    fn watched(&self, conn: ConnId) -> Vec<UserId> {
+        self.watchers.watched(conn)
     }
 }

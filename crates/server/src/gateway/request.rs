@@ -72,7 +72,6 @@ async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Res
     let watcher = Watcher {
         conn: from.login.conn,
         user: from.user.clone(),
-        codec: from.codec,
         outbound: Arc::clone(&from.outbound),
     };
     let watchers = &gateway.registry.watchers;

@@ -36,7 +36,6 @@ struct Subscriptions {
 pub(super) struct Watcher {
     pub(super) conn: ConnId,
     pub(super) user: UserId,
-    pub(super) codec: Codec,
     pub(super) outbound: Arc<Outbound>,
 }
 
@@ -62,6 +61,15 @@ impl Watchers {
         subscriptions.forget(conn, user);
     }
 
+    /// Whom a connection watches, by name.
+    pub(super) fn watched(&self, conn: ConnId) -> Vec<UserId> {
+        let subscriptions = self.lock();
+        let watched = subscriptions.watched.get(&conn).into_iter().flatten();
+        let mut watched: Vec<UserId> = watched.cloned().collect();
+        watched.sort_unstable();
+        watched
+    }
+
     /// The connection is gone, and with it all it watched.
     pub(super) fn forget(&self, conn: ConnId) {
         let subscriptions = &mut *self.lock();
@@ -81,10 +89,10 @@ impl Watchers {
             if seen == seen_by(is_self, before) {
                 continue;
             }
-            let frame = written.entry((watcher.codec, is_self)).or_insert_with(|| {
+            let frame = written.entry((watcher.outbound.codec, is_self)).or_insert_with(|| {
                 let tips = SubUserOnlineStatusTips { subscribers: vec![element(user, seen)] };
                 let push = Response::push(identifier::SUB_USER_ONLINE_STATUS, tips.encode_to_vec());
-                watcher.codec.encode(&push).into()
+                watcher.outbound.codec.encode(&push).into()
             });
             watcher.outbound.push(frame.clone());
         }
