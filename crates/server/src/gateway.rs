@@ -5,6 +5,7 @@
 
 mod admission;
 mod connection;
+mod ending;
 mod outbound;
 mod registry;
 mod request;

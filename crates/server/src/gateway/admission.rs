@@ -113,7 +113,6 @@ async fn admit(
             background: handshake.is_background,
         },
         operation_id: handshake.operation_id,
-        codec: handshake.codec,
         first_text_reply: as_text,
         outbound: Arc::new(Outbound::new(codec, gateway.settings.outbound_frames_max)),
         _place: place,

@@ -3,14 +3,15 @@
 use super::{
     Gateway,
     admission::{Socket, socket},
-    outbound::{Closing, Next, Outbound},
+    ending::{Close, Ended, Ending},
+    outbound::{Next, Outbound},
     request::{self, Handled},
 };
 use crate::tokens;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use presence::{Change, ConnId, End, Event, Instant, Kind, Login, UserId};
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use presence::{Change, ConnId, Event, Instant, Kind, Login, UserId};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::{sleep, timeout},
@@ -18,14 +19,13 @@ use tokio::{
 use tokio_tungstenite::tungstenite::{
     self, Bytes, Message,
     error::{CapacityError, ProtocolError},
-    protocol::{CloseFrame, frame::coding::CloseCode},
+    protocol::CloseFrame,
 };
 use wire::{
     code::WireError,
     envelope,
-    frame::{Codec, FrameError, Response},
+    frame::{FrameError, Response},
     heartbeat::{self, Heartbeat},
-    identifier,
 };
 
 /// How long a client may take to accept a frame.
@@ -38,7 +38,6 @@ pub(super) struct Newcomer {
     pub(super) user: UserId,
     pub(super) login: Login,
     pub(super) operation_id: String,
-    pub(super) codec: Codec,
     pub(super) first_text_reply: bool,
     pub(super) outbound: Arc<Outbound>,
     /// Held for as long as the connection lives.
@@ -51,14 +50,6 @@ pub(super) enum NotAdmitted {
     Unavailable,
     /// The token is validly signed, and not good all the same.
     NotGood(WireError),
-}
-
-/// How a connection ended, as far as presence is concerned.
-enum Ending {
-    /// To be told to presence.
-    Ended(End),
-    /// Presence knows, or is not to know.
-    Closing(Closing),
 }
 
 impl Newcomer {
@@ -96,22 +87,34 @@ impl Newcomer {
         let ending = match upgraded {
             Ok(Ok(upgraded)) => {
                 let frame_bytes_max = gateway.settings.frame_bytes_max;
-                let socket = Box::pin(socket(upgraded, frame_bytes_max)).await;
-                self.attend(&gateway, socket).await
+                let mut socket = Box::pin(socket(upgraded, frame_bytes_max)).await;
+                let ended = self.attend(&gateway, &mut socket).await;
+                Box::pin(self.say_farewell(&mut socket, &ended)).await;
+                ended.ending
             }
-            _ => Ending::Ended(End::Lost),
+            _ => Ending::LineBreaks,
         };
         gateway.registry.remove(conn);
-        match ending {
-            Ending::Ended(end) => {
-                tracing::debug!(user.id = %user, conn.id = %conn, ?end, "connection ended");
-                Box::pin(gateway.driver.lose(&user, conn, end)).await;
-            }
-            Ending::Closing(Closing::TooSlow) => {
-                gateway.metrics.slow_readers.inc();
-                Box::pin(gateway.driver.lose(&user, conn, End::Lost)).await;
-            }
-            Ending::Closing(Closing::Kicked | Closing::ServerStops) => {}
+        tracing::debug!(user.id = %user, conn.id = %conn, ?ending, "connection ended");
+        if ending == Ending::FallsBehind {
+            gateway.metrics.slow_readers.inc();
+        }
+        if let Some(end) = ending.told() {
+            Box::pin(gateway.driver.lose(&user, conn, end)).await;
+        }
+    }
+
+    /// The last frame, if this ending has one, and the close.
+    async fn say_farewell(&self, socket: &mut Socket, ended: &Ended) {
+        let farewell = ended.ending.farewell();
+        if let Some(identifier) = farewell.frame {
+            let frame = self.outbound.codec.encode(&Response::push(identifier, Vec::new()));
+            let _ = send(socket, Message::binary(frame)).await;
+        }
+        match farewell.close {
+            Close::Unsaid => {}
+            Close::Echoed => answer_close(socket).await,
+            Close::Code(_) => close(socket, ended.close_frame()).await,
         }
     }
 
@@ -127,11 +130,11 @@ impl Newcomer {
         }
     }
 
-    async fn attend(&self, gateway: &Gateway, mut socket: Socket) -> Ending {
+    async fn attend(&self, gateway: &Gateway, socket: &mut Socket) -> Ended {
         if self.first_text_reply
-            && let Err(ending) = send(&mut socket, Message::text(envelope::SUCCESS)).await
+            && let Err(ended) = send(socket, Message::text(envelope::SUCCESS)).await
         {
-            return ending;
+            return ended;
         }
         let mut heard_at = gateway.clock.now().mono;
         let mut pinged_at = heard_at;
@@ -142,57 +145,23 @@ impl Newcomer {
             let nap = silence_ends.min(ping_at).after(gateway.clock.now().mono);
             let done = tokio::select! {
                 biased;
-                next = self.outbound.next() => Box::pin(self.act(&mut socket, next)).await,
+                next = self.outbound.next() => match next {
+                    Next::Send(frame) => Box::pin(send(socket, Message::Binary(frame))).await,
+                    Next::Close(ending) => Err(ending.into()),
+                },
                 frame = socket.next() => {
                     heard_at = gateway.clock.now().mono;
-                    self.hear(gateway, &mut socket, frame).await
+                    self.hear(gateway, socket, frame).await
                 }
                 () = sleep(nap) => {
                     let now = gateway.clock.now().mono;
-                    self.wake(&mut socket, now, silence_ends, ping_at, &mut pinged_at).await
+                    wake(socket, now, silence_ends, ping_at, &mut pinged_at).await
                 }
             };
-            if let Err(ending) = done {
-                return ending;
+            if let Err(ended) = done {
+                return ended;
             }
         }
-    }
-
-    async fn act(&self, socket: &mut Socket, next: Next) -> Result<(), Ending> {
-        let closing = match next {
-            Next::Send(frame) => return send(socket, Message::Binary(frame)).await,
-            Next::Close(closing) => closing,
-        };
-        let frame = match closing {
-            Closing::Kicked => {
-                let kick = self.codec.encode(&Response::push(identifier::KICK_ONLINE, Vec::new()));
-                let _ = send(socket, Message::binary(kick)).await;
-                close_frame(CloseCode::Policy, "kicked")
-            }
-            Closing::TooSlow => close_frame(CloseCode::Policy, "too slow"),
-            Closing::ServerStops => close_frame(CloseCode::Restart, "server restarts"),
-        };
-        close(socket, Some(frame)).await;
-        Err(Ending::Closing(closing))
-    }
-
-    /// Nothing was heard for a while: pings, or gives up.
-    async fn wake(
-        &self,
-        socket: &mut Socket,
-        now: Instant,
-        silence_ends: Instant,
-        ping_at: Instant,
-        pinged_at: &mut Instant,
-    ) -> Result<(), Ending> {
-        if now >= silence_ends {
-            return Err(Ending::Ended(End::Lost));
-        }
-        if now >= ping_at {
-            *pinged_at = now;
-            send(socket, Message::Ping(Bytes::new())).await?;
-        }
-        Ok(())
     }
 
     async fn hear(
@@ -200,26 +169,23 @@ impl Newcomer {
         gateway: &Gateway,
         socket: &mut Socket,
         frame: Option<Result<Message, tungstenite::Error>>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Ended> {
         match frame {
             Some(Ok(Message::Text(text))) => match heartbeat::read(&text) {
                 Ok(Heartbeat::Ping(body)) => {
                     send(socket, Message::text(heartbeat::pong(body))).await
                 }
                 Ok(Heartbeat::Pong) => Ok(()),
-                Err(error) => Err(self.misbehaved(socket, &error).await),
+                Err(error) => Err(unreadable(error)),
             },
             Some(Ok(Message::Binary(frame))) => {
                 Box::pin(self.request(gateway, socket, &frame)).await
             }
-            Some(Ok(Message::Close(_))) => {
-                close(socket, None).await;
-                Err(Ending::Ended(End::Closed))
-            }
+            Some(Ok(Message::Close(_))) => Err(Ending::ClientCloses.into()),
             // The library answers pings by itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
-            Some(Err(error)) => Err(broken(socket, error).await),
-            None => Err(Ending::Ended(End::Lost)),
+            Some(Err(error)) => Err(broken(&error)),
+            None => Err(Ending::LineBreaks.into()),
         }
     }
 
@@ -228,36 +194,50 @@ impl Newcomer {
         gateway: &Gateway,
         socket: &mut Socket,
         frame: &[u8],
-    ) -> Result<(), Ending> {
-        let request = match self.codec.decode(frame, gateway.settings.frame_bytes_max) {
-            Ok(request) => request,
-            Err(error) => return Err(self.misbehaved(socket, &error).await),
-        };
+    ) -> Result<(), Ended> {
+        let codec = self.outbound.codec;
+        let request = codec.decode(frame, gateway.settings.frame_bytes_max).map_err(unreadable)?;
         match request::handle(gateway, self, &request).await {
-            Handled::Answer(answer) => {
-                send(socket, Message::binary(self.codec.encode(&answer))).await
-            }
+            Handled::Answer(answer) => send(socket, Message::binary(codec.encode(&answer))).await,
             Handled::LoggedOut(answer) => {
                 // Presence knows already, whether or not the client waits for the answer.
-                let _ = send(socket, Message::binary(self.codec.encode(&answer))).await;
-                close(socket, Some(close_frame(CloseCode::Normal, "logged out"))).await;
-                Err(Ending::Ended(End::LoggedOut))
+                let _ = send(socket, Message::binary(codec.encode(&answer))).await;
+                Err(Ending::LogsOut.into())
             }
-            Handled::Misbehaved(why) => {
-                close(socket, Some(close_frame(CloseCode::Policy, why))).await;
-                Err(Ending::Ended(End::Misbehaved))
-            }
+            Handled::NotAllowed(why) => Err(Ending::RequestNotAllowed.because(why)),
         }
     }
+}
 
-    async fn misbehaved(&self, socket: &mut Socket, error: &FrameError) -> Ending {
-        let code = match error {
-            FrameError::TooLarge => CloseCode::Size,
-            _ => CloseCode::Invalid,
-        };
-        close(socket, Some(close_frame(code, error.to_string()))).await;
-        Ending::Ended(End::Misbehaved)
+/// Nothing was heard for a while: pings, or gives up.
+async fn wake(
+    socket: &mut Socket,
+    now: Instant,
+    silence_ends: Instant,
+    ping_at: Instant,
+    pinged_at: &mut Instant,
+) -> Result<(), Ended> {
+    if now >= silence_ends {
+        return Err(Ending::Silent.into());
     }
+    if now >= ping_at {
+        *pinged_at = now;
+        send(socket, Message::Ping(Bytes::new())).await?;
+    }
+    Ok(())
+}
+
+fn unreadable(error: FrameError) -> Ended {
+    let ending = match error {
+        FrameError::TooLarge => Ending::FrameTooLarge,
+        _ => Ending::FrameUnreadable,
+    };
+    ending.because(error.to_string())
+}
+
+/// Sends the answer to a close frame, which the library has ready.
+async fn answer_close(socket: &mut Socket) {
+    let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
 }
 
 /// A login is always told. Other changes may come with it: what fell due before it.
@@ -265,25 +245,25 @@ fn was_let_in(conn: ConnId, changes: &[Change]) -> bool {
     changes.iter().any(|change| change.kind == Kind::Online && change.conn == Some(conn))
 }
 
-/// The line broke, or the client broke the protocol and is told so.
-async fn broken(socket: &mut Socket, error: tungstenite::Error) -> Ending {
-    let code = match &error {
-        tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseCode::Size,
+/// The line broke, or the client broke WebSocket's rules.
+fn broken(error: &tungstenite::Error) -> Ended {
+    let ending = match error {
+        tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => Ending::FrameTooLarge,
         tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            return Ending::Ended(End::Lost);
+            Ending::LineBreaks
         }
-        tungstenite::Error::Protocol(_) => CloseCode::Protocol,
-        tungstenite::Error::Utf8(_) => CloseCode::Invalid,
-        _ => return Ending::Ended(End::Lost),
+        tungstenite::Error::Protocol(_) => Ending::ProtocolBroken,
+        tungstenite::Error::Utf8(_) => Ending::FrameUnreadable,
+        _ => Ending::LineBreaks,
     };
-    close(socket, Some(close_frame(code, error.to_string()))).await;
-    Ending::Ended(End::Misbehaved)
+    ending.because(error.to_string())
 }
 
-async fn send(socket: &mut Socket, message: Message) -> Result<(), Ending> {
+async fn send(socket: &mut Socket, message: Message) -> Result<(), Ended> {
     match timeout(WRITE_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Ending::Ended(End::Lost)),
+        Ok(Err(_)) => Err(Ending::LineBreaks.into()),
+        Err(_) => Err(Ending::WriteStalls.into()),
     }
 }
 
@@ -297,17 +277,10 @@ pub(super) async fn close(socket: &mut Socket, frame: Option<CloseFrame>) {
     let _ = timeout(CLOSE_TIMEOUT, closed).await;
 }
 
-/// A reason of at most 123 bytes, as the protocol asks.
-fn close_frame(code: CloseCode, reason: impl Into<Cow<'static, str>>) -> CloseFrame {
-    let reason = reason.into();
-    let end = reason.floor_char_boundary(123);
-    CloseFrame { code, reason: reason[..end].into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use presence::{Kick, LoginPolicy, Now, Platform, Policy, Timestamp, TokenHash, User};
+    use presence::{End, Kick, LoginPolicy, Now, Platform, Policy, Timestamp, TokenHash, User};
 
     /// A departure that fell due in the same step must not look like the login.
     #[test]

@@ -1,6 +1,7 @@
 //! What waits to be sent to one client: a slot with a waker, because a channel for each connection
 //! costs 1.5 KB.
 
+use super::ending::Ending;
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -21,26 +22,15 @@ pub(super) struct Outbound {
 #[derive(Default)]
 struct Slot {
     frames: VecDeque<Bytes>,
-    closing: Option<Closing>,
+    closing: Option<Ending>,
     waker: Option<Waker>,
-}
-
-/// Why the server ends a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// Kicked, or refused by the App: presence knows already.
-    Kicked,
-    /// Too many frames wait for it.
-    TooSlow,
-    /// The server goes away; presence keeps the connection for the grace of a restart.
-    ServerStops,
 }
 
 /// What the connection has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Send(Bytes),
-    Close(Closing),
+    Close(Ending),
 }
 
 impl Outbound {
@@ -50,9 +40,9 @@ impl Outbound {
 
     /// Asks for the end. The first reason stands; frames that wait are sent before it, except to a
     /// client that does not read.
-    pub(super) fn close(&self, closing: Closing) {
+    pub(super) fn close(&self, ending: Ending) {
         self.change(|slot| {
-            slot.closing.get_or_insert(closing);
+            slot.closing.get_or_insert(ending);
         });
     }
 
@@ -62,7 +52,7 @@ impl Outbound {
         self.change(|slot| {
             if slot.frames.len() >= frames_max {
                 slot.frames.clear();
-                slot.closing.get_or_insert(Closing::TooSlow);
+                slot.closing.get_or_insert(Ending::FallsBehind);
             }
             if slot.closing.is_none() {
                 slot.frames.push_back(frame);
@@ -110,10 +100,10 @@ mod tests {
     async fn what_waits_is_sent_before_the_end() {
         let outbound = Outbound::new(JSON, 2);
         assert!(outbound.push(Bytes::from_static(b"a")));
-        outbound.close(Closing::Kicked);
-        outbound.close(Closing::ServerStops);
+        outbound.close(Ending::Kicked);
+        outbound.close(Ending::ServerStops);
         assert_eq!(outbound.next().await, Next::Send(Bytes::from_static(b"a")));
-        assert_eq!(outbound.next().await, Next::Close(Closing::Kicked));
+        assert_eq!(outbound.next().await, Next::Close(Ending::Kicked));
     }
 
     #[tokio::test]
@@ -122,7 +112,7 @@ mod tests {
         assert!(outbound.push(Bytes::from_static(b"a")));
         assert!(!outbound.push(Bytes::from_static(b"b")));
         assert!(!outbound.push(Bytes::from_static(b"c")));
-        assert_eq!(outbound.next().await, Next::Close(Closing::TooSlow));
+        assert_eq!(outbound.next().await, Next::Close(Ending::FallsBehind));
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! Which sockets are open in this process.
 
 use super::{
-    outbound::{Closing, Outbound},
+    ending::Ending,
+    outbound::Outbound,
     watchers::{Watcher, Watchers},
 };
 use crate::{api::Watching, driver::Sockets, metrics::Metrics};
@@ -34,7 +35,7 @@ impl Registry {
 
     pub(super) fn insert(&self, conn: ConnId, outbound: Arc<Outbound>) {
         if self.stopping.load(Ordering::Acquire) {
-            outbound.close(Closing::ServerStops);
+            outbound.close(Ending::ServerStops);
         }
         self.lock().insert(conn, outbound);
         self.metrics.connections.inc();
@@ -63,10 +64,10 @@ impl Registry {
             if at > 0 {
                 tokio::time::sleep(over / STEPS).await;
             }
-            some.iter().for_each(|outbound| outbound.close(Closing::ServerStops));
+            some.iter().for_each(|outbound| outbound.close(Ending::ServerStops));
         }
         // Those who came in while the others were told.
-        self.lock().values().for_each(|outbound| outbound.close(Closing::ServerStops));
+        self.lock().values().for_each(|outbound| outbound.close(Ending::ServerStops));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, Arc<Outbound>>> {
@@ -77,7 +78,7 @@ impl Registry {
 impl Sockets for Registry {
     fn kick(&self, conn: ConnId) {
         if let Some(outbound) = self.lock().get(&conn) {
-            outbound.close(Closing::Kicked);
+            outbound.close(Ending::Kicked);
         }
     }
 

@@ -24,13 +24,13 @@ pub(super) enum Handled {
     /// The answer, and then the end.
     LoggedOut(Response),
     /// Nothing can be answered to this; the connection ends.
-    Misbehaved(&'static str),
+    NotAllowed(&'static str),
 }
 
 pub(super) async fn handle(gateway: &Gateway, from: &Newcomer, request: &Request) -> Handled {
     let (user, conn) = (&from.user, from.login.conn);
     if request.send_id != user.as_str() {
-        return Handled::Misbehaved("sendID is not the user of this connection");
+        return Handled::NotAllowed("sendID is not the user of this connection");
     }
     let refuse = |code: Code, why| Handled::Answer(request.refusal(&code.with(why)));
     match request.identifier {
@@ -48,7 +48,7 @@ pub(super) async fn handle(gateway: &Gateway, from: &Newcomer, request: &Request
             Handled::Answer(set_background(gateway, user, conn, request).await)
         }
         id::SUB_USER_ONLINE_STATUS => Handled::Answer(subscribe(gateway, from, request).await),
-        _ => Handled::Misbehaved("unknown reqIdentifier"),
+        _ => Handled::NotAllowed("unknown reqIdentifier"),
     }
 }
 
@@ -92,7 +92,7 @@ async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Res
         subscribers.push(element(&user, seen));
     }
     // The JS SDK fails on an empty answer, the Go SDK does not mind one.
-    if subscribers.is_empty() && from.codec.encoding == Encoding::Json {
+    if subscribers.is_empty() && from.outbound.codec.encoding == Encoding::Json {
         subscribers.extend(unwatched.iter().map(|user| element(user, Vec::new())));
     }
     request.answer(SubUserOnlineStatusTips { subscribers }.encode_to_vec())
