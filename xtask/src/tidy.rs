@@ -21,6 +21,9 @@ const ONLY_IN: [(&str, &[&str]); 4] = [
 /// Words that name nothing, in names of files.
 const EMPTY_NAMES: [&str; 6] = ["utils", "common", "core", "manager", "helper", "service"];
 
+/// A table whose last column names tests.
+const TESTS_ARE_NAMED_IN: &str = "docs/openim-compatibility.md";
+
 /// Fails with all that is untidy.
 pub(crate) fn check() -> Result<()> {
     let mut problems = Vec::new();
@@ -32,6 +35,12 @@ pub(crate) fn check() -> Result<()> {
     if architecture > ARCHITECTURE_LINES_MAX {
         problems.push(format!("ARCHITECTURE.md has {architecture} lines"));
     }
+    let tests = fs::read_to_string(TESTS_ARE_NAMED_IN)?;
+    let code = sources(Path::new("crates"))?
+        .iter()
+        .map(fs::read_to_string)
+        .collect::<Result<Vec<_>, _>>()?;
+    problems.extend(missing_tests(&tests, &code.concat()));
     if problems.is_empty() {
         return Ok(());
     }
@@ -60,6 +69,16 @@ fn problems_of(path: &str, text: &str) -> Vec<String> {
     problems
 }
 
+/// The tests that a document names in the last column of a table, and that are not there.
+fn missing_tests(document: &str, code: &str) -> Vec<String> {
+    let rows = document.lines().filter(|line| line.starts_with("| D"));
+    let columns = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    let quoted = columns.flat_map(|column| column.split('`').skip(1).step_by(2));
+    let named = quoted.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let missing = named.filter(|name| !code.contains(&format!("fn {name}(")));
+    missing.map(|name| format!("{TESTS_ARE_NAMED_IN}: there is no test {name}")).collect()
+}
+
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -77,6 +96,14 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_is_named_and_not_there_is_told() {
+        let document =
+            "| D1 `a` | `b` | `is_there`, `is_not`, `js` of `tests/a.rs` |\n| D2 | x | – |";
+        let missing = missing_tests(document, "fn is_there() {} async fn js() {}");
+        assert_eq!(missing, ["docs/openim-compatibility.md: there is no test is_not"]);
+    }
 
     #[test]
     fn what_is_untidy_is_named() {
