@@ -7,14 +7,16 @@
 
 mod support;
 
+use flate2::{Compression, write::GzEncoder};
 use futures_util::{SinkExt, StreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 use server::{
     client::{Heard, http},
     config::Size,
 };
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{io::Write, net::SocketAddr, path::Path, time::Duration};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,6 +43,14 @@ use wire::{
     token::Keys,
 };
 
+/// Counts what this process allocates: the servers, the clients and all tests side by side.
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+/// How much may be allocated at the same time. The bombs below would need more if they were
+/// believed; see [`big_bomb`].
+const ALLOCATED_BYTES_MAX: usize = 16 << 20;
+
 /// How long one row may take. Generous: only a failing test takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -57,6 +67,8 @@ async fn check<I>(surface: &str, rows: &[Row<'_, I>], answer: impl AsyncFn(&I) -
         }
     }
     assert!(wrong.is_empty(), "{surface}{wrong}");
+    let peak = ALLOCATED.peak_usage();
+    assert!(peak <= ALLOCATED_BYTES_MAX, "{surface}: {peak} bytes were allocated");
 }
 
 fn agrees(answered: &str, expected: &str) -> bool {
@@ -391,6 +403,17 @@ fn altered(changes: &str) -> String {
     jwt(Algorithm::HS256, &claims(changes))
 }
 
+/// As many zeros as fit into one frame: a thousand times its size.
+fn big_bomb() -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    for _ in 0..48 {
+        encoder.write_all(&[0; 1 << 20]).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() <= FRAME_BYTES_MAX);
+    bomb
+}
+
 #[tokio::test]
 async fn a_bad_frame_of_a_js_client_is_answered_or_ends_it_and_only_it() {
     let herald = Herald::start(|_| {}).await;
@@ -505,6 +528,7 @@ async fn a_bad_frame_of_a_go_client_is_answered_or_ends_it_and_only_it() {
             ("no gzip", frame(&good), "closed 1007: frame is not gzip"),
             ("half a gzip", frame(&bomb[..30]), "closed 1007: frame is not gzip"),
             ("a bomb", frame(&bomb), "closed 1009: frame is too large"),
+            ("a bomb of 48 MiB", frame(&big_bomb()), "closed 1009: frame is too large"),
         ],
         async |frames| converse(&herald, "-sdkType&compression=gzip", &good, frames).await,
     )
