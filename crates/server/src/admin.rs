@@ -5,6 +5,7 @@
 
 mod callback;
 mod callbacks;
+mod clear_status;
 mod endpoints;
 mod health;
 mod input;
@@ -12,8 +13,9 @@ mod kick;
 mod metrics;
 mod problem;
 mod replay;
+mod resume;
+mod set_status;
 mod user;
-mod user_status;
 mod users;
 mod view;
 
@@ -56,12 +58,12 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/users", get(users::run))
         .route("/users/{user}", get(user::run))
         .route("/users/{user}/kick", post(kick::run))
-        .route("/users/{user}/status", put(user_status::set).delete(user_status::clear))
+        .route("/users/{user}/status", put(set_status::run).delete(clear_status::run))
         .route("/callbacks", get(callbacks::run))
         .route("/callbacks/{id}", get(callback::run))
         .route("/callbacks/{id}/replay", post(replay::run))
-        .route("/endpoints", get(endpoints::list))
-        .route("/endpoints/{name}/resume", post(endpoints::resume))
+        .route("/endpoints", get(endpoints::run))
+        .route("/endpoints/{name}/resume", post(resume::run))
         .route_layer(from_fn_with_state(Arc::clone(&admin), authorize));
     Router::new()
         .nest("/v1", v1)

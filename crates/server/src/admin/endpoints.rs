@@ -1,8 +1,8 @@
-//! `GET /v1/endpoints` and `POST /v1/endpoints/{name}/resume`: how endpoints are doing.
+//! `GET /v1/endpoints`: how endpoints are doing.
 
-use super::{Admin, input::Parameter, problem::Problem};
+use super::{Admin, problem::Problem};
 use crate::callbacks::Endpoint;
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use presence::{Now, Permit};
 use serde::Serialize;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) struct EndpointView {
     dead: u64,
 }
 
-pub(super) async fn list(
+pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
 ) -> Result<Json<Vec<EndpointView>>, Problem> {
     let now = admin.clock.now();
@@ -31,18 +31,6 @@ pub(super) async fn list(
         endpoints.push(view(endpoint, backlog, now));
     }
     Ok(Json(endpoints))
-}
-
-pub(super) async fn resume(
-    State(admin): State<Arc<Admin>>,
-    Parameter(name): Parameter,
-) -> Result<StatusCode, Problem> {
-    let mut endpoints = admin.endpoints.iter();
-    let endpoint = endpoints.find(|endpoint| endpoint.settings.name.as_str() == name);
-    let endpoint = endpoint.ok_or_else(|| Problem::not_found(format!("no endpoint {name:?}")))?;
-    endpoint.health().resume();
-    endpoint.news.notify_one();
-    Ok(StatusCode::NO_CONTENT)
 }
 
 fn view(endpoint: &Endpoint, backlog: Backlog, now: Now) -> EndpointView {

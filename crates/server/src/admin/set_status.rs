@@ -1,4 +1,4 @@
-//! `PUT|DELETE /v1/users/{id}/status`: sets or takes back a custom status.
+//! `PUT /v1/users/{id}/status`: sets a custom status.
 
 use super::{
     Admin,
@@ -27,22 +27,13 @@ pub(super) struct Request {
     expire_at: Option<u64>,
 }
 
-pub(super) async fn set(
+pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
     User(user): User,
     Body(request): Body<Request>,
 ) -> Result<StatusCode, Problem> {
     let request = request.ok_or_else(|| Problem::bad_request("body: expected a JSON object"))?;
     let event = read(request, admin.clock.now().wall).map_err(Problem::bad_request)?;
-    admin.driver.handle(&user, event, None).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn clear(
-    State(admin): State<Arc<Admin>>,
-    User(user): User,
-) -> Result<StatusCode, Problem> {
-    let event = Event::StatusCleared { platform: None };
     admin.driver.handle(&user, event, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
