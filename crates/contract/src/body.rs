@@ -19,6 +19,8 @@ pub(crate) enum Field {
     PlatformId,
     Platform,
     Reason,
+    /// Only if it speaks for others.
+    Collapsed,
 }
 
 impl Field {
@@ -33,6 +35,7 @@ impl Field {
             Field::PlatformId => "platformID",
             Field::Platform => "platform",
             Field::Reason => "reason",
+            Field::Collapsed => "collapsed",
         }
     }
 
@@ -48,6 +51,7 @@ impl Field {
             Field::PlatformId => callback.platform_id.into(),
             Field::Platform => callback.platform.as_str().into(),
             Field::Reason => callback.reason.as_str().into(),
+            Field::Collapsed => callback.collapsed.into(),
         }
     }
 }
@@ -90,7 +94,9 @@ impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = self.dialect.row();
         let extra = if self.extra_fields { row.extra } else { &[] };
+        let alone = self.callback.collapsed == 0;
         let fields = row.told(self.callback.kind).fields.iter().chain(extra);
+        let fields = fields.filter(|field| !(alone && **field == Field::Collapsed));
         serializer.collect_map(fields.map(|f| (f.name(), f.value(self.dialect, self.callback))))
     }
 }
@@ -143,6 +149,8 @@ struct Written {
     platform: String,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    collapsed: u64,
 }
 
 impl Written {
@@ -157,6 +165,7 @@ impl Written {
             platform_id: self.platform_id,
             platform: self.platform,
             reason: self.reason,
+            collapsed: self.collapsed,
         }
     }
 }
@@ -177,6 +186,7 @@ mod tests {
             platform_id: 1,
             platform: "IOS".into(),
             reason: "login".into(),
+            collapsed: 3,
         }
     }
 

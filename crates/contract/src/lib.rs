@@ -56,4 +56,6 @@ pub struct Callback {
     pub platform: String,
     /// Why it happened, in a word; `""` when not told.
     pub reason: String,
+    /// How many older callbacks of the user this one speaks for; mostly 0.
+    pub collapsed: u64,
 }

@@ -15,6 +15,7 @@ fn told(kind: Kind) -> Callback {
         platform_id: 1,
         platform: "IOS".into(),
         reason: "login".into(),
+        collapsed: 0,
     }
 }
 

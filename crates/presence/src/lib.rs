@@ -17,6 +17,7 @@
 extern crate alloc;
 
 mod change;
+mod collapse;
 mod connection;
 mod event;
 mod health;
@@ -31,6 +32,7 @@ mod user;
 mod verdict;
 
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
+pub use collapse::{Waiting, collapse};
 pub use connection::{Connection, Session};
 pub use event::{Effects, End, Event, Kick, Login, Policy};
 pub use health::{Health, Permit};

@@ -140,6 +140,9 @@ pub struct Event {
     pub platform: Option<String>,
     /// Why it happened, in a word.
     pub reason: Option<String>,
+    /// How many older callbacks of the user this one speaks for: they were not sent, because this one
+    /// says all that matters after an outage.
+    pub collapsed: u64,
 }
 
 impl From<Callback> for Event {
@@ -155,6 +158,7 @@ impl From<Callback> for Event {
             platform_id: Some(callback.platform_id).filter(|&id| id != 0),
             platform: told(callback.platform),
             reason: told(callback.reason),
+            collapsed: callback.collapsed,
         }
     }
 }
@@ -299,6 +303,7 @@ mod tests {
             platform_id: 5,
             platform: "Web".into(),
             reason: "login".into(),
+            collapsed: 0,
         };
         for extra_fields in [false, true] {
             let target = contract::Target {

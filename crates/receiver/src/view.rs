@@ -115,6 +115,7 @@ mod tests {
             platform_id: None,
             platform: None,
             reason: None,
+            collapsed: 0,
         }
     }
 

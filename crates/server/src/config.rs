@@ -191,6 +191,7 @@ mod tests {
                 extra_fields: true,
                 concurrency_max: 21,
                 retention: Duration::from_secs(22),
+                collapse_after: Duration::from_secs(22),
                 online: Online {
                     enable: false,
                     timeout: Duration::from_secs(23),

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub slow_readers: Counter,
     /// Callbacks that were owed for longer than the retention.
     pub expired: Counter,
+    /// Callbacks that were not sent because a later one said it as well.
+    pub superseded: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +53,7 @@ impl Default for Metrics {
             dead: Family::default(),
             slow_readers: Counter::default(),
             expired: Counter::default(),
+            superseded: Counter::default(),
         };
         metrics.register();
         metrics
@@ -75,6 +78,8 @@ impl Metrics {
         r.register("slow_readers", help, self.slow_readers.clone());
         let help = "Callbacks owed for longer than the retention";
         r.register("callbacks_expired", help, self.expired.clone());
+        let help = "Callbacks not sent because a later one said it as well";
+        r.register("callbacks_superseded", help, self.superseded.clone());
     }
 
     /// One attempt ended.

@@ -356,6 +356,7 @@ fn endpoint(config: &Config) -> Option<Endpoint> {
         },
         on_refusal: online.on_refusal,
         concurrency_max: callbacks.concurrency_max,
+        collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),
     };
     Some(Endpoint::new(settings))
 }

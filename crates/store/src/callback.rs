@@ -79,7 +79,12 @@ pub struct CallbackRecord {
     pub attempts: Vec<AttemptRecord>,
     /// Whether it was queued again by hand.
     pub replayed: bool,
+    /// How many older ones it speaks for, which were superseded by it.
+    pub collapsed: u64,
 }
+
+/// How much of one line is looked at in one go, when it is collapsed.
+pub(crate) const COLLAPSED_MAX: usize = 1_000;
 
 /// How far a callback got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +98,8 @@ pub enum CallbackState {
     Dead,
     /// Owed for longer than the retention.
     Expired,
+    /// A later one said it as well, after a long outage.
+    Superseded,
 }
 
 impl CallbackState {
@@ -103,13 +110,16 @@ impl CallbackState {
             CallbackState::Delivered => "delivered",
             CallbackState::Dead => "dead",
             CallbackState::Expired => "expired",
+            CallbackState::Superseded => "superseded",
         }
     }
 
     /// Reads what [`CallbackState::name`] writes.
     pub fn parse(name: &str) -> Option<CallbackState> {
         use CallbackState::*;
-        [Pending, Delivered, Dead, Expired].into_iter().find(|state| state.name() == name)
+        [Pending, Delivered, Dead, Expired, Superseded]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Claimed {
     pub attempts: u32,
     /// Whether it was queued again by hand, so that its answer has no effect on presence.
     pub replayed: bool,
+    /// How many older ones it speaks for, which were superseded by it.
+    pub collapsed: u64,
 }
 
 /// The right to settle one callback.

@@ -2,8 +2,8 @@
 //! deadline, and the queue of each endpoint. SQLite is never read for an event of such a user.
 
 use crate::{
-    Backlog, Claim, EndpointName, Lease, NewCallback, Versioned,
-    callback::CallbackId,
+    Backlog, Claim, Collapse, EndpointName, Lease, NewCallback, Versioned,
+    callback::{COLLAPSED_MAX, CallbackId},
     queue::{Entry, Granted, Queue, Row},
 };
 use presence::{Change, Instant, Kind, Timestamp, User, UserId};
@@ -97,6 +97,17 @@ impl Index {
             Lease { id, row, number }
         };
         granted.into_iter().map(lease).collect()
+    }
+
+    /// The lines that may be collapsed, each as the rows of one user in order.
+    pub(crate) fn collapsible(&self, wish: &Collapse) -> Vec<(UserId, Vec<Row>)> {
+        let Some(queue) = self.queues.get(&wish.endpoint) else { return Vec::new() };
+        let users = queue.collapsible(wish.due, wish.queued_before, wish.users_max);
+        let rows = |user: UserId| {
+            let rows = queue.line(&user).map(|entry| entry.row).take(COLLAPSED_MAX).collect();
+            (user, rows)
+        };
+        users.into_iter().map(rows).collect()
     }
 
     pub(crate) fn next_due(&self, endpoint: &EndpointName) -> Option<Instant> {

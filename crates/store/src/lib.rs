@@ -26,7 +26,7 @@ pub use callback::{
 pub use commit::{Claim, Claimed, Commit, Fate, Lease, NewCallback, Settlement, Versioned};
 pub use error::StoreError;
 pub use memory::Memory;
-pub use query::{Backlog, CallbackQuery, Prune, Pruned, Replayed, UserQuery};
+pub use query::{Backlog, CallbackQuery, Collapse, Prune, Pruned, Replayed, UserQuery};
 pub use sqlite::{OpenError, Sqlite, Sync};
 
 use async_trait::async_trait;
@@ -49,6 +49,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// Leases due callbacks of one endpoint: the oldest of each user, none of a user who has one
     /// out on lease. A lease that is not settled in time is as if it had never been given.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Marks callbacks superseded that a later one of the same user says as well, by
+    /// [`presence::collapse`]. Returns how many; some of a very long line are left for the next call.
+    async fn collapse(&self, wish: Collapse) -> Result<u64, StoreError>;
 
     /// When [`Store::claim`] may next find something; none while nothing is owed.
     async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError>;

@@ -2,11 +2,11 @@
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
-    Commit, EndpointName, Fate, Prune, Pruned, Registered, Replayed, Settlement, Store, StoreError,
-    UserQuery, Versioned, callback::keep_attempt, index::Index, queue::Row,
+    Collapse, Commit, EndpointName, Fate, Prune, Pruned, Registered, Replayed, Settlement, Store,
+    StoreError, UserQuery, Versioned, callback::keep_attempt, index::Index, queue::Row,
 };
 use async_trait::async_trait;
-use presence::{Instant, Kind, Timestamp, User, UserId};
+use presence::{Instant, Kind, Timestamp, User, UserId, Waiting};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
@@ -83,6 +83,7 @@ impl Store for Memory {
                 tries: 0,
                 attempts: Vec::new(),
                 replayed: false,
+                collapsed: 0,
             };
             state.callbacks.insert(record.row, Stored { record, settled_at: commit.at });
         }
@@ -104,10 +105,17 @@ impl Store for Memory {
                 tries: record.tries,
                 attempts: record.attempts.len() as u32,
                 replayed: record.replayed,
+                collapsed: record.collapsed,
                 lease,
             })
         });
         Ok(claimed.collect())
+    }
+
+    async fn collapse(&self, wish: Collapse) -> Result<u64, StoreError> {
+        let state = &mut *self.lock();
+        let lines = state.index.collapsible(&wish);
+        Ok(lines.into_iter().map(|(_, rows)| state.collapse(&wish, &rows)).sum())
     }
 
     async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError> {
@@ -233,6 +241,31 @@ impl State {
         self.index.count_dead(&lease.id.endpoint, i64::from(fate == Fate::Dead));
         self.index.remove(&lease.id, lease.row);
         Ok(())
+    }
+
+    fn collapse(&mut self, wish: &Collapse, rows: &[Row]) -> u64 {
+        let records = rows.iter().filter_map(|row| self.callbacks.get(row));
+        let line: Vec<Waiting<'_>> = records
+            .map(|Stored { record, .. }| Waiting {
+                change: &record.change,
+                fresh: record.attempts.is_empty() && !record.replayed,
+            })
+            .collect();
+        let replaced = presence::collapse(&line, wish.scope);
+        let mut superseded = 0;
+        for (row, by) in rows.iter().zip(replaced) {
+            let Some(by) = by else { continue };
+            let Some(Stored { record, settled_at }) = self.callbacks.get_mut(row) else { continue };
+            record.state = CallbackState::Superseded;
+            *settled_at = wish.at;
+            let speaks_for = record.collapsed + 1;
+            self.index.remove(&record.id, *row);
+            if let Some(other) = self.callbacks.get_mut(&rows[by]) {
+                other.record.collapsed += speaks_for;
+            }
+            superseded += 1;
+        }
+        superseded
     }
 
     fn requeue(&mut self, row: Row, now: Timestamp) {

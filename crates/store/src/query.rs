@@ -1,7 +1,7 @@
 //! What the API asks of a store, and the housekeeping.
 
 use crate::{CallbackState, EndpointName};
-use presence::{Timestamp, UserId};
+use presence::{Instant, Scope, Timestamp, UserId};
 
 /// Which users.
 #[derive(Debug, Clone)]
@@ -49,6 +49,23 @@ pub enum Replayed {
     Unknown,
     /// A callback of this user is being sent right now, and would end up before it: try again.
     InFlight,
+}
+
+/// A wish to send less after a long outage.
+#[derive(Debug, Clone)]
+pub struct Collapse {
+    /// Whose callbacks.
+    pub endpoint: EndpointName,
+    /// Of users whose turn it is by now.
+    pub due: Instant,
+    /// And whose oldest callback was queued before then.
+    pub queued_before: Timestamp,
+    /// What the App keeps one word about.
+    pub scope: Scope,
+    /// How many users are looked at.
+    pub users_max: usize,
+    /// Now, for the history.
+    pub at: Timestamp,
 }
 
 /// What is too old or too much.

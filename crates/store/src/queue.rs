@@ -93,6 +93,24 @@ impl Queue {
         granted
     }
 
+    /// Users whose turn it is, who are owed more than one callback, the oldest since before then.
+    /// Looks at the first `users_max` whose turn it is: those that the next claim may get.
+    pub(crate) fn collapsible(
+        &self,
+        due: Instant,
+        queued_before: Timestamp,
+        users_max: usize,
+    ) -> Vec<UserId> {
+        let next = self.due.iter().take_while(|((at, _), _)| *at <= due).take(users_max);
+        let is_long = |user: &&UserId| {
+            self.lines.get(*user).is_some_and(|line| {
+                let oldest = line.entries.front();
+                line.entries.len() > 1 && oldest.is_some_and(|e| e.queued_at < queued_before)
+            })
+        };
+        next.map(|(_, user)| user).filter(is_long).cloned().collect()
+    }
+
     /// When a claim may next find something.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let due = self.due.first_key_value().map(|((at, _), _)| *at);

@@ -12,7 +12,7 @@ mod write;
 mod writer;
 
 use crate::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Commit,
+    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
     EndpointName, Prune, Pruned, Registered, Replayed, Settlement, Store, StoreError, UserQuery,
     Versioned, index::Index,
 };
@@ -174,6 +174,20 @@ impl Store for Sqlite {
             leases.iter().for_each(|lease| index.retry(lease, claim.now));
         }
         claimed
+    }
+
+    async fn collapse(&self, wish: Collapse) -> Result<u64, StoreError> {
+        let lines = self.index.lock().collapsible(&wish);
+        if lines.is_empty() {
+            return Ok(0);
+        }
+        let at = wish.at;
+        let read = move |connection: &Connection| read::superseded(connection, &wish, lines);
+        let superseded = self.for_events.run(read).await?;
+        match self.writer.run(Write::Collapse(superseded, at)).await? {
+            Done::Collapsed(count) => Ok(count),
+            _ => Ok(0),
+        }
     }
 
     async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError> {

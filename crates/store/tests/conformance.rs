@@ -32,6 +32,8 @@ for_every_backend! {
     a_replay_waits_for_the_one_in_flight
     a_number_beyond_the_file_fails_its_own_commit_only
     the_backlog_counts_what_is_owed_and_dead
+    a_long_line_collapses_to_its_last_word_which_says_for_how_many
+    what_was_attempted_or_is_young_does_not_collapse
     users_are_listed_by_name_a_page_at_a_time
     old_history_is_pruned_and_never_what_is_owed
     too_much_history_is_pruned
@@ -380,6 +382,50 @@ async fn old_users_are_forgotten_but_for_their_seq(world: World) {
     assert!(world.store.load(&name("gone")).await.unwrap().value.last_seq() > 4);
 }
 
+async fn a_long_line_collapses_to_its_last_word_which_says_for_how_many(world: World) {
+    world.online("alone").await;
+    for _ in 0..3 {
+        world.online("u").await;
+        world.offline("u").await;
+    }
+    assert_eq!(world.collapse(99, Scope::User).await, 5);
+    assert_eq!(world.backlog().await.owed, 2);
+    let claimed = world.claim(99).await;
+    let said: Vec<_> =
+        told(&claimed).into_iter().zip(claimed.iter().map(|c| c.collapsed)).collect();
+    assert_eq!(said, [("alone online".into(), 0), ("u offline".into(), 5)]);
+    world.deliver(&claimed).await;
+    let of_u = CallbackQuery { user: Some(name("u")), ..all() };
+    let listed = world.list(of_u).await;
+    assert_eq!(listed.len(), 6, "all stay readable");
+    assert_eq!(listed[..2], ["u offline delivered", "u online superseded"]);
+
+    // One that speaks for others passes that on.
+    for _ in 0..2 {
+        world.online("v").await;
+    }
+    assert_eq!(world.collapse(99, Scope::User).await, 1);
+    world.online("v").await;
+    assert_eq!(world.collapse(99, Scope::User).await, 1);
+    assert_eq!(world.claim(99).await[0].collapsed, 2);
+}
+
+async fn what_was_attempted_or_is_young_does_not_collapse(world: World) {
+    for _ in 0..2 {
+        world.online("u").await;
+    }
+    let young = world.next_time().await - 2;
+    assert_eq!(world.collapse(young, Scope::User).await, 0);
+    assert_eq!(world.collapse(99, Scope::Connection).await, 0, "each is about another");
+    let claimed = world.claim(99).await;
+    assert_eq!(world.collapse(99, Scope::User).await, 0, "it is on its way");
+    let again = Fate::RetryAt { at: Instant(0), counts: false };
+    world.settle(&claimed[0], again).await.unwrap();
+    world.online("u").await;
+    assert_eq!(world.collapse(99, Scope::User).await, 1, "the second gives way to the third");
+    assert_eq!(world.claim(99).await[0].change.seq, claimed[0].change.seq, "the first stays");
+}
+
 async fn accounts_are_registered_all_or_none(world: World) {
     let store = &world.store;
     assert_eq!(store.register(vec![account("a")]).await.unwrap(), Registered::All);
@@ -482,6 +528,22 @@ impl World {
     async fn claim_at(&self, now: u64, limit: usize) -> Vec<Claimed> {
         let claim = Claim { endpoint: main(), now: Instant(now), lease: LEASE, limit };
         self.store.claim(claim).await.unwrap()
+    }
+
+    async fn collapse(&self, queued_before: u64, scope: Scope) -> u64 {
+        let wish = Collapse {
+            endpoint: main(),
+            due: Instant(0),
+            queued_before: Timestamp(queued_before),
+            scope,
+            users_max: 99,
+            at: Timestamp(99),
+        };
+        self.store.collapse(wish).await.unwrap()
+    }
+
+    async fn backlog(&self) -> Backlog {
+        self.store.backlog(&main()).await.unwrap()
     }
 
     async fn settle(&self, claimed: &Claimed, fate: Fate) -> Result<(), StoreError> {

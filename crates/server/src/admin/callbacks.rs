@@ -30,7 +30,7 @@ pub(super) async fn run(
     Params(params): Params<Wanted>,
 ) -> Result<Json<Page>, Problem> {
     let state = params.state.map(|state| {
-        let known = "pending, delivered, dead and expired are known";
+        let known = "pending, delivered, dead, expired and superseded are known";
         let problem = || Problem::bad_request(format!("state={state}: {known}"));
         CallbackState::parse(&state).ok_or_else(problem)
     });

@@ -103,11 +103,13 @@ pub(super) struct CallbackView {
     operation_id: String,
     /// When the change was decided.
     at: u64,
-    /// `pending`, `delivered`, `dead` or `expired`.
+    /// `pending`, `delivered`, `dead`, `expired` or `superseded`.
     state: &'static str,
     /// Attempts at which the App itself failed.
     tries: u32,
     replayed: bool,
+    /// How many older ones it speaks for.
+    collapsed: u64,
     /// The first and the latest.
     attempts: Vec<AttemptView>,
 }
@@ -152,6 +154,7 @@ impl From<CallbackRecord> for CallbackView {
             state: record.state.name(),
             tries: record.tries,
             replayed: record.replayed,
+            collapsed: record.collapsed,
             attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
         }
     }

@@ -3,11 +3,11 @@
 //! Per endpoint: the oldest due callback of each user, leased, one in flight per user; many users
 //! at once. While the endpoint backs off nothing is claimed, so the backlog stays on disk.
 
-use super::{Endpoint, Sender, Sent};
+use super::{Endpoint, EndpointSettings, Sender, Sent};
 use crate::{clock::Clock, config::OnRefusal, driver::Driver, entropy, metrics::Metrics};
-use presence::{Attempt, Kind, Now, Permit, Verdict, retry_wait, verdict};
+use presence::{Attempt, Kind, Now, Permit, Scope, Timestamp, Verdict, retry_wait, verdict};
 use std::{sync::Arc, time::Duration};
-use store::{AttemptRecord, Claim, Claimed, Fate, Settlement, Store, StoreError};
+use store::{AttemptRecord, Claim, Claimed, Collapse, Fate, Settlement, Store, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +72,7 @@ impl Dispatcher {
         if limit == 0 {
             return Vec::new();
         }
+        self.collapse(limit).await;
         let timeouts = self.endpoint.settings.timeouts;
         let claim = Claim {
             endpoint: self.endpoint.settings.name.clone(),
@@ -83,6 +84,35 @@ impl Dispatcher {
             tracing::error!(%error, "the outbox cannot be read");
             Vec::new()
         })
+    }
+
+    /// After an outage: leaves out what those who may be claimed next need not be told any more.
+    async fn collapse(&self, limit: usize) {
+        let EndpointSettings { name, interest, collapse_after, .. } = &self.endpoint.settings;
+        let Some(after) = *collapse_after else { return };
+        let now = self.clock.now();
+        let queued_before = Timestamp(now.wall.0.saturating_sub(after.as_millis() as u64));
+        let oldest = self.store.backlog(name).await.ok().and_then(|backlog| backlog.oldest_at);
+        if oldest.is_none_or(|oldest| oldest >= queued_before) {
+            return;
+        }
+        let wish = Collapse {
+            endpoint: name.clone(),
+            due: now.mono,
+            queued_before,
+            // An App that is not told of departures can only keep a flag.
+            scope: interest.offline.unwrap_or(Scope::User),
+            users_max: limit,
+            at: now.wall,
+        };
+        loop {
+            match self.store.collapse(wish.clone()).await {
+                // Of a very long line some is left for the next time.
+                Ok(superseded @ 1..) => self.metrics.superseded.inc_by(superseded),
+                Ok(0) => return,
+                Err(error) => return tracing::error!(%error, "nothing could be left out"),
+            };
+        }
     }
 
     /// How long there is nothing to do unless something rings.

@@ -31,6 +31,8 @@ pub struct EndpointSettings {
     pub on_refusal: OnRefusal,
     /// How many users' callbacks are in flight at once.
     pub concurrency_max: usize,
+    /// How long callbacks wait until those that say nothing new are left out; none: for ever.
+    pub collapse_after: Option<Duration>,
 }
 
 /// How long the App may take for each kind of callback, answer read included.

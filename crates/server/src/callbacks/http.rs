@@ -110,6 +110,7 @@ fn told(callback: &Claimed) -> contract::Callback {
         platform_id: change.platform.id(),
         platform: change.platform.name().to_owned(),
         reason: change.reason.name().to_owned(),
+        collapsed: callback.collapsed,
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.extra_fields),
     key!(callbacks.concurrency_max, between(1, 10_000)),
     key!(callbacks.retention, between(SECOND, 90 * DAY)),
+    key!(callbacks.collapse_after, between(Duration::ZERO, 90 * DAY)),
     key!(callbacks.online.enable),
     key!(callbacks.online.timeout, between(MOMENT, 5 * MINUTE)),
     key!(callbacks.online.scope),

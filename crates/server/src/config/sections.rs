@@ -156,6 +156,8 @@ pub struct Callbacks {
     pub concurrency_max: usize,
     /// How long a callback is owed.
     pub retention: Duration,
+    /// When callbacks that say nothing new are left out; zero: never.
+    pub collapse_after: Duration,
     /// A user came online.
     pub online: Online,
     /// A user left.
@@ -176,6 +178,7 @@ impl Default for Callbacks {
             extra_fields: false,
             concurrency_max: 64,
             retention: hours(72),
+            collapse_after: Duration::from_secs(5 * 60),
             online: Online::default(),
             offline: Offline::default(),
             kick_off: KickOff::default(),

@@ -1,11 +1,11 @@
 //! What is read from the file.
 
-use super::write::Numbers;
+use super::write::{Numbers, Superseded};
 use crate::{
-    Account, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claimed, EndpointName,
-    Lease, StoreError, UserQuery, Versioned, index::Index, queue::Row,
+    Account, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claimed, Collapse,
+    EndpointName, Lease, StoreError, UserQuery, Versioned, index::Index, queue::Row,
 };
-use presence::{Change, Instant, Timestamp, User, UserId};
+use presence::{Change, Instant, Timestamp, User, UserId, Waiting};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::de::DeserializeOwned;
 
@@ -47,7 +47,7 @@ pub(super) fn claimed(
     connection: &Connection,
     leases: Vec<Lease>,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let sql = "SELECT change, operation_id, tries, json_array_length(attempts), replayed
+    let sql = "SELECT change, operation_id, tries, json_array_length(attempts), replayed, collapsed
                FROM outbox WHERE id = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut claimed = Vec::with_capacity(leases.len());
@@ -69,16 +69,47 @@ pub(super) fn claimed(
             tries: row.get(2)?,
             attempts: row.get(3)?,
             replayed: row.get(4)?,
+            collapsed: row.get(5)?,
             lease,
         });
     }
     Ok(claimed)
 }
 
+/// What of these lines others speak for.
+pub(super) fn superseded(
+    connection: &Connection,
+    wish: &Collapse,
+    lines: Vec<(UserId, Vec<Row>)>,
+) -> Result<Vec<Superseded>, StoreError> {
+    let sql = "SELECT change, attempts = '[]' AND NOT replayed FROM outbox WHERE id = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut all = Vec::new();
+    for (user, rows) in lines {
+        let mut changes: Vec<(Row, Change, bool)> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let found =
+                statement.query_row([row], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
+            // It may have expired meanwhile.
+            let Some((change, fresh)) = found.optional()? else { continue };
+            changes.push((row, parse("change", &user, &change)?, fresh));
+        }
+        let line = changes.iter().map(|(_, change, fresh)| Waiting { change, fresh: *fresh });
+        let replaced = presence::collapse(&line.collect::<Vec<_>>(), wish.scope);
+        for ((row, change, _), by) in changes.iter().zip(replaced) {
+            let Some(by) = by else { continue };
+            let id =
+                CallbackId { endpoint: wish.endpoint.clone(), user: user.clone(), seq: change.seq };
+            all.push(Superseded { id, row: *row, by: changes[by].0 });
+        }
+    }
+    Ok(all)
+}
+
 const OUTBOX: &str = "SELECT id, endpoint, user, seq, operation_id, change, 'pending', tries,
-                      attempts, replayed FROM outbox";
+                      attempts, replayed, collapsed FROM outbox";
 const HISTORY: &str = "SELECT id, endpoint, user, seq, operation_id, change, state, tries,
-                       attempts, replayed FROM history";
+                       attempts, replayed, collapsed FROM history";
 
 pub(super) fn callbacks(
     connection: &Connection,
@@ -168,6 +199,7 @@ fn record(row: &rusqlite::Row) -> Result<CallbackRecord, StoreError> {
         tries: row.get(7)?,
         attempts: parse("attempts", &id, &row.get::<_, String>(8)?)?,
         replayed: row.get(9)?,
+        collapsed: row.get(10)?,
         id,
     })
 }

@@ -6,7 +6,8 @@ use rusqlite::{Connection, Transaction};
 pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 /// Each step is applied once, in its own transaction, and never changed after a release.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE users(
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -41,7 +42,7 @@ const STEPS: [&str; 1] = ["
         seq INTEGER NOT NULL,
         operation_id TEXT NOT NULL,
         change TEXT NOT NULL,
-        state TEXT NOT NULL,            -- delivered | dead | expired
+        state TEXT NOT NULL,            -- delivered | dead | expired | superseded
         tries INTEGER NOT NULL,
         attempts TEXT NOT NULL,
         replayed INTEGER NOT NULL,
@@ -62,7 +63,13 @@ const STEPS: [&str; 1] = ["
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     INSERT INTO numbers VALUES ('seq_floor', 0), ('history_bytes', 0), ('last_row', 0), ('probe', 0);
-"];
+",
+    "
+    -- How many older callbacks one speaks for, which were superseded by it.
+    ALTER TABLE outbox ADD COLUMN collapsed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE history ADD COLUMN collapsed INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Brings a file up to [`VERSION`]. Returns the version it has; a newer one is left alone.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<u32> {

@@ -15,6 +15,7 @@ pub(super) enum Write {
     Commit(Box<Commit>),
     Settle(Box<Settlement>),
     Replay(CallbackId, Timestamp),
+    Collapse(Vec<Superseded>, Timestamp),
     Register(Vec<Account>),
     Prune(Prune),
     Probe,
@@ -24,6 +25,7 @@ pub(super) enum Write {
 pub(super) enum Done {
     Written,
     Replayed(Replayed),
+    Collapsed(u64),
     Registered(Registered),
     Pruned(Pruned),
 }
@@ -69,6 +71,13 @@ pub(super) struct Numbers {
     pub(super) seq_floor: u64,
 }
 
+/// A callback that another one speaks for.
+pub(super) struct Superseded {
+    pub(super) id: CallbackId,
+    pub(super) row: Row,
+    pub(super) by: Row,
+}
+
 /// A callback in the history.
 struct Settled {
     row: Row,
@@ -103,6 +112,7 @@ impl<'a> Batch<'a> {
             Write::Commit(commit) => self.commit(*commit),
             Write::Settle(settlement) => self.settle(&settlement),
             Write::Replay(id, now) => self.replay(&id, now),
+            Write::Collapse(all, at) => self.collapse(all, at),
             Write::Register(accounts) => self.register(&accounts),
             Write::Prune(prune) => self.prune(prune),
             Write::Probe => {
@@ -255,7 +265,7 @@ impl<'a> Batch<'a> {
                    SELECT id, endpoint, user, seq, operation_id, change, ?2, tries + (?2 = 'dead'),
                      iif(?3 IS NULL, attempts, json_insert(attempts, '$[#]', json(?3))), replayed,
                      ?4, 100 + length(user) + length(operation_id) + length(change)
-                       + length(attempts) + ifnull(length(?3), 0)
+                       + length(attempts) + ifnull(length(?3), 0), collapsed
                    FROM outbox WHERE id = ?1 RETURNING bytes";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let values = params![row, state.name(), attempt, at.0];
@@ -286,6 +296,24 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Queued) })
     }
 
+    fn collapse(&mut self, all: Vec<Superseded>, at: Timestamp) -> Result<Outcome> {
+        let mut learn = Vec::new();
+        for Superseded { id, row, by } in all {
+            if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
+                continue;
+            }
+            let sql = "UPDATE outbox SET collapsed = collapsed + 1
+                         + ifnull((SELECT collapsed FROM outbox WHERE id = ?1), 0)
+                       WHERE id = ?2";
+            self.run(sql, params![row, by])?;
+            self.file(row, CallbackState::Superseded, None, at)?;
+            self.settled.insert(row);
+            learn.push(Fact::Gone { id, row });
+        }
+        let done = Done::Collapsed(learn.len() as u64);
+        Ok(Outcome::Written { learn, done })
+    }
+
     /// The newest settled callback of this user and endpoint for which the condition holds.
     fn settled_callback(&self, id: &CallbackId, condition: &str) -> Result<Option<Settled>> {
         let sql = format!(
@@ -308,7 +336,7 @@ impl<'a> Batch<'a> {
     /// Moves a row from the history back to the outbox.
     fn requeue(&mut self, row: Row, now: Timestamp) -> Result<()> {
         let sql = "INSERT INTO outbox
-                   SELECT id, endpoint, user, seq, operation_id, change, ?2, 0, attempts, 1
+                   SELECT id, endpoint, user, seq, operation_id, change, ?2, 0, attempts, 1, collapsed
                    FROM history WHERE id = ?1";
         self.run(sql, params![row, now.0])?;
         self.forget(row)
