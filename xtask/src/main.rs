@@ -1,11 +1,13 @@
-//! What a developer runs: `cargo xtask test | crash | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | bench | websocket | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.
 
 mod e2e;
+mod install;
 mod steps;
 mod tidy;
+mod websocket;
 
 use anyhow::{Result, bail};
 use std::env;
@@ -15,6 +17,7 @@ const HELP: &str = "\
 cargo xtask test              everything that must pass, as CI runs it
 cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
 cargo xtask bench             logins per second, callback latency, memory per idle connection
+cargo xtask websocket         the Autobahn cases against the gateway's sockets
 cargo xtask tidy              file lengths, headers, who imports whom
 ";
 
@@ -27,6 +30,7 @@ fn main() -> Result<()> {
         ["crash"] => crash("50"),
         ["crash", cycles] => crash(cycles),
         ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
+        ["websocket"] => websocket::conformance(),
         ["tidy"] => tidy::check(),
         _ => bail!("unknown command\n\n{HELP}"),
     }
@@ -45,6 +49,7 @@ fn test() -> Result<()> {
         docs.env("RUSTDOCFLAGS", "-D warnings");
         steps::run(docs)
     });
+    steps.step("WebSocket conformance", websocket::conformance);
     steps.step("real OpenIM JS SDK", e2e::js_sdk);
     steps.sum_up()
 }
