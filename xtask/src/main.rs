@@ -1,19 +1,25 @@
-//! What a developer runs: `cargo xtask test | crash | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | fuzz | websocket | bench | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.
 
 mod e2e;
+mod fuzz;
+mod install;
 mod steps;
 mod tidy;
+mod websocket;
 
 use anyhow::{Result, bail};
+use fuzz::Search;
 use std::env;
 use steps::{Steps, cargo};
 
 const HELP: &str = "\
 cargo xtask test              everything that must pass, as CI runs it
 cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
+cargo xtask fuzz [SECONDS]    every target of fuzz/, 60 seconds each unless said otherwise
+cargo xtask websocket         the Autobahn cases against the gateway's sockets
 cargo xtask bench             logins per second, callback latency, memory per idle connection
 cargo xtask tidy              file lengths, headers, who imports whom
 ";
@@ -27,6 +33,9 @@ fn main() -> Result<()> {
         ["crash"] => crash("50"),
         ["crash", cycles] => crash(cycles),
         ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
+        ["fuzz"] => fuzz::targets(&Search::of("60")?),
+        ["fuzz", seconds] => fuzz::targets(&Search::of(seconds)?),
+        ["websocket"] => websocket::conformance(),
         ["tidy"] => tidy::check(),
         _ => bail!("unknown command\n\n{HELP}"),
     }
@@ -37,7 +46,7 @@ fn test() -> Result<()> {
     steps.step("format", || steps::run(cargo(&["fmt", "--all", "--check"])));
     steps.step("tidy", tidy::check);
     let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    steps.step("lints", || steps::run(cargo(&lints)));
+    steps.step("lints", || steps::run(cargo(&lints)).and_then(|()| fuzz::lint()));
     let tests = ["test", "--workspace", "--locked", "--no-fail-fast", "--quiet"];
     steps.step("tests", || steps::run(cargo(&tests)));
     steps.step("docs", || {
@@ -45,6 +54,8 @@ fn test() -> Result<()> {
         docs.env("RUSTDOCFLAGS", "-D warnings");
         steps::run(docs)
     });
+    steps.step("fuzz", || fuzz::targets(&Search::SHORT));
+    steps.step("WebSocket conformance", websocket::conformance);
     steps.step("real OpenIM JS SDK", e2e::js_sdk);
     steps.sum_up()
 }

@@ -4,6 +4,8 @@
 //! driver reaches it through [`crate::driver::Sockets`].
 
 mod admission;
+#[cfg(test)]
+mod conformance;
 mod connection;
 mod ending;
 mod outbound;

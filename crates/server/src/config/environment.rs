@@ -148,6 +148,7 @@ mod tests {
             "HERALD_gateway__listen",
             "HERALD_API_PORT",
             "HERALD_",
+            "HERALD_\n\x1b[31m",
         ];
         let actual: String = names.iter().map(|name| check(&[(name, "hunter2"), SECRET])).collect();
         expect![[r#"
@@ -158,6 +159,7 @@ mod tests {
             environment HERALD_gateway__listen: unknown variable; did you mean HERALD_GATEWAY__LISTEN?
             environment HERALD_API_PORT: unknown variable; a key is set as HERALD_SECTION__KEY
             environment HERALD_: unknown variable; a key is set as HERALD_SECTION__KEY
+            environment HERALD_??[31m: unknown variable; a key is set as HERALD_SECTION__KEY
         "#]].assert_eq(&actual);
     }
 

@@ -37,12 +37,14 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// On one line, whatever was written: a terminal obeys control characters.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.origin, self.column) {
-            (Some(origin), Some(column)) => write!(f, "{origin}:{column}: {}", self.text),
-            (Some(origin), None) => write!(f, "{origin}: {}", self.text),
-            (None, _) => f.write_str(&self.text),
-        }
+        let line = match (&self.origin, self.column) {
+            (Some(origin), Some(column)) => format!("{origin}:{column}: {}", self.text),
+            (Some(origin), None) => format!("{origin}: {}", self.text),
+            (None, _) => self.text.clone(),
+        };
+        f.write_str(&line.replace(char::is_control, "?"))
     }
 }

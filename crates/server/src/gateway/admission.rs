@@ -157,7 +157,7 @@ fn check(gateway: &Gateway, request: &Request) -> Result<Checked, Refusal> {
 }
 
 /// The answer to the client's key, if this is a WebSocket upgrade.
-fn accept_key(headers: &HeaderMap) -> Option<String> {
+pub(super) fn accept_key(headers: &HeaderMap) -> Option<String> {
     let says = |name: header::HeaderName, word: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|v| v.trim().eq_ignore_ascii_case(word))
@@ -170,7 +170,7 @@ fn accept_key(headers: &HeaderMap) -> Option<String> {
     (is_upgrade && key.len() == 24).then(|| derive_accept_key(key))
 }
 
-fn switching_protocols(accept: String) -> Response {
+pub(super) fn switching_protocols(accept: String) -> Response {
     Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(header::CONNECTION, "Upgrade")

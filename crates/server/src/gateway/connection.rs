@@ -111,11 +111,7 @@ impl Newcomer {
             let frame = self.outbound.codec.encode(&Response::push(identifier, Vec::new()));
             let _ = send(socket, Message::binary(frame)).await;
         }
-        match farewell.close {
-            Close::Unsaid => {}
-            Close::Echoed => answer_close(socket).await,
-            Close::Code(_) => close(socket, ended.close_frame()).await,
-        }
+        say_close(socket, ended).await;
     }
 
     /// The core was quiet: the token is not good, or something kicked it at this very moment.
@@ -235,6 +231,15 @@ fn unreadable(error: FrameError) -> Ended {
     ending.because(error.to_string())
 }
 
+/// WebSocket's own closing, as this ending has it.
+pub(super) async fn say_close(socket: &mut Socket, ended: &Ended) {
+    match ended.ending.farewell().close {
+        Close::Unsaid => {}
+        Close::Echoed => answer_close(socket).await,
+        Close::Code(_) => close(socket, ended.close_frame()).await,
+    }
+}
+
 /// Sends the answer to a close frame, which the library has ready.
 async fn answer_close(socket: &mut Socket) {
     let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
@@ -246,7 +251,7 @@ fn was_let_in(conn: ConnId, changes: &[Change]) -> bool {
 }
 
 /// The line broke, or the client broke WebSocket's rules.
-fn broken(error: &tungstenite::Error) -> Ended {
+pub(super) fn broken(error: &tungstenite::Error) -> Ended {
     let ending = match error {
         tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => Ending::FrameTooLarge,
         tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
@@ -259,7 +264,7 @@ fn broken(error: &tungstenite::Error) -> Ended {
     ending.because(error.to_string())
 }
 
-async fn send(socket: &mut Socket, message: Message) -> Result<(), Ended> {
+pub(super) async fn send(socket: &mut Socket, message: Message) -> Result<(), Ended> {
     match timeout(WRITE_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Ending::LineBreaks.into()),

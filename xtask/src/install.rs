@@ -1,0 +1,26 @@
+//! What a step needs and a clean machine lacks.
+
+use crate::steps::run;
+use anyhow::Result;
+use std::{env, path::PathBuf, process::Command};
+
+/// Installs packages of the system.
+pub(crate) fn packages(names: &[&str]) -> Result<()> {
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    run(update)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq"]).args(names);
+    run(install)
+}
+
+/// Whether a program is there and runs with these arguments.
+pub(crate) fn runs(program: &str, arguments: &[&str]) -> bool {
+    let output = Command::new(program).args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Where builds and their like go.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()).into()
+}
