@@ -12,7 +12,7 @@ import { eventually } from './waiting.mjs'
 const STOP_TIMEOUT_MS = 10_000
 
 /** More than all scenarios take side by side. */
-const WATCHDOG_MS = 90_000
+const WATCHDOG_MS = 420_000
 
 /** Whatever happens to this process, no herald outlives it. */
 const running = new Set()
@@ -27,12 +27,13 @@ export class Herald {
   /** The lines of its log. */
   log = []
 
-  static async start({ secret, callbackUrl, graceMs }) {
+  /** `settings` are keys of the configuration with their values. */
+  static async start(settings) {
     const herald = new Herald()
     const program = binary()
     herald.folder = mkdtempSync(join(tmpdir(), 'herald-e2e-'))
     const file = join(herald.folder, 'herald.toml')
-    writeFileSync(file, config({ secret, callbackUrl, graceMs, data: join(herald.folder, 'data') }))
+    writeFileSync(file, config({ ...settings, 'store.path': join(herald.folder, 'data') }))
     herald.#spawn(program, file)
     try {
       const ready = await eventually('herald is ready', () => herald.#ready())
@@ -85,19 +86,17 @@ export class Herald {
   }
 }
 
-function config({ secret, callbackUrl, graceMs, data }) {
-  const text = JSON.stringify
-  return `
-    gateway.listen = "127.0.0.1:0"
-    api.listen = "127.0.0.1:0"
-    admin.listen = "127.0.0.1:0"
-    auth.secret = ${text(secret)}
-    presence.offline_grace = "${graceMs}ms"
-    callbacks.url = ${text(callbackUrl)}
-    store.path = ${text(data)}
-    log.format = "json"
-    log.level = "info,server=debug"
-  `
+const SETTINGS = {
+  'gateway.listen': '127.0.0.1:0',
+  'api.listen': '127.0.0.1:0',
+  'admin.listen': '127.0.0.1:0',
+  'log.format': 'json',
+  'log.level': 'info,server=debug',
+}
+
+function config(settings) {
+  const lines = Object.entries({ ...SETTINGS, ...settings })
+  return lines.map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`).join('')
 }
 
 function binary() {
