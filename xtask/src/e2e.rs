@@ -1,19 +1,16 @@
-//! The real OpenIM SDKs against the real program: installs Node if need be, builds, runs.
+//! The real OpenIM SDKs against the real program: installs Node and Chromium if need be, builds,
+//! runs.
 
 use crate::steps::{cargo, run};
 use anyhow::{Result, ensure};
 use std::{path::Path, process::Command};
 
-/// The JS SDK in Node.
-pub(crate) fn js_sdk() -> Result<()> {
-    if !has("node") || !has("npm") {
-        let mut update = Command::new("apt-get");
-        update.args(["update", "-qq"]);
-        run(update)?;
-        let mut install = Command::new("apt-get");
-        install.args(["install", "-y", "-qq", "nodejs", "npm"]);
-        run(install)?;
-    }
+/// What the tests run on: a program, and the Debian package that has it.
+const TOOLS: [(&str, &str); 3] = [("node", "nodejs"), ("npm", "npm"), ("chromium", "chromium")];
+
+/// All scenarios of `e2e/` with each set-up.
+pub(crate) fn real_sdks() -> Result<()> {
+    install_missing()?;
     run(cargo(&["build", "-p", "herald-server", "--locked", "--quiet"]))?;
     let mut install = Command::new("npm");
     install.args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir("e2e");
@@ -24,6 +21,21 @@ pub(crate) fn js_sdk() -> Result<()> {
     let mut test = Command::new("npm");
     test.args(["test", "--silent"]).current_dir("e2e").env("HERALD_BIN", binary);
     run(test)
+}
+
+fn install_missing() -> Result<()> {
+    let missing = TOOLS.iter().filter(|(program, _)| !has(program));
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    run(update)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(install)
 }
 
 fn has(program: &str) -> bool {

@@ -45,7 +45,7 @@ fn test() -> Result<()> {
         docs.env("RUSTDOCFLAGS", "-D warnings");
         steps::run(docs)
     });
-    steps.step("real OpenIM JS SDK", e2e::js_sdk);
+    steps.step("real OpenIM SDKs", e2e::real_sdks);
     steps.sum_up()
 }
 
