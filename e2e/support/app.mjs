@@ -10,6 +10,8 @@ export class App {
   /** All requests so far, in the order in which they came. */
   requests = []
   answer = ANSWER
+  /** How long it thinks about that. */
+  thought = Promise.resolve()
 
   static async start() {
     const app = new App()
@@ -32,8 +34,9 @@ export class App {
   #note(request, response) {
     const chunks = []
     request.on('data', (chunk) => chunks.push(chunk))
-    request.on('end', () => {
+    request.on('end', async () => {
       this.requests.push(new Request(request, Buffer.concat(chunks)))
+      await this.thought
       response.setHeader('content-type', 'application/json')
       response.end(this.answer)
     })
