@@ -75,6 +75,24 @@ export const comings = [
     },
   },
   {
+    name: 'a herald that crashed finds its clients again, and tells no departure',
+    settings: { 'presence.restart_grace': '20s' },
+    async play(stage) {
+      const { app, client, herald, line } = stage
+      const before = await stage.arrives()
+      await herald.crash()
+      const backAt = performance.now()
+      await client.sees('OnConnectSuccess', 2)
+      await app.hears(2)
+      const after = stage.readArrival(client, { dial: line.dials.length - 1, request: 1 })
+      assert.ok(after.seq > before.seq, `${after.seq} comes after ${before.seq}`)
+      // Past the grace of a restart, when an offline would be due.
+      await sleep(backAt + 20_000 + WATCHED_MS - performance.now())
+      assert.equal(app.requests.length, 2, 'the login and the return')
+      assert.deepEqual(await stage.connIDs(), [after.connID])
+    },
+  },
+  {
     name: 'a client that returns while its old line is half open is let in, and stays',
     ...SHORT_SIGHTED,
     async play(stage) {

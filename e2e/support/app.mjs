@@ -10,7 +10,7 @@ export class App {
   /** All requests so far, in the order in which they came. */
   requests = []
   answer = ANSWER
-  /** How long it thinks about that. */
+  /** It answers only when this is settled. */
   thought = Promise.resolve()
 
   static async start() {

@@ -49,7 +49,7 @@ export class Client {
     return seen()[count - 1]
   }
 
-  /** Waits until it is told of a user whom it watches, and returns the answer's last words. */
+  /** Waits until it is told that a user is so, and returns what it was told. */
   async seesStatus(userID, status) {
     const told = () =>
       this.events.find(({ event, data }) => {
