@@ -1,5 +1,5 @@
-// An App that notes down every request as it came and answers that all is well. It judges nothing:
-// that is for contract.mjs.
+// An App that notes down every request as it came and answers that all is well, unless told to say
+// something else. It judges nothing: that is for contract.mjs.
 
 import { createServer } from 'node:http'
 
@@ -9,6 +9,7 @@ import { eventually, listening } from './waiting.mjs'
 export class App {
   /** All requests so far, in the order in which they came. */
   requests = []
+  answer = ANSWER
 
   static async start() {
     const app = new App()
@@ -34,7 +35,7 @@ export class App {
     request.on('end', () => {
       this.requests.push(new Request(request, Buffer.concat(chunks)))
       response.setHeader('content-type', 'application/json')
-      response.end(ANSWER)
+      response.end(this.answer)
     })
   }
 }

@@ -12,7 +12,7 @@ import { eventually } from './waiting.mjs'
 const STOP_TIMEOUT_MS = 10_000
 
 /** More than all scenarios take side by side. */
-const WATCHDOG_MS = 90_000
+const WATCHDOG_MS = 420_000
 
 /** Whatever happens to this process, no herald outlives it. */
 const running = new Set()
@@ -27,20 +27,29 @@ export class Herald {
   /** The lines of its log. */
   log = []
 
-  static async start({ secret, callbackUrl, graceMs }) {
+  /** `settings` are keys of the configuration with their values. */
+  static async start(settings) {
     const herald = new Herald()
-    const program = binary()
+    herald.program = binary()
     herald.folder = mkdtempSync(join(tmpdir(), 'herald-e2e-'))
-    const file = join(herald.folder, 'herald.toml')
-    writeFileSync(file, config({ secret, callbackUrl, graceMs, data: join(herald.folder, 'data') }))
-    herald.#spawn(program, file)
+    herald.settings = { ...settings, 'store.path': join(herald.folder, 'data') }
     try {
-      const ready = await eventually('herald is ready', () => herald.#ready())
-      return Object.assign(herald, { gateway: ready.gateway, api: ready.api })
+      await herald.#run()
     } catch (error) {
       await herald.stop()
       throw error
     }
+    return herald
+  }
+
+  /** As when its machine fails: killed, and started again where it was. */
+  async crash() {
+    this.child.kill('SIGKILL')
+    await this.ended
+    this.exit = undefined
+    const here = { 'gateway.listen': this.gateway, 'api.listen': this.api }
+    this.settings = { ...this.settings, ...here }
+    await this.#run()
   }
 
   async stop() {
@@ -61,16 +70,25 @@ export class Herald {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  #spawn(program, file) {
+  async #run() {
+    const file = join(this.folder, 'herald.toml')
+    writeFileSync(file, config(this.settings))
+    const before = this.log.length
+    this.#spawn(file)
+    const { gateway, api } = await eventually('herald is ready', () => this.#ready(before))
+    Object.assign(this, { gateway, api })
+  }
+
+  #spawn(file) {
     // An empty environment: its HERALD_… variables would win over the file.
     const options = { cwd: this.folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] }
-    this.child = spawn(program, ['serve', '--config', file], options)
+    this.child = spawn(this.program, ['serve', '--config', file], options)
     running.add(this)
     createInterface({ input: this.child.stderr }).on('line', (line) => this.log.push(line))
     this.ended = new Promise((ended) => {
       const end = (how) => {
         running.delete(this)
-        this.exit ??= `${program} ended: ${how}`
+        this.exit ??= `${this.program} ended: ${how}`
         ended()
       }
       this.child.on('error', end)
@@ -78,26 +96,24 @@ export class Herald {
     })
   }
 
-  #ready() {
+  #ready(since) {
     if (this.exit) throw new Error([this.exit, ...this.log].join('\n'))
-    const line = this.log.find((line) => line.includes('herald is ready'))
+    const line = this.log.slice(since).find((line) => line.includes('herald is ready'))
     return line && JSON.parse(line)
   }
 }
 
-function config({ secret, callbackUrl, graceMs, data }) {
-  const text = JSON.stringify
-  return `
-    gateway.listen = "127.0.0.1:0"
-    api.listen = "127.0.0.1:0"
-    admin.listen = "127.0.0.1:0"
-    auth.secret = ${text(secret)}
-    presence.offline_grace = "${graceMs}ms"
-    callbacks.url = ${text(callbackUrl)}
-    store.path = ${text(data)}
-    log.format = "json"
-    log.level = "info,server=debug"
-  `
+const SETTINGS = {
+  'gateway.listen': '127.0.0.1:0',
+  'api.listen': '127.0.0.1:0',
+  'admin.listen': '127.0.0.1:0',
+  'log.format': 'json',
+  'log.level': 'info,server=debug',
+}
+
+function config(settings) {
+  const lines = Object.entries({ ...SETTINGS, ...settings })
+  return lines.map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`).join('')
 }
 
 function binary() {

@@ -1,9 +1,9 @@
-// The line between a client and the gateway: it can be cut, and it knows who dialled. It changes
+// The line between clients and the gateway: it can be cut, and it knows who dialled. It changes
 // nothing of what it carries.
 
 import { connect, createServer } from 'node:net'
 
-import { listening } from './waiting.mjs'
+import { eventually, listening } from './waiting.mjs'
 
 export class Line {
   /** Every connection that a client made, in order. */
@@ -28,24 +28,27 @@ export class Line {
 }
 
 class Dial {
+  /** As the gateway sees it. */
   open = true
   #query = new URLSearchParams()
-  #ends
+  #client
+  #gateway
+  #halfOpen = false
 
   constructor(client, gateway) {
     const [host, port] = gateway.split(':')
-    const server = connect(Number(port), host)
-    this.#ends = [client, server]
-    this.#readRequest(client)
-    client.pipe(server)
-    server.pipe(client)
-    for (const [end, other] of [[client, server], [server, client]]) {
-      end.on('error', () => {})
-      end.on('close', () => {
-        this.open = false
-        other.destroySoon()
-      })
-    }
+    this.#client = client
+    this.#gateway = connect(Number(port), host)
+    this.#readRequest()
+    client.pipe(this.#gateway)
+    this.#gateway.pipe(client)
+    client.on('error', () => {}).on('close', () => {
+      if (!this.#halfOpen) this.#gateway.destroySoon()
+    })
+    this.#gateway.on('error', () => {}).on('close', () => {
+      this.open = false
+      client.destroySoon()
+    })
   }
 
   /** A parameter of the handshake. */
@@ -53,18 +56,33 @@ class Dial {
     return this.#query.get(name)
   }
 
-  cut() {
-    for (const end of this.#ends) end.destroy()
+  /** Waits until the gateway has given it up. */
+  ends() {
+    return eventually('the gateway ends the connection', () => !this.open)
   }
 
-  #readRequest(client) {
+  cut() {
+    this.#client.destroy()
+    this.#gateway.destroy()
+  }
+
+  /** Only the client loses it. The gateway hears nothing more, not even that, until it gives up. */
+  leaveHalfOpen() {
+    this.#halfOpen = true
+    this.#client.unpipe(this.#gateway)
+    this.#gateway.unpipe(this.#client)
+    this.#gateway.resume()
+    this.#client.destroy()
+  }
+
+  #readRequest() {
     let text = ''
     const read = (chunk) => {
       text += chunk.toString('latin1')
       if (!text.includes('\r\n')) return
-      client.off('data', read)
+      this.#client.off('data', read)
       this.#query = new URL(text.split(' ')[1], 'ws://line').searchParams
     }
-    client.on('data', read)
+    this.#client.on('data', read)
   }
 }

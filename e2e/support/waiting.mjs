@@ -3,8 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Generous: a machine may be busy. What is there is seen within a moment all the same. */
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 40_000
 const POLL_MS = 20
+
+/** Long enough for a callback that must not come: Herald sends one at once. */
+export const WATCHED_MS = 1_500
+/** Long enough for a dial that must not come: the JS SDK dials every 5 s, the wasm SDK sooner. */
+export const STORM_WATCHED_MS = 12_000
 
 /** Waits until `probe` returns something true, and returns that. */
 export async function eventually(what, probe) {

@@ -10,7 +10,8 @@ pub(crate) fn packages(names: &[&str]) -> Result<()> {
     update.args(["update", "-qq"]);
     run(update)?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "-y", "-qq"]).args(names);
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(names);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
     run(install)
 }
 

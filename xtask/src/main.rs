@@ -56,7 +56,7 @@ fn test() -> Result<()> {
     });
     steps.step("fuzz", || fuzz::targets(&Search::SHORT));
     steps.step("WebSocket conformance", websocket::conformance);
-    steps.step("real OpenIM JS SDK", e2e::js_sdk);
+    steps.step("real OpenIM SDKs", e2e::real_sdks);
     steps.sum_up()
 }
 

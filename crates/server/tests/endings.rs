@@ -103,6 +103,20 @@ fn same_for_all() -> Expect {
     "#]]
 }
 
+/// As the SDKs do; the JS SDK in a browser would dial again if it were closed before it has read
+/// the kick.
+#[tokio::test]
+async fn a_client_that_is_kicked_may_close_by_itself() {
+    let herald = Herald::start(|_| {}).await;
+    let mut socket = login(&herald, JS).await;
+    herald.admin("POST", "/v1/users/u1/kick", "").await;
+    assert!(matches!(socket.next().await, Some(Ok(Message::Binary(_)))));
+    let code = CloseCode::from(3001);
+    let close = CloseFrame { code, reason: "kicked".into() };
+    socket.send(Message::Close(Some(close))).await.unwrap();
+    assert_eq!(hear(&mut socket, JS.codec).await, "3001");
+}
+
 async fn check(kind: Kind, expected: Expect) {
     let endings = [
         ("the client closes", Ending::ClientCloses),

@@ -125,6 +125,16 @@ async fn more_than_a_connection_may_watch_is_told_as_offline() {
     assert_eq!(answer(&mut watcher).await, ["u3000:1"], "there is room again");
 }
 
+#[tokio::test]
+async fn the_longest_question_gets_its_whole_answer() {
+    let herald = Herald::start(|config| config.gateway.frame_bytes_max.0 = 1 << 20).await;
+    let mut watcher = herald.login("w", Platform::Web).await;
+    let users: Vec<String> = (0..80_000).map(|n| format!("{n:x}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    ask(&mut watcher, "w", &users, &[]).await;
+    assert_eq!(answer(&mut watcher).await.len(), 80_000);
+}
+
 /// OpenIM D23: there both routes do nothing.
 #[tokio::test]
 async fn a_subscription_over_rest_is_pushed_to_the_connections_of_its_token() {

@@ -214,9 +214,19 @@ async fn tell_refusal(on_upgrade: OnUpgrade, envelope: String, kick: Option<Code
     }
     if let Some(codec) = kick {
         let frame = codec.encode(&Frame::push(identifier::KICK_ONLINE, Vec::new()));
-        let _ = socket.send(Message::binary(frame)).await;
+        if socket.send(Message::binary(frame)).await.is_ok()
+            && connection::let_close(&mut socket).await
+        {
+            return;
+        }
     }
     connection::close(&mut socket, None).await;
+}
+
+/// The longest answer. Each name that is watched costs 2 bytes in the request and at most 4 more in
+/// the answer, those who are online a list of platforms; JSON adds a third in both.
+fn answer_bytes_max(frame_bytes_max: usize) -> usize {
+    4 * frame_bytes_max + 256 * 1024
 }
 
 /// A WebSocket over an upgraded connection, with buffers that a hundred thousand can afford.
@@ -224,7 +234,7 @@ pub(super) async fn socket(upgraded: Upgraded, frame_bytes_max: usize) -> Socket
     let config = WebSocketConfig::default()
         .read_buffer_size(1024)
         .write_buffer_size(0)
-        .max_write_buffer_size(256 * 1024)
+        .max_write_buffer_size(answer_bytes_max(frame_bytes_max))
         .max_message_size(Some(frame_bytes_max))
         .max_frame_size(Some(frame_bytes_max));
     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await

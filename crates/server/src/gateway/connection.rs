@@ -110,6 +110,9 @@ impl Newcomer {
         if let Some(identifier) = farewell.frame {
             let frame = self.outbound.codec.encode(&Response::push(identifier, Vec::new()));
             let _ = send(socket, Message::binary(frame)).await;
+            if let_close(socket).await {
+                return;
+            }
         }
         say_close(socket, ended).await;
     }
@@ -238,6 +241,27 @@ pub(super) async fn say_close(socket: &mut Socket, ended: &Ended) {
         Close::Echoed => answer_close(socket).await,
         Close::Code(_) => close(socket, ended.close_frame()).await,
     }
+}
+
+/// Gives a client that was told to go the chance to close by itself; whether it did.
+///
+/// The JS SDK in a browser decodes frames one after another in the background: if the close came
+/// before it has read the kick, it would make ready to dial again.
+pub(super) async fn let_close(socket: &mut Socket) -> bool {
+    let closes = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(_))) => return true,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return false,
+            }
+        }
+    };
+    let closed = timeout(CLOSE_TIMEOUT, closes).await.unwrap_or(false);
+    if closed {
+        answer_close(socket).await;
+    }
+    closed
 }
 
 /// Sends the answer to a close frame, which the library has ready.
