@@ -128,9 +128,13 @@ mod tests {
         let config = unlike_the_default();
         let text = dump(&config, &Origins::default());
         for shown in [&text, &format!("{config:?}")] {
-            assert!(!shown.contains("eleven") && !shown.contains("twelve"), "{shown}");
+            let secrets = ["eleven", "twelve", "whsec_"];
+            assert!(!secrets.iter().any(|secret| shown.contains(secret)), "{shown}");
         }
-        let text = text.replacen("***", "eleven-eleven-eleven", 1).replacen("***", "twelve", 1);
+        let mut text = text;
+        for secret in ["eleven-eleven-eleven", "twelve", SIGNING[0], SIGNING[1]] {
+            text = text.replacen("***", secret, 1);
+        }
         let pem = |_: &_| Ok(b"-----BEGIN CERTIFICATE-----".to_vec());
         let again = load(Some(("dump.toml", &text)), [], false, &pem).unwrap();
         assert_eq!(again.config, config);
@@ -151,6 +155,9 @@ mod tests {
             read(before);
         }
     }
+
+    const SIGNING: [&str; 2] =
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXIh"];
 
     /// Without `..`, so that a new field must be added here, and then to the table of keys.
     fn unlike_the_default() -> Config {
@@ -186,6 +193,7 @@ mod tests {
             callbacks: Callbacks {
                 url: Some("https://app.example/19?a=b".to_owned()),
                 ca: Some("ca.pem".into()),
+                secrets: SIGNING.map(Secret::new).into(),
                 dialect: contract::Dialect::Classic,
                 sdk_name: "twenty".to_owned(),
                 extra_fields: true,

@@ -8,7 +8,7 @@ use crate::{
         http::{HttpSender, SenderError},
     },
     clock::{Clock, SystemClock},
-    config::{self, Backend, Config, SyncMode},
+    config::{self, Backend, Config, Secret, SyncMode},
     driver::Driver,
     entropy,
     gateway::{self, Gateway, GatewaySettings, Registry},
@@ -18,6 +18,7 @@ use crate::{
     tokens::Tokens,
 };
 use axum::{Router, routing::any};
+use contract::signature::SigningSecret;
 use presence::{Interest, Policy, Timestamp};
 use std::{
     fs, io,
@@ -355,9 +356,14 @@ fn endpoint(config: &Config) -> Option<Endpoint> {
             kick_off: kick_off.timeout,
         },
         on_refusal: online.on_refusal,
+        secrets: callbacks.secrets.iter().map(signing_secret).collect(),
         concurrency_max: callbacks.concurrency_max,
     };
     Some(Endpoint::new(settings))
+}
+
+fn signing_secret(secret: &Secret) -> SigningSecret {
+    secret.expose().parse().expect("the configuration was checked")
 }
 
 fn address(listener: &Listener, asked: SocketAddr) -> SocketAddr {

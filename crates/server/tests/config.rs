@@ -181,6 +181,36 @@ fn a_callback_url_must_be_one_that_can_be_called() {
 }
 
 #[test]
+fn secrets_that_sign_are_checked_and_never_shown() {
+    check(
+        r#"
+            callbacks.secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+            callbacks.secrets = [7]
+            callbacks.secrets = [""]
+            callbacks.secrets = ["hunter2"]
+            callbacks.secrets = ["whsec_hunter2"]
+            callbacks.secrets = ["whsec_aHVudGVyMg=="]
+            callbacks.secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            callbacks.secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hunter2", "hunter2"]
+            callbacks.secrets = []
+            callbacks.secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXIh"]
+        "#,
+        expect![[r#"
+            herald.toml:1: callbacks.secrets = ***: expected a list of texts in quotes
+            herald.toml:1: callbacks.secrets = ***: expected a list of texts in quotes
+            herald.toml:1: callbacks.secrets = ***: must begin with whsec_
+            herald.toml:1: callbacks.secrets = ***: must begin with whsec_
+            herald.toml:1: callbacks.secrets = ***: must be whsec_ and Base64 with its padding, as "whsec_$(openssl rand -base64 32)"
+            herald.toml:1: callbacks.secrets = ***: must hold 24 to 64 bytes in Base64, and holds 7
+            herald.toml:1: callbacks.secrets = ***: must differ from each other
+            herald.toml:1: callbacks.secrets = ***: must be at most two: the newest first, then the one that it replaces
+            ok nothing is sent: callbacks.url is empty
+            ok nothing is sent: callbacks.url is empty
+        "#]],
+    );
+}
+
+#[test]
 fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
     check(
         r#"
@@ -205,7 +235,7 @@ fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
             herald.toml:2: admin.secret: unknown key; did you mean auth.secret?
             herald.toml:2: gateway.max_connections: unknown key; did you mean connections_max?
             herald.toml:2: gateway.pingInterval: unknown key; did you mean ping_interval?
-            herald.toml:2: callbacks.retries: unknown key; what there is: url, ca, dialect, sdk_name, extra_fields, concurrency_max, retention, online, offline, kick_off, history
+            herald.toml:2: callbacks.retries: unknown key; what there is: url, ca, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, online, offline, kick_off, history
             herald.toml:2: callbacks.kick_off.scope: unknown key; did you mean callbacks.online.scope?
             herald.toml:1: presense: unknown section; did you mean presence?
             herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, login, presence, callbacks, store, log

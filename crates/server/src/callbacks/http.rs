@@ -6,11 +6,14 @@
 use super::{Endpoint, Sender, Sent};
 use crate::clock::Clock;
 use async_trait::async_trait;
-use contract::{Answer, Dialect, Kind};
+use contract::{
+    Answer, Dialect, Kind,
+    signature::{sign, webhook_id},
+};
 use presence::{Attempt, Timestamp};
 use reqwest::{Certificate, Response, header::RETRY_AFTER, redirect};
 use std::{error::Error, sync::Arc, time::Duration};
-use store::Claimed;
+use store::{CallbackId, Claimed};
 
 /// How much of an answer is read.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -65,14 +68,22 @@ impl HttpSender {
     async fn post(&self, endpoint: &Endpoint, callback: &Claimed) -> reqwest::Result<Sent> {
         let settings = &endpoint.settings;
         let request = contract::request(settings.dialect, &settings.target, &told(callback));
+        let signature = self.sign(endpoint, callback, &request.body);
         let mut post = self.client.post(request.url).body(request.body);
-        for (name, value) in request.headers {
+        for (name, value) in request.headers.into_iter().chain(signature) {
             post = post.header(name, value);
         }
         let timeout = endpoint.timeout(callback.change.kind);
         let mut response = post.timeout(timeout).send().await?;
         let body = read(&mut response).await?;
         Ok(answered(settings.dialect, &response, body, self.clock.now().wall))
+    }
+
+    /// The headers of this attempt: its own time, and the id that all attempts have.
+    fn sign(&self, to: &Endpoint, callback: &Claimed, body: &[u8]) -> Vec<(&'static str, String)> {
+        let CallbackId { endpoint, user, seq } = &callback.lease.id;
+        let id = webhook_id(endpoint.as_str(), user.as_str(), *seq);
+        sign(&to.settings.secrets, &id, self.clock.now().wall.0 / 1000, body)
     }
 }
 

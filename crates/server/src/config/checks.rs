@@ -3,6 +3,7 @@
 #![allow(clippy::ptr_arg, reason = "the table hands out what a field is, not what it derefs to")]
 
 use super::{Secret, setting::Setting};
+use contract::signature::SigningSecret;
 use std::path::PathBuf;
 
 /// What a value must be: `Err` says it in words.
@@ -29,6 +30,16 @@ pub(super) fn strong_token(token: &Secret) -> Checked {
     must(token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()), || {
         "must be at least 16 characters, ASCII and without spaces".to_owned()
     })
+}
+
+pub(super) fn signing_secrets(secrets: &Vec<Secret>) -> Checked {
+    must(secrets.len() <= 2, || {
+        "must be at most two: the newest first, then the one that it replaces".to_owned()
+    })?;
+    for secret in secrets {
+        secret.expose().parse::<SigningSecret>().map_err(|error| error.to_string())?;
+    }
+    must(secrets.len() < 2 || secrets[0] != secrets[1], || "must differ from each other".to_owned())
 }
 
 pub(super) fn names(names: &Vec<String>) -> Checked {

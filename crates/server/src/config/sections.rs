@@ -146,6 +146,8 @@ pub struct Callbacks {
     pub url: Option<String>,
     /// A PEM file with the certificates to trust for `https`; none: those of the system.
     pub ca: Option<PathBuf>,
+    /// What requests are signed with, the newest first; none: they are not.
+    pub secrets: Vec<Secret>,
     /// Names, address and fields of the callbacks.
     pub dialect: Dialect,
     /// Sent as `sdkName`; `""`: not sent.
@@ -171,6 +173,7 @@ impl Default for Callbacks {
         Callbacks {
             url: None,
             ca: None,
+            secrets: Vec::new(),
             dialect: Dialect::Classic,
             sdk_name: String::new(),
             extra_fields: false,
