@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask test | crash | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | bench | webhooks | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.
@@ -6,6 +6,7 @@
 mod e2e;
 mod steps;
 mod tidy;
+mod webhooks;
 
 use anyhow::{Result, bail};
 use std::env;
@@ -15,6 +16,7 @@ const HELP: &str = "\
 cargo xtask test              everything that must pass, as CI runs it
 cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
 cargo xtask bench             logins per second, callback latency, memory per idle connection
+cargo xtask webhooks          npm's and PyPI's libraries verify what Herald signs
 cargo xtask tidy              file lengths, headers, who imports whom
 ";
 
@@ -27,6 +29,7 @@ fn main() -> Result<()> {
         ["crash"] => crash("50"),
         ["crash", cycles] => crash(cycles),
         ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
+        ["webhooks"] => webhooks::reference_verifiers(),
         ["tidy"] => tidy::check(),
         _ => bail!("unknown command\n\n{HELP}"),
     }
@@ -45,6 +48,7 @@ fn test() -> Result<()> {
         docs.env("RUSTDOCFLAGS", "-D warnings");
         steps::run(docs)
     });
+    steps.step("reference verifiers", webhooks::reference_verifiers);
     steps.step("real OpenIM JS SDK", e2e::js_sdk);
     steps.sum_up()
 }
