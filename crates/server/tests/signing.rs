@@ -7,7 +7,10 @@ use contract::signature::{SigningSecret, webhook_id};
 use presence::{Change, Edges, Instant, Interest, Kind, Now, Reason, Scope, Timestamp, UserId};
 use receiver::{Receiver, Reject, Reply};
 use server::{
-    callbacks::{Endpoint, EndpointSettings, Sender, Timeouts, http::HttpSender},
+    callbacks::{
+        Endpoint, EndpointSettings, Sender, Timeouts,
+        http::{HttpSender, HttpSettings},
+    },
     clock::Clock,
     config::{OnRefusal, Secret},
 };
@@ -41,7 +44,7 @@ async fn a_second_attempt_has_the_same_id_a_new_time_and_a_good_signature() {
     let app = App::start().await;
     let endpoint = endpoint(&app, &[NEW, OLD]);
     let clock = Arc::new(SetClock(AtomicU64::new(0)));
-    let sender = HttpSender::new(&endpoint, None, clock.clone()).unwrap();
+    let sender = HttpSender::new(&endpoint, &HttpSettings::default(), clock.clone()).unwrap();
     let callback = callback("user123", 123456).await;
     let times = [1_764_000_000_000, 1_764_000_031_999];
     for time in times {

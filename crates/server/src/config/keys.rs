@@ -3,8 +3,8 @@
 use super::{
     Config, Size,
     checks::{
-        anything, between, callback_url, if_set, levels, names, path, sdk_name, signing_secrets,
-        strong_token,
+        anything, bearer, between, callback_url, headers, if_set, levels, names, path, sdk_name,
+        signing_secrets, strong_token,
     },
     setting::Setting,
 };
@@ -72,7 +72,12 @@ pub(super) const KEYS: &[Key] = &[
     key!(presence.virtual_lease, between(SECOND, YEAR)),
     key!(presence.forget_after, between(MINUTE, 10 * YEAR)),
     key!(callbacks.url, if_set(callback_url)),
+    key!(callbacks.deny_private),
     key!(callbacks.ca),
+    key!(callbacks.client_cert),
+    key!(callbacks.client_key),
+    key!(callbacks.headers, headers).secret(),
+    key!(callbacks.bearer, if_set(bearer)).secret(),
     key!(callbacks.secrets, signing_secrets).secret(),
     key!(callbacks.dialect),
     key!(callbacks.sdk_name, sdk_name),
@@ -183,7 +188,11 @@ mod tests {
     #[test]
     fn a_key_is_marked_secret_exactly_when_its_value_is_masked() {
         for key in KEYS {
-            let texts = ["0123456789abcdef", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"];
+            let texts = [
+                "0123456789abcdef",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                "{ X-Key = \"0123456789abcdef\" }",
+            ];
             let masked = texts.iter().any(|text| {
                 let mut config = Config::default();
                 let read = key.read(&mut config, &Written::Bare(text));

@@ -1,6 +1,9 @@
 //! How a value of each type is written in TOML and in the environment.
 
-use super::types::{Secret, Size};
+use super::{
+    file::as_written,
+    types::{Headers, Secret, Size},
+};
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use toml::de::DeValue;
 
@@ -220,6 +223,32 @@ impl Setting for Vec<Secret> {
 
     fn expected(_: &Vec<Secret>) -> String {
         "a list of texts in quotes".to_owned()
+    }
+}
+
+impl Setting for Headers {
+    const BARE: bool = false;
+
+    fn read(value: &DeValue<'_>) -> Option<Headers> {
+        let table = value.as_table()?.iter();
+        let header = |(name, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+            let name: &std::borrow::Cow<'_, str> = name.get_ref();
+            Secret::read(value.get_ref()).map(|value| (name.to_string(), value))
+        };
+        table.map(header).collect()
+    }
+
+    fn show(&self) -> String {
+        let header =
+            |(name, value): (&str, &Secret)| format!("{} = {}", as_written(name), value.show());
+        match self.iter().map(header).collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "{}".to_owned(),
+            headers => format!("{{ {headers} }}"),
+        }
+    }
+
+    fn expected(_: &Headers) -> String {
+        "a table of texts such as { X-Tenant = \"7\" }".to_owned()
     }
 }
 
