@@ -5,6 +5,9 @@
 pub mod frame;
 pub mod handshake;
 
+#[path = "../../crates/server/src/address.rs"]
+pub mod address;
+
 /// The server's configuration by itself; all of the server would take minutes to build.
 #[path = "../../crates/server/src"]
 pub mod server {

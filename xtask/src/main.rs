@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask test | crash | fuzz | websocket | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | fuzz | websocket | webhooks | bench | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.
@@ -8,6 +8,7 @@ mod fuzz;
 mod install;
 mod steps;
 mod tidy;
+mod webhooks;
 mod websocket;
 
 use anyhow::{Result, bail};
@@ -21,6 +22,7 @@ cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
 cargo xtask fuzz [SECONDS]    every target of fuzz/, 60 seconds each unless said otherwise
 cargo xtask websocket         the Autobahn cases against the gateway's sockets
 cargo xtask bench             logins per second, callback latency, memory per idle connection
+cargo xtask webhooks          npm's and PyPI's libraries verify what Herald signs
 cargo xtask tidy              file lengths, headers, who imports whom
 ";
 
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         ["fuzz"] => fuzz::targets(&Search::of("60")?),
         ["fuzz", seconds] => fuzz::targets(&Search::of(seconds)?),
         ["websocket"] => websocket::conformance(),
+        ["webhooks"] => webhooks::reference_verifiers(),
         ["tidy"] => tidy::check(),
         _ => bail!("unknown command\n\n{HELP}"),
     }
@@ -56,6 +59,7 @@ fn test() -> Result<()> {
     });
     steps.step("fuzz", || fuzz::targets(&Search::SHORT));
     steps.step("WebSocket conformance", websocket::conformance);
+    steps.step("reference verifiers", webhooks::reference_verifiers);
     steps.step("real OpenIM SDKs", e2e::real_sdks);
     steps.sum_up()
 }

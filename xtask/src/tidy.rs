@@ -12,7 +12,7 @@ const ARCHITECTURE_LINES_MAX: usize = 200;
 
 /// A word, and the only files (beginnings of paths) that may hold it.
 const ONLY_IN: [(&str, &[&str]); 4] = [
-    ("reqwest::", &["crates/server/src/callbacks/http.rs", "crates/server/src/config/"]),
+    ("reqwest::", &["crates/server/src/callbacks/http", "crates/server/src/config/"]),
     ("rusqlite::", &["crates/store/src/sqlite", "crates/store/tests/"]),
     ("gateway::{", &["crates/server/src/running.rs", "crates/server/src/gateway"]),
     ("axum::", &["crates/server/", "crates/receiver/"]),

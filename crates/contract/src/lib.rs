@@ -1,9 +1,9 @@
-//! The callback that tells the App what became of a user: its request and its answer, in bytes.
+//! The callback that tells the App what became of a user: its request, signature and answer, in bytes.
 //!
 //! Both sides use it: Herald writes with [`request`] and reads with [`Answer::read_in`]; the App
 //! reads with [`Callback::read`] and writes with [`Answer::to_json`]. What the bytes must be is said
 //! by the specification: `callback.md` (classic) and `openim-wire.md` §8 (the other dialects). Start
-//! at [`request`]; a dialect is a row in `row.rs`.
+//! at [`request`]; a dialect is a row in `row.rs`. How a request is signed is in [`signature`].
 //!
 //! It never does IO, never asks the time and never decides what an answer leads to.
 
@@ -12,6 +12,7 @@ mod body;
 mod dialect;
 mod request;
 mod row;
+pub mod signature;
 
 pub use answer::Answer;
 pub use body::BodyError;

@@ -1,6 +1,6 @@
 //! The route for axum: reads the request, hands the event to your handler, writes the reply.
 //!
-//! It never calls the handler with a request that [`Receiver::read`] rejects.
+//! It never calls the handler with a request that [`Receiver::read_request`] rejects.
 
 use crate::{BODY_BYTES_MAX, Event, Receiver, Reject, Reply};
 use ::axum::{
@@ -52,9 +52,14 @@ fn read(
     body: Body,
 ) -> Result<Event, Reply> {
     let body = body.map_err(unread)?;
-    let mut event = receiver.read(&query.unwrap_or_default(), &body)?;
-    event.operation_id = operation_id(headers).or(event.operation_id);
-    Ok(event)
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    Ok(receiver.read_request(&query.unwrap_or_default(), header, &body, now_unix_s())?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the App's side has no other clock")]
+fn now_unix_s() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 fn unread(rejection: BytesRejection) -> Reply {
@@ -63,11 +68,6 @@ fn unread(rejection: BytesRejection) -> Reply {
         // The connection broke: nothing is wrong with the callback.
         _ => Reply::later(),
     }
-}
-
-fn operation_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("operationid")?.to_str().ok()?;
-    (!id.is_empty()).then(|| id.to_owned())
 }
 
 impl IntoResponse for Reply {

@@ -10,9 +10,10 @@ pub mod axum;
 mod receiver;
 mod reject;
 mod reply;
+mod verify;
 mod view;
 
-pub use contract::{Answer, Kind};
+pub use contract::{Answer, Kind, signature::SecretError};
 pub use receiver::{BODY_BYTES_MAX, Event, Receiver};
 pub use reject::Reject;
 pub use reply::Reply;

@@ -1,9 +1,14 @@
 //! Decides whether a request is a callback meant for this App, and what it tells.
 //!
-//! It never looks at where a request comes from: keep the callback URL away from strangers.
+//! It never asks the time, and never looks at where a request comes from: without
+//! [`Receiver::secrets`] keep the callback URL away from strangers.
 
-use crate::Reject;
-use contract::{BodyError, Callback, Dialect, Kind};
+use crate::{Reject, verify};
+use contract::{
+    BodyError, Callback, Dialect, Kind,
+    signature::{SecretError, SigningSecret},
+};
+use std::time::Duration;
 
 /// The largest body that is read, in bytes. Herald's have a few hundred.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -13,6 +18,9 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct Receiver {
     sdk_name: Option<String>,
     commands: Vec<Kind>,
+    /// None: signatures are not looked at.
+    secrets: Option<Vec<SigningSecret>>,
+    tolerance: Duration,
 }
 
 impl Default for Receiver {
@@ -24,7 +32,38 @@ impl Default for Receiver {
 impl Receiver {
     /// Takes every kind of callback, under any name.
     pub fn new() -> Receiver {
-        Receiver { sdk_name: None, commands: Kind::ALL.to_vec() }
+        Receiver {
+            sdk_name: None,
+            commands: Kind::ALL.to_vec(),
+            secrets: None,
+            tolerance: verify::TOLERANCE,
+        }
+    }
+
+    /// Takes only requests that are signed with one of these secrets, as Herald does with its
+    /// `callbacks.secrets`. Two of them while you change over; of an empty list nothing is taken.
+    ///
+    /// ```
+    /// # use herald_receiver::Receiver;
+    /// let receiver = Receiver::new().secrets(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])?;
+    /// # Ok::<(), herald_receiver::SecretError>(())
+    /// ```
+    pub fn secrets<S: AsRef<str>>(
+        mut self,
+        secrets: impl IntoIterator<Item = S>,
+    ) -> Result<Receiver, SecretError> {
+        let secrets: Result<_, _> = secrets.into_iter().map(|s| s.as_ref().parse()).collect();
+        self.secrets = Some(secrets?);
+        Ok(self)
+    }
+
+    /// How far the time of a signature may be from ours, either way; 5 minutes unless said
+    /// otherwise. Who caught a request can play it again for that long, and changes nothing by it
+    /// where [`View`](crate::View) or a comparison of `seq` guards your flag.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Duration) -> Receiver {
+        self.tolerance = tolerance;
+        self
     }
 
     /// Takes only callbacks whose URL says `sdkName=name`, as `sdk_name` of Herald's endpoint makes
@@ -42,14 +81,36 @@ impl Receiver {
         self
     }
 
-    /// Reads one request: the query of its URL (without `?`) and its raw body.
+    /// Reads one request: the query of its URL (without `?`), the value of a header by its name in
+    /// small letters, its raw body, and the time of now in unix seconds.
     ///
     /// Where a parameter is there twice the last one counts, because Herald adds its own behind
     /// those of the callback URL.
-    pub fn read(&self, query: &str, body: &[u8]) -> Result<Event, Reject> {
+    pub fn read_request<'h>(
+        &self,
+        query: &str,
+        header: impl Fn(&str) -> Option<&'h str>,
+        body: &[u8],
+        now_unix_s: u64,
+    ) -> Result<Event, Reject> {
         if body.len() > BODY_BYTES_MAX {
             return Err(Reject::TooLarge);
         }
+        if let Some(secrets) = &self.secrets {
+            verify::verify(secrets, self.tolerance, &header, body, now_unix_s)?;
+        }
+        let mut event = self.event(query, body)?;
+        let operation_id = header("operationid").filter(|id| !id.is_empty());
+        event.operation_id = operation_id.map(str::to_owned).or(event.operation_id);
+        Ok(event)
+    }
+
+    /// Reads one request of which there are no headers: with [`Receiver::secrets`] none is taken.
+    pub fn read(&self, query: &str, body: &[u8]) -> Result<Event, Reject> {
+        self.read_request(query, |_| None, body, 0)
+    }
+
+    fn event(&self, query: &str, body: &[u8]) -> Result<Event, Reject> {
         let query = Query::read(query);
         let kind = self.kind(query.command.as_deref())?;
         query.check_content_type()?;

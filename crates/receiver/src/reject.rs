@@ -2,8 +2,11 @@
 
 use contract::BodyError;
 
-/// Why a request is not a callback for this App. Each is about this callback only: Herald sends it
-/// three times, shows the text beside it in its console, and goes on with the next.
+/// Why a request is not a callback for this App. Herald shows the text beside the callback.
+///
+/// Those of the signature are about the two configurations: Herald holds back what it owes and
+/// nothing is lost. Each other is about this callback only: Herald sends it three times and goes on
+/// with the next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reject {
@@ -42,14 +45,44 @@ pub enum Reject {
     /// The body is above [`BODY_BYTES_MAX`](crate::BODY_BYTES_MAX).
     #[error("the body is above 64 KiB; look at who sends it, a callback has a few hundred bytes")]
     TooLarge,
+    /// Not Herald, or a Herald without `callbacks.secrets`, or something drops the header.
+    #[error(
+        "the header `{0}` is missing; give Herald's endpoint `secrets = [\"whsec_…\"]`, and let \
+         proxies keep the header"
+    )]
+    Unsigned(&'static str),
+    /// Something rewrites the header.
+    #[error("webhook-timestamp `{0}` is not a unix time in seconds; look at what rewrites it")]
+    Timestamp(String),
+    /// An old request is played again, it was held back on its way, or a clock is wrong.
+    #[error(
+        "signed {0} s ago, which is too long; set the clocks of both machines, and look at what \
+         holds requests back"
+    )]
+    TooOld(u64),
+    /// A clock is wrong.
+    #[error("signed {0} s ahead of our time; set the clocks of both machines")]
+    TooNew(u64),
+    /// Not Herald, or the two sides have different secrets.
+    #[error(
+        "not signed with a secret of this App; give both sides the same one, and let proxies keep \
+         the body as it is"
+    )]
+    BadSignature,
 }
 
 impl Reject {
     /// The HTTP status to answer with.
     ///
-    /// Never 401, 403, 404 or 5xx: by those Herald would hold back every callback of this App.
+    /// By 401 Herald holds back every callback of this App, and that is meant: after a slip with
+    /// secrets or clocks all are still owed. The others must not be 401, 403, 404 or 5xx.
     pub fn status(&self) -> u16 {
         match self {
+            Reject::Unsigned(_)
+            | Reject::Timestamp(_)
+            | Reject::TooOld(_)
+            | Reject::TooNew(_)
+            | Reject::BadSignature => 401,
             Reject::TooLarge => 413,
             _ => 400,
         }

@@ -1,6 +1,7 @@
 //! The route as Herald meets it: whole requests in, whole responses out.
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, and misses their helpers")]
+#![allow(clippy::disallowed_methods, reason = "the route asks the real time, so must its test")]
 
 use axum::{
     Router,
@@ -8,9 +9,13 @@ use axum::{
     extract::DefaultBodyLimit,
     http::Request,
 };
+use contract::signature::{SigningSecret, sign};
 use expect_test::{Expect, expect};
 use herald_receiver::{Answer, Event, Kind, Receiver, Reply, axum::callback};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
 use tower::ServiceExt as _;
 
 const URL: &str = "/cb?command=callbackUserOnlineCommand&contenttype=json";
@@ -131,4 +136,26 @@ async fn a_flood_is_cut_off_at_the_limit_even_where_the_app_has_none() {
 async fn a_get_is_not_a_callback() {
     let request = Request::get(URL).body(Body::empty()).unwrap();
     expect!["405 -\n"].assert_eq(&respond(app(&Arc::default()), request).await);
+}
+
+#[tokio::test]
+async fn a_signed_request_is_taken_at_its_own_time_only() {
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let secret: [SigningSecret; 1] = [SECRET.parse().unwrap()];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (at, status) in [(now, 200), (now - 100, 200), (now - 1000, 401), (now + 1000, 401)] {
+        let body = online("ann");
+        let mut request = Request::post(URL).header("operationID", "op1");
+        for (name, value) in sign(&secret, "msg_1", at, body.as_bytes()) {
+            request = request.header(name, value);
+        }
+        let receiver = Receiver::new().secrets([SECRET]).unwrap();
+        let route = callback(receiver, async |event: Event| {
+            assert_eq!(event.operation_id.as_deref(), Some("op1"));
+            Answer::ok()
+        });
+        let app = Router::new().route("/cb", route);
+        let response = respond(app, request.body(body.into()).unwrap()).await;
+        assert!(response.starts_with(&status.to_string()), "{response}");
+    }
 }

@@ -19,6 +19,7 @@ mod origin;
 mod rules;
 mod sections;
 mod setting;
+mod tls;
 mod types;
 mod warnings;
 mod words;
@@ -31,7 +32,7 @@ pub use sections::{
     Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Login, Offline, Online,
     Presence, Store,
 };
-pub use types::{Backend, LogFormat, OnRefusal, Secret, Size, SyncMode};
+pub use types::{Backend, Headers, LogFormat, OnRefusal, Secret, Size, SyncMode};
 
 use draft::Draft;
 use std::{io, path::Path};
@@ -128,10 +129,17 @@ mod tests {
         let config = unlike_the_default();
         let text = dump(&config, &Origins::default());
         for shown in [&text, &format!("{config:?}")] {
-            assert!(!shown.contains("eleven") && !shown.contains("twelve"), "{shown}");
+            let secrets = ["eleven", "twelve", "thirty", "whsec_"];
+            assert!(!secrets.iter().any(|secret| shown.contains(secret)), "{shown}");
         }
-        let text = text.replacen("***", "eleven-eleven-eleven", 1).replacen("***", "twelve", 1);
-        let pem = |_: &_| Ok(b"-----BEGIN CERTIFICATE-----".to_vec());
+        let mut text = text;
+        for secret in
+            ["eleven-eleven-eleven", "twelve", "thirty", "thirty-one", SIGNING[0], SIGNING[1]]
+        {
+            text = text.replacen("***", secret, 1);
+        }
+        let (cert, key) = tls::tests::pair();
+        let pem = |path: &Path| Ok(if path == "key.pem" { &key } else { &cert }.clone());
         let again = load(Some(("dump.toml", &text)), [], false, &pem).unwrap();
         assert_eq!(again.config, config);
     }
@@ -151,6 +159,9 @@ mod tests {
             read(before);
         }
     }
+
+    const SIGNING: [&str; 2] =
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXIh"];
 
     /// Without `..`, so that a new field must be added here, and then to the table of keys.
     fn unlike_the_default() -> Config {
@@ -185,7 +196,13 @@ mod tests {
             },
             callbacks: Callbacks {
                 url: Some("https://app.example/19?a=b".to_owned()),
+                deny_private: true,
                 ca: Some("ca.pem".into()),
+                client_cert: Some("cert.pem".into()),
+                client_key: Some("key.pem".into()),
+                headers: [("X-A".to_owned(), Secret::new("thirty"))].into_iter().collect(),
+                bearer: Some(Secret::new("thirty-one")),
+                secrets: SIGNING.map(Secret::new).into(),
                 dialect: contract::Dialect::Classic,
                 sdk_name: "twenty".to_owned(),
                 extra_fields: true,

@@ -3,6 +3,7 @@
 //! Start at [`running::Running::start`], which builds everything; then follow one event: `gateway`
 //! lets a client in, `driver` decides and commits, `callbacks` tells the App.
 
+pub mod address;
 pub mod admin;
 pub mod api;
 pub mod app;

@@ -5,10 +5,10 @@ use crate::{
     api::{self, Api, ApiSettings},
     callbacks::{
         Dispatcher, Endpoint, EndpointSettings, Timeouts,
-        http::{HttpSender, SenderError},
+        http::{HttpSender, HttpSettings, SenderError},
     },
     clock::{Clock, SystemClock},
-    config::{self, Backend, Config, SyncMode},
+    config::{self, Backend, Config, Secret, SyncMode},
     driver::Driver,
     entropy,
     gateway::{self, Gateway, GatewaySettings, Registry},
@@ -18,6 +18,7 @@ use crate::{
     tokens::Tokens,
 };
 use axum::{Router, routing::any};
+use contract::signature::SigningSecret;
 use presence::{Interest, Policy, Timestamp};
 use std::{
     fs, io,
@@ -94,9 +95,16 @@ pub enum StartError {
     /// The file of the admin token cannot be used.
     #[error("cannot use the file {0}")]
     Token(PathBuf, #[source] io::Error),
-    /// The CA file cannot be read.
-    #[error("cannot read callbacks.ca = {0:?}")]
-    Ca(PathBuf, #[source] io::Error),
+    /// A file of certificates or keys cannot be read.
+    #[error("cannot read {key} = {path:?}")]
+    Pem {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// TLS cannot be set up.
     #[error("cannot set up the sending of callbacks")]
     Sender(#[from] SenderError),
@@ -129,6 +137,7 @@ impl Running {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ports = Ports::bind(config).await?;
         let parts = Parts::build(config)?;
+        let senders = parts.senders(config)?;
         let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
         tracing::info!(users = recovered, "took over who was online");
         let admin_token = admin_token(config)?;
@@ -148,7 +157,7 @@ impl Running {
             at_work: JoinSet::new(),
         };
         running.open_doors(config, &parts, ports);
-        running.put_to_work(config, parts)?;
+        running.put_to_work(config, parts, senders);
         Ok(running)
     }
 
@@ -162,11 +171,9 @@ impl Running {
         self.at_work.spawn(ports.admin.serve(admin, self.work.clone()));
     }
 
-    fn put_to_work(&mut self, config: &Config, parts: Parts) -> Result<(), StartError> {
+    fn put_to_work(&mut self, config: &Config, parts: Parts, senders: Vec<HttpSender>) {
         self.at_work.spawn(Arc::clone(&parts.driver).run(self.work.clone()));
-        for endpoint in &parts.endpoints {
-            let ca = config.callbacks.ca.as_deref().map(read_ca).transpose()?;
-            let sender = HttpSender::new(endpoint, ca.as_deref(), Arc::clone(&parts.clock))?;
+        for (endpoint, sender) in parts.endpoints.iter().zip(senders) {
             let dispatcher = Dispatcher {
                 store: Arc::clone(&parts.store),
                 driver: Arc::clone(&parts.driver),
@@ -183,7 +190,6 @@ impl Running {
             self.work.clone(),
         ));
         self.at_work.spawn(prune(config.clone(), parts, self.work.clone()));
-        Ok(())
     }
 
     /// The names of the users who are online; the first thousand.
@@ -278,6 +284,15 @@ impl Parts {
         Ok(Parts { store, clock, metrics, readiness, registry, endpoints, driver, tokens })
     }
 
+    /// One for each endpoint.
+    fn senders(&self, config: &Config) -> Result<Vec<HttpSender>, StartError> {
+        let sender = |endpoint: &Arc<Endpoint>| {
+            let settings = http_settings(&config.callbacks)?;
+            Ok(HttpSender::new(endpoint, &settings, Arc::clone(&self.clock))?)
+        };
+        self.endpoints.iter().map(sender).collect()
+    }
+
     fn gateway(&self, config: &Config) -> Gateway {
         let settings = GatewaySettings {
             connections_max: config.gateway.connections_max,
@@ -355,18 +370,42 @@ fn endpoint(config: &Config) -> Option<Endpoint> {
             kick_off: kick_off.timeout,
         },
         on_refusal: online.on_refusal,
+        secrets: callbacks.secrets.iter().map(signing_secret).collect(),
         concurrency_max: callbacks.concurrency_max,
         collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),
     };
     Some(Endpoint::new(settings))
 }
 
+fn signing_secret(secret: &Secret) -> SigningSecret {
+    secret.expose().parse().expect("the configuration was checked")
+}
+
 fn address(listener: &Listener, asked: SocketAddr) -> SocketAddr {
     listener.address().unwrap_or(asked)
 }
 
-fn read_ca(path: &Path) -> Result<String, StartError> {
-    fs::read_to_string(path).map_err(|error| StartError::Ca(path.to_owned(), error))
+fn http_settings(callbacks: &config::Callbacks) -> Result<HttpSettings, StartError> {
+    let config::Callbacks { ca, client_cert, client_key, headers, bearer, .. } = callbacks;
+    let ca = read_pem("callbacks.ca", ca)?;
+    let cert = read_pem("callbacks.client_cert", client_cert)?;
+    let key = read_pem("callbacks.client_key", client_key)?;
+    let plain = |(name, value): (&str, &Secret)| (name.to_owned(), value.expose().to_owned());
+    Ok(HttpSettings {
+        ca,
+        client: cert.zip(key),
+        headers: headers.iter().map(plain).collect(),
+        bearer: bearer.as_ref().map(|token| token.expose().to_owned()),
+        deny_private: callbacks.deny_private,
+    })
+}
+
+fn read_pem(key: &'static str, path: &Option<PathBuf>) -> Result<Option<String>, StartError> {
+    let read = |path: &PathBuf| {
+        let pem = fs::read_to_string(path);
+        pem.map_err(|source| StartError::Pem { key, path: path.clone(), source })
+    };
+    path.as_ref().map(read).transpose()
 }
 
 /// The configured one; else the one in the store's folder, made at the first start.

@@ -3,6 +3,7 @@
 
 mod support;
 
+use server::config::Secret;
 use std::{
     process::{Command, Output, Stdio},
     time::Duration,
@@ -129,6 +130,38 @@ async fn sigterm_ends_it_with_exit_0_and_nobody_is_told_offline() {
     assert_eq!(told.await.unwrap(), server::client::Heard::Closed(Some(1012)));
     tokio::time::sleep(Duration::from_millis(300)).await;
     app.hears(&["online u"]).await;
+}
+
+#[tokio::test]
+async fn the_sample_app_takes_only_what_is_signed_if_it_has_a_secret() {
+    const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let (code, _, err) = text(&herald(&["app", "--secret", "hunter2"]).output().unwrap());
+    assert_eq!((code, err.as_str()), (Some(1), "herald: --secret: must begin with whsec_\n"));
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    drop(held);
+    let mut app = herald(&["app", "--listen", &address.to_string(), "--secret", SIGNING])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for (secrets, verdict) in [(vec![], "back_off"), (vec![SIGNING], "delivered")] {
+        let herald = Herald::start(|config| {
+            config.callbacks.url = Some(format!("http://{address}/callback"));
+            config.callbacks.secrets = secrets.into_iter().map(Secret::new).collect();
+        })
+        .await;
+        let _client = herald.login("u", Platform::Ios).await;
+        eventually(verdict, || async {
+            let (_, page) = herald.admin("GET", "/v1/callbacks?user=u", "").await;
+            let attempts = page["callbacks"][0]["attempts"].as_array().cloned().unwrap_or_default();
+            let answered = attempts.iter().find(|attempt| attempt["status"].is_number());
+            answered.is_some_and(|attempt| attempt["verdict"] == verdict)
+        })
+        .await;
+    }
+    app.kill().unwrap();
+    app.wait().unwrap();
 }
 
 #[tokio::test]

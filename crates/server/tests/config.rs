@@ -3,13 +3,24 @@
 
 use expect_test::{Expect, expect};
 use server::config::load;
-use std::{io, path::Path};
+use std::{io, path::Path, sync::LazyLock};
+
+/// A certificate and its key.
+static PAIR: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(pair);
+
+fn pair() -> (Vec<u8>, Vec<u8>) {
+    let made = rcgen::generate_simple_self_signed(["herald".to_owned()]).unwrap();
+    (made.cert.pem().into(), made.signing_key.serialize_pem().into())
+}
 
 /// Each line is a file (`⏎` ends a line of it). The answer has its errors or its warnings.
 fn check(files: &str, expected: Expect) {
     let read_file = |path: &Path| match path.to_str() {
         Some("ca.pem") => Ok(b"-----BEGIN CERTIFICATE-----\n".to_vec()),
         Some("text.txt") => Ok(b"Dear diary".to_vec()),
+        Some("cert.pem") => Ok(PAIR.0.clone()),
+        Some("key.pem") => Ok(PAIR.1.clone()),
+        Some("other.pem") => Ok(pair().1),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     let mut actual = String::new();
@@ -181,6 +192,138 @@ fn a_callback_url_must_be_one_that_can_be_called() {
 }
 
 #[test]
+fn secrets_that_sign_are_checked_and_never_shown() {
+    check(
+        r#"
+            callbacks.secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+            callbacks.secrets = [7]
+            callbacks.secrets = [""]
+            callbacks.secrets = ["hunter2"]
+            callbacks.secrets = ["whsec_hunter2"]
+            callbacks.secrets = ["whsec_aHVudGVyMg=="]
+            callbacks.secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            callbacks.secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hunter2", "hunter2"]
+            callbacks.secrets = []
+            callbacks.secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXIh"]
+        "#,
+        expect![[r#"
+            herald.toml:1: callbacks.secrets = ***: expected a list of texts in quotes
+            herald.toml:1: callbacks.secrets = ***: expected a list of texts in quotes
+            herald.toml:1: callbacks.secrets = ***: must begin with whsec_
+            herald.toml:1: callbacks.secrets = ***: must begin with whsec_
+            herald.toml:1: callbacks.secrets = ***: must be whsec_ and Base64 with its padding, as "whsec_$(openssl rand -base64 32)"
+            herald.toml:1: callbacks.secrets = ***: must hold 24 to 64 bytes in Base64, and holds 7
+            herald.toml:1: callbacks.secrets = ***: must differ from each other
+            herald.toml:1: callbacks.secrets = ***: must be at most two: the newest first, then the one that it replaces
+            ok nothing is sent: callbacks.url is empty
+            ok nothing is sent: callbacks.url is empty
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_added_to_requests_is_checked_and_never_shown() {
+    check(
+        r#"
+            callbacks.headers = "X-Tenant: 7"
+            callbacks.headers = { X-Tenant = 7 }
+            callbacks.headers = { "X Tenant" = "7" }
+            callbacks.headers = { "" = "7" }
+            callbacks.headers = { "é" = "7" }
+            callbacks.headers = { X-Tenant = "" }
+            callbacks.headers = { X-Tenant = " 7" }
+            callbacks.headers = { X-Tenant = "7\r\nHost: evil" }
+            callbacks.headers = { X-Tenant = "é" }
+            callbacks.headers = { X-Tenant = "7", x-tenant = "8" }
+            callbacks.headers = { operationID = "1" }
+            callbacks.headers = { "content-type" = "text/plain" }
+            callbacks.headers = { Webhook-Signature = "v1,AAAA" }
+            callbacks.headers = { Herald-Anything = "1" }
+            callbacks.headers = { Host = "app.example" }
+            callbacks.bearer = "two words"
+            callbacks.bearer = "Bearer"
+            callbacks.bearer = "abc" ⏎ callbacks.headers = { authorization = "Basic abc" }
+            [callbacks.headers] ⏎ X-Tenant = "7" ⏎ Authorization = "Basic abc"
+            [callbacks] ⏎ url = "https://a" ⏎ bearer = "abc" ⏎ headers = { X-Tenant = "a b" }
+        "#,
+        expect![[r#"
+            herald.toml:1: callbacks.headers = ***: expected a table of texts such as { X-Tenant = "7" }
+            herald.toml:1: callbacks.headers = ***: expected a table of texts such as { X-Tenant = "7" }
+            herald.toml:1: callbacks.headers = ***: "X Tenant" is no name of a header; write one as "X-Tenant"
+            herald.toml:1: callbacks.headers = ***: "" is no name of a header; write one as "X-Tenant"
+            herald.toml:1: callbacks.headers = ***: "é" is no name of a header; write one as "X-Tenant"
+            herald.toml:1: callbacks.headers = ***: the value of X-Tenant must be 1 to 4096 characters, ASCII, with spaces only inside
+            herald.toml:1: callbacks.headers = ***: the value of X-Tenant must be 1 to 4096 characters, ASCII, with spaces only inside
+            herald.toml:1: callbacks.headers = ***: the value of X-Tenant must be 1 to 4096 characters, ASCII, with spaces only inside
+            herald.toml:1: callbacks.headers = ***: the value of X-Tenant must be 1 to 4096 characters, ASCII, with spaces only inside
+            herald.toml:1: callbacks.headers = ***: x-tenant is there twice
+            herald.toml:1: callbacks.headers = ***: operationID is set by Herald itself; take it out
+            herald.toml:1: callbacks.headers = ***: content-type is set by Herald itself; take it out
+            herald.toml:1: callbacks.headers = ***: Webhook-Signature is set by Herald itself; take it out
+            herald.toml:1: callbacks.headers = ***: Herald-Anything is set by Herald itself; take it out
+            herald.toml:1: callbacks.headers = ***: Host is set by Herald itself; take it out
+            herald.toml:1: callbacks.bearer = ***: must be at most 4096 characters, ASCII and without spaces
+            herald.toml:1: callbacks.bearer = ***: must be the token alone
+            herald.toml:2: callbacks.headers = { authorization = "***" }: must not set Authorization beside callbacks.bearer = "***" (herald.toml:1)
+            ok nothing is sent: callbacks.url is empty
+            ok 
+        "#]],
+    );
+}
+
+#[test]
+fn a_client_certificate_and_its_key_are_tried_before_the_start() {
+    check(
+        r#"
+            callbacks.client_cert = "cert.pem"
+            callbacks.client_key = "key.pem"
+            callbacks.client_cert = "none.pem" ⏎ callbacks.client_key = "key.pem"
+            callbacks.client_cert = "cert.pem" ⏎ callbacks.client_key = "none.pem"
+            callbacks.client_cert = "text.txt" ⏎ callbacks.client_key = "key.pem"
+            callbacks.client_cert = "cert.pem" ⏎ callbacks.client_key = "text.txt"
+            callbacks.client_cert = "key.pem" ⏎ callbacks.client_key = "cert.pem"
+            callbacks.client_cert = "cert.pem" ⏎ callbacks.client_key = "other.pem"
+            callbacks.client_cert = 7 ⏎ callbacks.client_key = "key.pem"
+            callbacks.url = "https://a" ⏎ callbacks.client_cert = "cert.pem" ⏎ callbacks.client_key = "key.pem"
+        "#,
+        expect![[r#"
+            herald.toml:1: callbacks.client_cert = "cert.pem": needs callbacks.client_key, the file of its private key
+            herald.toml:1: callbacks.client_key = "key.pem": needs callbacks.client_cert, the file of its certificate
+            herald.toml:1: callbacks.client_cert = "none.pem": cannot be read: entity not found
+            herald.toml:2: callbacks.client_key = "none.pem": cannot be read: entity not found
+            herald.toml:1: callbacks.client_cert = "text.txt": holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)
+            herald.toml:2: callbacks.client_key = "text.txt": holds no private key in PEM form (-----BEGIN PRIVATE KEY-----); one with a password is made plain by openssl pkey
+            herald.toml:1: callbacks.client_cert = "key.pem": holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)
+            herald.toml:2: callbacks.client_key = "other.pem": is not the key of callbacks.client_cert
+            herald.toml:1: callbacks.client_cert = 7: expected a text in quotes
+            ok 
+        "#]],
+    );
+}
+
+#[test]
+fn an_address_that_is_denied_is_told_before_the_start() {
+    check(
+        r#"
+            callbacks.url = "http://127.1:8080/cb" ⏎ callbacks.deny_private = true
+            callbacks.deny_private = true ⏎ callbacks.url = "https://[::ffff:10.0.0.1]"
+            callbacks.url = "http://169.254.169.254/latest" ⏎ callbacks.deny_private = true
+            callbacks.url = "http://127.0.0.1" ⏎ callbacks.deny_private = false
+            callbacks.url = "https://app.example" ⏎ callbacks.deny_private = true
+            callbacks.url = "https://8.8.8.8" ⏎ callbacks.deny_private = true
+        "#,
+        expect![[r#"
+            herald.toml:1: callbacks.url = "http://127.1:8080/cb": is a loopback address, which must not be with callbacks.deny_private = true (herald.toml:2)
+            herald.toml:2: callbacks.url = "https://[::ffff:10.0.0.1]": is a private address, which must not be with callbacks.deny_private = true (herald.toml:1)
+            herald.toml:1: callbacks.url = "http://169.254.169.254/latest": is a link-local address (where clouds keep secrets), which must not be with callbacks.deny_private = true (herald.toml:2)
+            ok 
+            ok 
+            ok 
+        "#]],
+    );
+}
+
+#[test]
 fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
     check(
         r#"
@@ -205,7 +348,7 @@ fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
             herald.toml:2: admin.secret: unknown key; did you mean auth.secret?
             herald.toml:2: gateway.max_connections: unknown key; did you mean connections_max?
             herald.toml:2: gateway.pingInterval: unknown key; did you mean ping_interval?
-            herald.toml:2: callbacks.retries: unknown key; what there is: url, ca, dialect, sdk_name, extra_fields, concurrency_max, retention, collapse_after, online, offline, kick_off, history
+            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, collapse_after, online, offline, kick_off, history
             herald.toml:2: callbacks.kick_off.scope: unknown key; did you mean callbacks.online.scope?
             herald.toml:1: presense: unknown section; did you mean presence?
             herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, login, presence, callbacks, store, log

@@ -5,16 +5,9 @@
 mod support;
 
 use axum::http::HeaderMap;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use server::config::Config;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-use support::*;
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer},
-};
+use support::{tls::Tls, *};
 use wire::platform::Platform;
 
 /// The callback URL's part after the address, and what it becomes.
@@ -144,50 +137,4 @@ async fn a_dialect_writes_as_the_openim_of_its_version_and_presets_its_scopes() 
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).unwrap().to_str().unwrap()
-}
-
-/// A CA, a certificate for localhost, and an HTTPS front for an App.
-struct Tls {
-    ca: PathBuf,
-    config: Arc<ServerConfig>,
-}
-
-impl Tls {
-    fn make(ca_file: PathBuf) -> Tls {
-        let mut ca = CertificateParams::new([]).unwrap();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = certificate.signed_by(&key, &ca).unwrap();
-        std::fs::write(&ca_file, ca.pem()).unwrap();
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Tls { ca: ca_file, config: Arc::new(config) }
-    }
-
-    async fn serve(&self, app: &App) -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
-        let router = router_of(app);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, router) = (acceptor.clone(), router.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = TowerToHyperService::new(router);
-                    let http = hyper::server::conn::http1::Builder::new();
-                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        });
-        address
-    }
 }

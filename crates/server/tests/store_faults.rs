@@ -140,6 +140,8 @@ async fn survives(fault: &str) {
     let mut stays = login(&herald, "stays").await.unwrap();
     let leaves = login(&herald, "leaves").await.unwrap();
     app.hears(&["online stays", "online leaves"]).await;
+    // What is answered and not yet noted is told again after the fault: at least once.
+    eventually("all is noted", || async { owed(&herald).await == 0 }).await;
 
     let order = folder.path().join(fault);
     for round in 0..3 {
@@ -167,6 +169,10 @@ async fn survives(fault: &str) {
     assert!(answers(&mut stays, "stays").await);
     assert!(herald.is_running(), "{}", std::fs::read_to_string(herald.log()).unwrap());
     assert_eq!(herald.users_online().await, ["late", "stays"]);
+}
+
+async fn owed(herald: &Process) -> u64 {
+    herald.get("/v1/endpoints").await.1[0]["owed"].as_u64().unwrap()
 }
 
 async fn login(herald: &Process, user: &str) -> Result<Client, LoginError> {

@@ -1,6 +1,7 @@
 //! A callback URL with its settings, and how it is doing.
 
 use crate::config::OnRefusal;
+use contract::signature::SigningSecret;
 use presence::{Health, Interest, Kind};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -29,6 +30,8 @@ pub struct EndpointSettings {
     pub interest: Interest,
     pub timeouts: Timeouts,
     pub on_refusal: OnRefusal,
+    /// What requests are signed with, the newest first; none: they are not.
+    pub secrets: Vec<SigningSecret>,
     /// How many users' callbacks are in flight at once.
     pub concurrency_max: usize,
     /// How long callbacks wait until those that say nothing new are left out; none: for ever.

@@ -1,72 +1,59 @@
 //! Speaks HTTP to the App; nothing else in Herald does.
 //!
 //! It never follows a redirect, never uses a proxy from the environment, and never reads more of an
-//! answer than [`ANSWER_BYTES_MAX`].
+//! answer than [`ANSWER_BYTES_MAX`]. How it connects is in `client.rs`.
+
+mod client;
+mod resolve;
+
+pub use client::{HttpSettings, SenderError};
 
 use super::{Endpoint, Sender, Sent};
 use crate::clock::Clock;
 use async_trait::async_trait;
-use contract::{Answer, Dialect, Kind};
+use contract::{
+    Answer, Dialect, Kind,
+    signature::{sign, webhook_id},
+};
 use presence::{Attempt, Timestamp};
-use reqwest::{Certificate, Response, header::RETRY_AFTER, redirect};
+use reqwest::{Response, header::RETRY_AFTER};
+use resolve::refusal_of_literal;
 use std::{error::Error, sync::Arc, time::Duration};
-use store::Claimed;
+use store::{CallbackId, Claimed};
 
 /// How much of an answer is read.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How much of an answer is kept for people to look at.
 const ANSWER_BYTES_KEPT: usize = 2 * 1024;
 
-/// Shorter than the 5 s after which common servers (Node's) close an idle connection: to meet
-/// that close would be a failed attempt.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-
 /// Sends callbacks as the contract says.
 pub struct HttpSender {
     #[expect(clippy::disallowed_types, reason = "this is the place")]
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
-}
-
-/// Why a sender cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum SenderError {
-    /// The certificates are not PEM.
-    #[error("callbacks.ca holds no certificate in PEM form")]
-    Certificates(#[source] Option<reqwest::Error>),
-    /// The system's certificates cannot be used.
-    #[error("cannot set up TLS; set callbacks.ca to a PEM file with the CA of the App")]
-    Tls(#[source] reqwest::Error),
+    /// Why nothing is ever sent to that address.
+    refusal: Option<String>,
 }
 
 impl HttpSender {
-    /// A sender for one endpoint; `ca` is the text of a PEM file, the only CAs to trust if given.
-    #[expect(clippy::disallowed_types, reason = "this is the place")]
+    /// A sender for one endpoint.
     pub fn new(
         endpoint: &Endpoint,
-        ca: Option<&str>,
+        settings: &HttpSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<HttpSender, SenderError> {
-        let builder = reqwest::ClientBuilder::new()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(endpoint.settings.concurrency_max)
-            .pool_idle_timeout(POOL_IDLE)
-            .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
-        let builder = match ca {
-            Some(pem) => builder.tls_certs_only(certificates(pem)?),
-            // A machine without CA certificates can still speak plain HTTP.
-            None if endpoint.settings.target.url.starts_with("http:") => builder.tls_certs_only([]),
-            None => builder,
-        };
-        Ok(HttpSender { client: builder.build().map_err(SenderError::Tls)?, clock })
+        let url = &endpoint.settings.target.url;
+        let client = client::client(url, endpoint.settings.concurrency_max, settings)?;
+        let refusal = settings.deny_private.then(|| refusal_of_literal(url)).flatten();
+        Ok(HttpSender { client, clock, refusal })
     }
 
     async fn post(&self, endpoint: &Endpoint, callback: &Claimed) -> reqwest::Result<Sent> {
         let settings = &endpoint.settings;
         let request = contract::request(settings.dialect, &settings.target, &told(callback));
+        let signature = self.sign(endpoint, callback, &request.body);
         let mut post = self.client.post(request.url).body(request.body);
-        for (name, value) in request.headers {
+        for (name, value) in request.headers.into_iter().chain(signature) {
             post = post.header(name, value);
         }
         let timeout = endpoint.timeout(callback.change.kind);
@@ -74,24 +61,28 @@ impl HttpSender {
         let body = read(&mut response).await?;
         Ok(answered(settings.dialect, &response, body, self.clock.now().wall))
     }
+
+    /// The headers of this attempt: its own time, and the id that all attempts have.
+    fn sign(&self, to: &Endpoint, callback: &Claimed, body: &[u8]) -> Vec<(&'static str, String)> {
+        let CallbackId { endpoint, user, seq } = &callback.lease.id;
+        let id = webhook_id(endpoint.as_str(), user.as_str(), *seq);
+        sign(&to.settings.secrets, &id, self.clock.now().wall.0 / 1000, body)
+    }
 }
 
 #[async_trait]
 impl Sender for HttpSender {
     async fn send(&self, endpoint: &Endpoint, callback: &Claimed) -> Sent {
-        self.post(endpoint, callback).await.unwrap_or_else(|error| Sent {
-            attempt: Attempt::Unanswered,
-            retry_after: None,
-            answer: None,
-            error: Some(in_words(error)),
-        })
+        if let Some(refusal) = &self.refusal {
+            return unanswered(refusal.clone());
+        }
+        let sent = self.post(endpoint, callback).await;
+        sent.unwrap_or_else(|error| unanswered(in_words(error)))
     }
 }
 
-fn certificates(pem: &str) -> Result<Vec<Certificate>, SenderError> {
-    let certificates = Certificate::from_pem_bundle(pem.as_bytes());
-    let certificates = certificates.map_err(|error| SenderError::Certificates(Some(error)))?;
-    if certificates.is_empty() { Err(SenderError::Certificates(None)) } else { Ok(certificates) }
+fn unanswered(error: String) -> Sent {
+    Sent { attempt: Attempt::Unanswered, retry_after: None, answer: None, error: Some(error) }
 }
 
 fn told(callback: &Claimed) -> contract::Callback {

@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// The sdkName it expects, if Herald sends one
     #[arg(long, value_name = "NAME")]
     sdk_name: Option<String>,
+    /// Take only what is signed with it (one of Herald's callbacks.secrets); may be given twice
+    #[arg(long, value_name = "SECRET")]
+    secret: Vec<String>,
     /// Which share of callbacks fails
     #[arg(long, default_value = "0%", value_parser = share, value_name = "SHARE")]
     fail: f32,
@@ -36,10 +39,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let receiver = match arguments.sdk_name {
-        Some(name) => Receiver::new().sdk_name(name),
-        None => Receiver::new(),
-    };
+    let mut receiver = Receiver::new().sdk_name(arguments.sdk_name.unwrap_or_default());
+    if !arguments.secret.is_empty() {
+        receiver = receiver.secrets(&arguments.secret).context("--secret")?;
+    }
     let faults = Faults {
         fail: arguments.fail,
         status: arguments.status,

@@ -2,8 +2,9 @@
 
 #![allow(clippy::ptr_arg, reason = "the table hands out what a field is, not what it derefs to")]
 
-use super::{Secret, setting::Setting};
-use std::path::PathBuf;
+use super::{Headers, Secret, setting::Setting};
+use contract::signature::SigningSecret;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// What a value must be: `Err` says it in words.
 type Checked = Result<(), String>;
@@ -29,6 +30,74 @@ pub(super) fn strong_token(token: &Secret) -> Checked {
     must(token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()), || {
         "must be at least 16 characters, ASCII and without spaces".to_owned()
     })
+}
+
+pub(super) fn signing_secrets(secrets: &Vec<Secret>) -> Checked {
+    must(secrets.len() <= 2, || {
+        "must be at most two: the newest first, then the one that it replaces".to_owned()
+    })?;
+    for secret in secrets {
+        secret.expose().parse::<SigningSecret>().map_err(|error| error.to_string())?;
+    }
+    must(secrets.len() < 2 || secrets[0] != secrets[1], || "must differ from each other".to_owned())
+}
+
+/// How long a header, or a bearer token, may be.
+const HEADER_BYTES_MAX: usize = 4096;
+const HEADERS_MAX: usize = 32;
+
+/// Herald's own headers, and those by which HTTP itself works. Also what begins with `webhook-` or
+/// `herald-`.
+const OWN_HEADERS: [&str; 14] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "operationid",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+pub(super) fn headers(headers: &Headers) -> Checked {
+    must(headers.iter().count() <= HEADERS_MAX, || format!("must be at most {HEADERS_MAX}"))?;
+    let mut names = BTreeSet::new();
+    for (name, value) in headers.iter() {
+        let lower = name.to_ascii_lowercase();
+        must(http::HeaderName::from_bytes(name.as_bytes()).is_ok(), || {
+            format!("{name:?} is no name of a header; write one as \"X-Tenant\"")
+        })?;
+        let own = OWN_HEADERS.contains(&lower.as_str())
+            || ["webhook-", "herald-"].iter().any(|prefix| lower.starts_with(prefix));
+        must(!own, || format!("{name} is set by Herald itself; take it out"))?;
+        must(fits_header(value), || {
+            format!(
+                "the value of {name} must be 1 to {HEADER_BYTES_MAX} characters, ASCII, with \
+                 spaces only inside"
+            )
+        })?;
+        must(names.insert(lower), || format!("{name} is there twice"))?;
+    }
+    Ok(())
+}
+
+fn fits_header(value: &Secret) -> bool {
+    let text = value.expose();
+    let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    (1..=HEADER_BYTES_MAX).contains(&text.len()) && visible && text.trim() == text
+}
+
+pub(super) fn bearer(token: &Secret) -> Checked {
+    must(fits_header(token) && !token.expose().contains(' '), || {
+        format!("must be at most {HEADER_BYTES_MAX} characters, ASCII and without spaces")
+    })?;
+    must(!token.expose().eq_ignore_ascii_case("bearer"), || "must be the token alone".to_owned())
 }
 
 pub(super) fn names(names: &Vec<String>) -> Checked {

@@ -183,6 +183,37 @@ mod tests {
     }
 
     #[test]
+    fn secrets_that_sign_are_a_list_or_a_line_for_each() {
+        const NEW: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        const OLD: &str = "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXIh";
+        let read_file = |_: &Path| Ok(format!("{NEW}\n{OLD}\n").into_bytes());
+        let check = |name: &str, value: &str| {
+            let variables = [(name, value), SECRET];
+            let env = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            load(None, env, false, &read_file).map(|loaded| {
+                let secrets = loaded.config.callbacks.secrets;
+                secrets.iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>()
+            })
+        };
+        let name = "HERALD_CALLBACKS__SECRETS";
+        for (name, value, expected) in [
+            (name, format!("[\"{NEW}\", '{OLD}']"), vec![NEW, OLD]),
+            (name, format!(" {NEW} "), vec![NEW]),
+            (name, format!("{NEW} {OLD}"), vec![NEW, OLD]),
+            (name, String::new(), vec![]),
+            (name, "[]".to_owned(), vec![]),
+            ("HERALD_CALLBACKS__SECRETS_FILE", "/run/secrets".to_owned(), vec![NEW, OLD]),
+        ] {
+            assert_eq!(check(name, &value).unwrap(), expected, "{name}={value}");
+        }
+        let told = [format!("{NEW},{OLD}"), "[hunter2".to_owned()].map(|text| check(name, &text));
+        let told = told.map(|errors| errors.unwrap_err().to_string()).join("\n");
+        expect![[r#"
+            environment HERALD_CALLBACKS__SECRETS: callbacks.secrets = ***: must be whsec_ and Base64 with its padding, as "whsec_$(openssl rand -base64 32)"
+            environment HERALD_CALLBACKS__SECRETS: callbacks.secrets = ***: expected a list of texts in quotes"#]].assert_eq(&told);
+    }
+
+    #[test]
     fn a_service_called_herald_in_kubernetes_sets_nothing() {
         let env = [
             ("HERALD_SERVICE_HOST", "10.0.0.1"),

@@ -140,7 +140,7 @@ fn joined(section: &str, name: &str) -> String {
 }
 
 /// A name as TOML writes it, so that `"a.b"` is never taken for `a.b`.
-fn as_written(name: &str) -> String {
+pub(super) fn as_written(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let bare = !name.is_empty() && name.chars().all(is_bare);
     if bare { name.to_owned() } else { quoted(name) }

@@ -3,7 +3,8 @@
 use super::{
     Config, Size,
     checks::{
-        anything, between, callback_url, if_set, levels, names, path, sdk_name, strong_token,
+        anything, bearer, between, callback_url, headers, if_set, levels, names, path, sdk_name,
+        signing_secrets, strong_token,
     },
     setting::Setting,
 };
@@ -71,7 +72,13 @@ pub(super) const KEYS: &[Key] = &[
     key!(presence.virtual_lease, between(SECOND, YEAR)),
     key!(presence.forget_after, between(MINUTE, 10 * YEAR)),
     key!(callbacks.url, if_set(callback_url)),
+    key!(callbacks.deny_private),
     key!(callbacks.ca),
+    key!(callbacks.client_cert),
+    key!(callbacks.client_key),
+    key!(callbacks.headers, headers).secret(),
+    key!(callbacks.bearer, if_set(bearer)).secret(),
+    key!(callbacks.secrets, signing_secrets).secret(),
     key!(callbacks.dialect),
     key!(callbacks.sdk_name, sdk_name),
     key!(callbacks.extra_fields),
@@ -155,8 +162,7 @@ fn read<T: Setting>(
 ) -> Result<T, String> {
     let value = match written {
         Written::Toml(value) => T::read(value),
-        Written::Bare(text) if T::BARE => T::read(&DeValue::String((*text).into())),
-        Written::Bare(text) => DeValue::parse(text.trim()).ok().and_then(|v| T::read(v.get_ref())),
+        Written::Bare(text) => T::read_bare(text),
     };
     let value = value.ok_or_else(|| format!("expected {}", T::expected(default)));
     value.and_then(|value| check(&value).map(|()| value)).map_err(|text| match written {
@@ -183,9 +189,16 @@ mod tests {
     #[test]
     fn a_key_is_marked_secret_exactly_when_its_value_is_masked() {
         for key in KEYS {
-            let mut config = Config::default();
-            let read = key.read(&mut config, &Written::Bare("0123456789abcdef"));
-            let masked = read.is_ok() && key.show(&config) == r#""***""#;
+            let texts = [
+                "0123456789abcdef",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                "{ X-Key = \"0123456789abcdef\" }",
+            ];
+            let masked = texts.iter().any(|text| {
+                let mut config = Config::default();
+                let read = key.read(&mut config, &Written::Bare(text));
+                read.is_ok() && key.show(&config).contains(r#""***""#)
+            });
             assert_eq!(key.secret, masked, "{}", key.path);
         }
     }

@@ -1,6 +1,7 @@
 //! What must hold between several values, or between a value and the world.
 
-use super::{Config, DEV_SECRET, Origin, ReadFile, draft::Draft, keys::key};
+use super::{Callbacks, Config, DEV_SECRET, Origin, ReadFile, draft::Draft, keys::key, tls};
+use crate::address;
 use std::net::{IpAddr, SocketAddr};
 
 /// Notes every rule that is broken.
@@ -10,6 +11,9 @@ pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
     check_tokens(draft);
     check_ports(draft);
     check_ca(draft, read_file);
+    check_client(draft, read_file);
+    check_authorization(draft);
+    check_address(draft);
 }
 
 fn check_secret(draft: &mut Draft, dev: bool) {
@@ -90,6 +94,47 @@ fn check_ca(draft: &mut Draft, read_file: ReadFile<'_>) {
         Ok(_) => return,
     };
     draft.refuse("callbacks.ca", &wrong);
+}
+
+fn check_client(draft: &mut Draft, read_file: ReadFile<'_>) {
+    let (cert, key) = ("callbacks.client_cert", "callbacks.client_key");
+    let Callbacks { client_cert, client_key, .. } = &draft.config.callbacks;
+    let wrong = match (client_cert, client_key) {
+        _ if !draft.knows(&[cert, key]) => return,
+        (None, None) => return,
+        (Some(_), None) => (cert, format!("needs {key}, the file of its private key")),
+        (None, Some(_)) => (key, format!("needs {cert}, the file of its certificate")),
+        (Some(cert_file), Some(key_file)) => match (read_file(cert_file), read_file(key_file)) {
+            (Err(error), _) => (cert, format!("cannot be read: {error}")),
+            (_, Err(error)) => (key, format!("cannot be read: {error}")),
+            (Ok(cert_pem), Ok(key_pem)) => match tls::check_pair(&cert_pem, &key_pem) {
+                Ok(()) => return,
+                Err(tls::Wrong::Certificate(text)) => (cert, text.to_owned()),
+                Err(tls::Wrong::Key(text)) => (key, text.to_owned()),
+            },
+        },
+    };
+    draft.refuse(wrong.0, &wrong.1);
+}
+
+fn check_authorization(draft: &mut Draft) {
+    let Callbacks { headers, bearer, .. } = &draft.config.callbacks;
+    if bearer.is_some() && headers.has("Authorization") {
+        let wrong = "must not set Authorization beside";
+        let other = "must not be set beside the Authorization in";
+        refuse_pair(draft, ("callbacks.headers", wrong), ("callbacks.bearer", other));
+    }
+}
+
+/// What is looked up is checked at each connection; what stands there already can be told now.
+fn check_address(draft: &mut Draft) {
+    let Callbacks { url, deny_private: true, .. } = &draft.config.callbacks else { return };
+    let url = url.as_ref().and_then(|url| reqwest::Url::parse(url).ok());
+    let host = url.as_ref().and_then(|url| url.host_str());
+    let Some(special) = host.and_then(address::literal).and_then(address::special) else { return };
+    let wrong = format!("is {special}, which must not be with");
+    let other = ("callbacks.deny_private", "must be false for");
+    refuse_pair(draft, ("callbacks.url", &wrong), other);
 }
 
 /// Refuses two values that do not go together, at the one that somebody chose.

@@ -2,7 +2,7 @@
 //!
 //! What each key means to an operator, and what happens at each limit, is said in `default.toml`.
 
-use super::types::{Backend, LogFormat, OnRefusal, Secret, Size, SyncMode};
+use super::types::{Backend, Headers, LogFormat, OnRefusal, Secret, Size, SyncMode};
 use contract::Dialect;
 use presence::{LoginPolicy, Scope};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -144,8 +144,20 @@ impl Default for Presence {
 pub struct Callbacks {
     /// Where callbacks go; none: nowhere.
     pub url: Option<String>,
+    /// Whether only public addresses are connected to.
+    pub deny_private: bool,
     /// A PEM file with the certificates to trust for `https`; none: those of the system.
     pub ca: Option<PathBuf>,
+    /// A PEM file with our own certificate, for an App that asks for one.
+    pub client_cert: Option<PathBuf>,
+    /// A PEM file with its private key.
+    pub client_key: Option<PathBuf>,
+    /// Added to every request.
+    pub headers: Headers,
+    /// Sent as `Authorization: Bearer …`.
+    pub bearer: Option<Secret>,
+    /// What requests are signed with, the newest first; none: they are not.
+    pub secrets: Vec<Secret>,
     /// Names, address and fields of the callbacks.
     pub dialect: Dialect,
     /// Sent as `sdkName`; `""`: not sent.
@@ -172,7 +184,13 @@ impl Default for Callbacks {
     fn default() -> Callbacks {
         Callbacks {
             url: None,
+            deny_private: false,
             ca: None,
+            client_cert: None,
+            client_key: None,
+            headers: Headers::default(),
+            bearer: None,
+            secrets: Vec::new(),
             dialect: Dialect::Classic,
             sdk_name: String::new(),
             extra_fields: false,

@@ -1,6 +1,9 @@
 //! How a value of each type is written in TOML and in the environment.
 
-use super::types::{Secret, Size};
+use super::{
+    file::as_written,
+    types::{Headers, Secret, Size},
+};
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use toml::de::DeValue;
 
@@ -11,6 +14,14 @@ pub(super) trait Setting: Sized {
 
     /// The value, if that is how one is written.
     fn read(value: &DeValue<'_>) -> Option<Self>;
+
+    /// The value, if that is how one is written in the environment.
+    fn read_bare(text: &str) -> Option<Self> {
+        if Self::BARE {
+            return Self::read(&DeValue::String(text.into()));
+        }
+        DeValue::parse(text.trim()).ok().and_then(|value| Self::read(value.get_ref()))
+    }
 
     /// The value as TOML, fit to be read again; a secret masked.
     fn show(&self) -> String;
@@ -187,6 +198,57 @@ impl Setting for Vec<String> {
 
     fn expected(example: &Vec<String>) -> String {
         such_as("a list", example)
+    }
+}
+
+/// The environment may also have them with white space between, and a file of their own a line for
+/// each.
+impl Setting for Vec<Secret> {
+    const BARE: bool = false;
+
+    fn read(value: &DeValue<'_>) -> Option<Vec<Secret>> {
+        value.as_array()?.iter().map(|item| Secret::read(item.get_ref())).collect()
+    }
+
+    fn read_bare(text: &str) -> Option<Vec<Secret>> {
+        if text.trim_start().starts_with('[') {
+            return DeValue::parse(text.trim()).ok().and_then(|list| Self::read(list.get_ref()));
+        }
+        Some(text.split_whitespace().map(Secret::new).collect())
+    }
+
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(Secret::show).collect::<Vec<_>>().join(", "))
+    }
+
+    fn expected(_: &Vec<Secret>) -> String {
+        "a list of texts in quotes".to_owned()
+    }
+}
+
+impl Setting for Headers {
+    const BARE: bool = false;
+
+    fn read(value: &DeValue<'_>) -> Option<Headers> {
+        let table = value.as_table()?.iter();
+        let header = |(name, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+            let name: &std::borrow::Cow<'_, str> = name.get_ref();
+            Secret::read(value.get_ref()).map(|value| (name.to_string(), value))
+        };
+        table.map(header).collect()
+    }
+
+    fn show(&self) -> String {
+        let header =
+            |(name, value): (&str, &Secret)| format!("{} = {}", as_written(name), value.show());
+        match self.iter().map(header).collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "{}".to_owned(),
+            headers => format!("{{ {headers} }}"),
+        }
+    }
+
+    fn expected(_: &Headers) -> String {
+        "a table of texts such as { X-Tenant = \"7\" }".to_owned()
     }
 }
 

@@ -56,6 +56,28 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Headers by name. Their values may open something, so they are as secret as [`Secret`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Headers(Vec<(String, Secret)>);
+
+impl Headers {
+    /// Each name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Whether there is one of this name, however it is written.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(its, _)| its.eq_ignore_ascii_case(name))
+    }
+}
+
+impl FromIterator<(String, Secret)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, Secret)>>(headers: I) -> Headers {
+        Headers(headers.into_iter().collect())
+    }
+}
+
 /// What happens to a connection whose user the App refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRefusal {

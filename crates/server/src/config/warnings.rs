@@ -48,6 +48,14 @@ fn where_to(callbacks: &Callbacks) -> Vec<Row> {
             "callbacks.ca is of no use: callbacks.url does not begin with https",
         ),
         (
+            callbacks.client_cert.is_some() && !secured,
+            "callbacks.client_cert is of no use: callbacks.url does not begin with https",
+        ),
+        (
+            callbacks.bearer.is_some() && !secured,
+            "callbacks.bearer can be read on its way: callbacks.url does not begin with https",
+        ),
+        (
             callbacks.retention < Duration::from_secs(60 * 60),
             "an App that is away for a little misses callbacks: callbacks.retention is below 1h",
         ),
@@ -117,6 +125,8 @@ mod tests {
             check(|config| config.presence.restart_grace = Duration::ZERO),
             check(|config| config.callbacks.url = None),
             check(|config| config.callbacks.ca = Some("ca.pem".into())),
+            check(|config| config.callbacks.client_cert = Some("cert.pem".into())),
+            check(|config| config.callbacks.bearer = Some(Secret::new("token"))),
             check(|config| config.callbacks.retention = Duration::from_secs(3599)),
             check(|config| config.callbacks.online.enable = false),
             check(|config| config.callbacks.offline.enable = false),
@@ -146,6 +156,10 @@ mod tests {
             nothing is sent: callbacks.url is empty
             -
             callbacks.ca is of no use: callbacks.url does not begin with https
+            -
+            callbacks.client_cert is of no use: callbacks.url does not begin with https
+            -
+            callbacks.bearer can be read on its way: callbacks.url does not begin with https
             -
             an App that is away for a little misses callbacks: callbacks.retention is below 1h
             -

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod process;
+pub mod tls;
 
 use axum::{
     Router,
@@ -94,6 +95,17 @@ impl Herald {
         let headers = [("Authorization", authorization.as_str())];
         let (status, body) = http(self.running.admin, method, path, &headers, body).await.unwrap();
         (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// Waits for the first attempt of the user's newest callback, which failed; its words.
+    pub async fn failure_of(&self, user: &str) -> String {
+        let path = format!("/v1/callbacks?user={user}");
+        let error = async || {
+            let (_, page) = self.admin("GET", &path, "").await;
+            page["callbacks"][0]["attempts"][0]["error"].as_str().map(str::to_owned)
+        };
+        eventually("a failed attempt is recorded", || async { error().await.is_some() }).await;
+        error().await.unwrap()
     }
 
     pub async fn metric(&self, line: &str) -> f64 {
