@@ -11,9 +11,11 @@ mod health;
 mod input;
 mod kick;
 mod metrics;
+mod pause;
 mod problem;
 mod replay;
 mod resume;
+mod resynced;
 mod set_status;
 mod user;
 mod users;
@@ -52,6 +54,14 @@ pub struct Admin {
     pub token: String,
 }
 
+impl Admin {
+    /// One of the configured endpoints.
+    fn endpoint(&self, name: &str) -> Result<&Arc<Endpoint>, Problem> {
+        let found = self.endpoints.iter().find(|one| one.settings.name.as_str() == name);
+        found.ok_or_else(|| Problem::not_found(format!("no endpoint {name:?}")))
+    }
+}
+
 /// All routes of the admin port.
 pub fn router(admin: Arc<Admin>) -> Router {
     let v1 = Router::new()
@@ -63,7 +73,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/callbacks/{id}", get(callback::run))
         .route("/callbacks/{id}/replay", post(replay::run))
         .route("/endpoints", get(endpoints::run))
+        .route("/endpoints/{name}/pause", post(pause::run))
         .route("/endpoints/{name}/resume", post(resume::run))
+        .route("/endpoints/{name}/resynced", post(resynced::run))
         .route_layer(from_fn_with_state(Arc::clone(&admin), authorize));
     Router::new()
         .nest("/v1", v1)

@@ -208,6 +208,7 @@ mod tests {
                 extra_fields: true,
                 concurrency_max: 21,
                 retention: Duration::from_secs(22),
+                owed_max: 2_200,
                 collapse_after: Duration::from_secs(22),
                 online: Online {
                     enable: false,

@@ -23,6 +23,7 @@ pub struct Metrics {
     owed: Family<[(&'static str, String); 1], Gauge>,
     oldest_owed: Family<[(&'static str, String); 1], Gauge>,
     dead: Family<[(&'static str, String); 1], Gauge>,
+    resync: Family<[(&'static str, String); 1], Gauge>,
     /// Connections cut because their outbound queue was full.
     pub slow_readers: Counter,
     /// Callbacks that were owed for longer than the retention.
@@ -51,6 +52,7 @@ impl Default for Metrics {
             owed: Family::default(),
             oldest_owed: Family::default(),
             dead: Family::default(),
+            resync: Family::default(),
             slow_readers: Counter::default(),
             expired: Counter::default(),
             superseded: Counter::default(),
@@ -74,6 +76,8 @@ impl Metrics {
         let help = "Age of the oldest callback owed, in seconds";
         r.register("callbacks_oldest_owed_seconds", help, self.oldest_owed.clone());
         r.register("callbacks_dead", "Callbacks given up, in the history", self.dead.clone());
+        let help = "1: the App must read who is online";
+        r.register("endpoint_needs_resync", help, self.resync.clone());
         let help = "Connections cut because they did not read";
         r.register("slow_readers", help, self.slow_readers.clone());
         let help = "Callbacks owed for longer than the retention";
@@ -110,6 +114,7 @@ impl Metrics {
         &self,
         endpoint: &EndpointName,
         backlog: store::Backlog,
+        needs_resync: bool,
         now: presence::Timestamp,
     ) {
         let label = [("endpoint", endpoint.to_string())];
@@ -117,6 +122,7 @@ impl Metrics {
         self.owed.get_or_create(&label).set(backlog.owed as i64);
         self.oldest_owed.get_or_create(&label).set(age as i64);
         self.dead.get_or_create(&label).set(backlog.dead as i64);
+        self.resync.get_or_create(&label).set(needs_resync.into());
     }
 
     /// In the OpenMetrics text form.

@@ -27,7 +27,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{EndpointName, Memory, OpenError, Prune, Sqlite, Store, StoreError, UserQuery};
+use store::{
+    EndpointChange, EndpointName, Memory, OpenError, Prune, Resync, Sqlite, Store, StoreError,
+    UserQuery,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +143,7 @@ impl Running {
         let senders = parts.senders(config)?;
         let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
         tracing::info!(users = recovered, "took over who was online");
+        parts.note_what_is_told().await.map_err(StartError::Recover)?;
         let admin_token = admin_token(config)?;
         let (doors, work) = (CancellationToken::new(), CancellationToken::new());
         let mut running = Running {
@@ -291,6 +295,28 @@ impl Parts {
             Ok(HttpSender::new(endpoint, &settings, Arc::clone(&self.clock))?)
         };
         self.endpoints.iter().map(sender).collect()
+    }
+
+    /// An endpoint that is new, or told of other things than before, must read who is online.
+    async fn note_what_is_told(&self) -> Result<(), StoreError> {
+        let somebody = UserQuery { online_only: false, after: None, limit: 1 };
+        let is_used = !self.store.users(somebody).await?.is_empty();
+        for endpoint in &self.endpoints {
+            let EndpointSettings { name, interest, .. } = &endpoint.settings;
+            let told_of = format!("{interest:?}");
+            let before = self.store.endpoint(name).await?.told_of;
+            if is_used && before.as_ref() != Some(&told_of) {
+                let why = "it is new, or told of other things than before".to_owned();
+                let since = self.clock.now().wall;
+                let change = EndpointChange::NeedsResync(Resync { since, why });
+                self.store.change_endpoint(name, change).await?;
+            }
+            self.store.change_endpoint(name, EndpointChange::ToldOf(told_of)).await?;
+            if let Some(Resync { why, .. }) = self.store.endpoint(name).await?.resync {
+                tracing::warn!(endpoint = %name, why, "the App must read who is online");
+            }
+        }
+        Ok(())
     }
 
     fn gateway(&self, config: &Config) -> Gateway {
@@ -463,7 +489,8 @@ async fn prune(config: Config, parts: Parts, stop: CancellationToken) {
                     parts.metrics.expired.inc_by(pruned.expired);
                     tracing::error!(
                         callbacks = pruned.expired,
-                        "the App was not told in time (callbacks.retention); compare its view"
+                        "the App was not told in time (callbacks.retention, callbacks.owed_max): it \
+                         must read who is online"
                     );
                 }
                 let most = pruned.callbacks.max(pruned.expired).max(pruned.users);
@@ -489,6 +516,7 @@ fn what_is_old(config: &Config, now: Timestamp) -> Prune {
         failed_before: before(config.callbacks.history.age.max(config.callbacks.retention)),
         history_bytes_max: config.callbacks.history.bytes.0 as u64,
         owed_before: before(config.callbacks.retention),
+        owed_max: config.callbacks.owed_max as u64,
         users_before: before(config.presence.forget_after),
         limit: PRUNE_LIMIT,
     }

@@ -73,3 +73,78 @@ async fn switched_off_everything_is_told() {
     let pairs = ["online u for 0", "offline u for 0"].repeat(4);
     assert_eq!(told, [&pairs[..], &["online u for 0"]].concat());
 }
+
+#[tokio::test]
+async fn a_pause_outlives_a_restart_and_loses_nothing() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    assert_eq!(herald.admin("POST", "/v1/endpoints/main/pause", "").await.0, 204);
+    let _client = herald.login("u", Platform::Ios).await;
+    let herald = herald.restart().await;
+    let client = herald.login("v", Platform::Ios).await;
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!((&endpoints[0]["state"], &endpoints[0]["owed"]), (&json!("paused"), &json!(2)));
+    // Longer than the net under everything that rings.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(app.heard(), [""; 0]);
+    assert_eq!(herald.admin("POST", "/v1/endpoints/main/resume", "").await.0, 204);
+    eventually("both are told", || async { app.heard().len() >= 2 }).await;
+    drop(client);
+    let herald = herald.restart().await;
+    let _again = herald.login("w", Platform::Ios).await;
+    herald.all_told().await;
+    assert!(app.heard().contains(&"online w".to_owned()), "a resume outlives it, too");
+}
+
+#[tokio::test]
+async fn what_expires_makes_an_endpoint_need_a_resync_until_its_app_has_read_who_is_online() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(503, "") });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.owed_max = 2;
+    })
+    .await;
+    let mut clients = Vec::new();
+    for user in ["a", "b", "c"] {
+        clients.push(herald.login(user, Platform::Ios).await);
+    }
+    let resync =
+        async || herald.admin("GET", "/v1/endpoints", "").await.1[0]["needsResync"].clone();
+    assert_eq!(resync().await, json!(null));
+    eventually("the oldest expires", || async { resync().await.is_object() }).await;
+    assert!(resync().await["why"].as_str().unwrap().contains("expired"));
+    assert_eq!(herald.metric("herald_callbacks_expired_total").await, 1.0);
+    assert_eq!(herald.metric("herald_endpoint_needs_resync{endpoint=\"main\"}").await, 1.0);
+
+    app.answer(|_, _| async { ok() });
+    herald.all_told().await;
+    let header = |heard: &Received| heard.headers.get("herald-resync").cloned();
+    let last = app.received().pop().unwrap();
+    assert_eq!(header(&last).unwrap(), "needed");
+    assert_eq!(herald.admin("POST", "/v1/endpoints/main/resynced", "").await.0, 204);
+    assert_eq!(resync().await, json!(null));
+    let _more = herald.login("d", Platform::Ios).await;
+    herald.all_told().await;
+    let last = app.received().pop().unwrap();
+    assert_eq!((last.what().as_str(), header(&last)), ("online d", None));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_told_of_other_things_needs_a_resync() {
+    let app = App::start().await;
+    let url = app.url();
+    let mut herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    let why = async |herald: &Herald| {
+        let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+        endpoints[0]["needsResync"]["why"].as_str().map(str::to_owned)
+    };
+    let _client = herald.login("u", Platform::Ios).await;
+    herald = herald.restart().await;
+    assert_eq!(why(&herald).await, None, "nothing was changed");
+    herald.config.callbacks.offline.scope = Scope::Platform;
+    herald = herald.restart().await;
+    assert!(why(&herald).await.unwrap().contains("told of other things"));
+}

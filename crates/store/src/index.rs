@@ -2,7 +2,7 @@
 //! deadline, and the queue of each endpoint. SQLite is never read for an event of such a user.
 
 use crate::{
-    Backlog, Claim, Collapse, EndpointName, Lease, NewCallback, Versioned,
+    Backlog, Claim, Collapse, EndpointName, EndpointState, Lease, NewCallback, Versioned,
     callback::{COLLAPSED_MAX, CallbackId},
     queue::{Entry, Granted, Queue, Row},
 };
@@ -15,6 +15,7 @@ pub(crate) struct Index {
     wakeups: BTreeSet<(Instant, UserId)>,
     queues: HashMap<EndpointName, Queue>,
     dead: HashMap<EndpointName, u64>,
+    endpoints: HashMap<EndpointName, EndpointState>,
     users_online: u64,
 }
 
@@ -169,6 +170,21 @@ impl Index {
     pub(crate) fn count_dead(&mut self, endpoint: &EndpointName, more: i64) {
         let dead = self.dead.entry(endpoint.clone()).or_default();
         *dead = dead.saturating_add_signed(more);
+    }
+
+    pub(crate) fn endpoint(&self, endpoint: &EndpointName) -> EndpointState {
+        self.endpoints.get(endpoint).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn put_endpoint(&mut self, endpoint: EndpointName, state: EndpointState) {
+        self.endpoints.insert(endpoint, state);
+    }
+
+    /// By how many each endpoint is owed more than so many.
+    pub(crate) fn overflow(&self, owed_max: u64) -> Vec<(EndpointName, u64)> {
+        let queues = self.queues.iter();
+        let over = queues.map(|(name, queue)| (name, queue.owed().saturating_sub(owed_max)));
+        over.filter(|(_, over)| *over > 0).map(|(name, over)| (name.clone(), over)).collect()
     }
 
     pub(crate) fn backlog(&self, endpoint: &EndpointName) -> Backlog {

@@ -12,6 +12,7 @@
 mod account;
 mod callback;
 mod commit;
+mod endpoint;
 mod error;
 mod index;
 mod memory;
@@ -24,6 +25,7 @@ pub use callback::{
     ATTEMPTS_KEPT, AttemptRecord, CallbackId, CallbackRecord, CallbackState, EndpointName,
 };
 pub use commit::{Claim, Claimed, Commit, Fate, Lease, NewCallback, Settlement, Versioned};
+pub use endpoint::{EndpointChange, EndpointState, Resync};
 pub use error::StoreError;
 pub use memory::Memory;
 pub use query::{Backlog, CallbackQuery, Collapse, Prune, Pruned, Replayed, UserQuery};
@@ -78,6 +80,16 @@ pub trait Store: Send + std::marker::Sync + 'static {
 
     /// What one endpoint is owed.
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
+
+    /// How an endpoint stands.
+    async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError>;
+
+    /// Notes what happened to an endpoint.
+    async fn change_endpoint(
+        &self,
+        endpoint: &EndpointName,
+        change: EndpointChange,
+    ) -> Result<(), StoreError>;
 
     /// Deletes what is too old or too much to keep; a bounded amount for each call.
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;

@@ -2,8 +2,9 @@
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
-    Collapse, Commit, EndpointName, Fate, Prune, Pruned, Registered, Replayed, Settlement, Store,
-    StoreError, UserQuery, Versioned, callback::keep_attempt, index::Index, queue::Row,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Prune, Pruned, Registered,
+    Replayed, Settlement, Store, StoreError, UserQuery, Versioned, callback::keep_attempt,
+    index::Index, queue::Row,
 };
 use async_trait::async_trait;
 use presence::{Instant, Kind, Timestamp, User, UserId, Waiting};
@@ -187,6 +188,19 @@ impl Store for Memory {
         Ok(self.lock().index.backlog(endpoint))
     }
 
+    async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
+        Ok(self.lock().index.endpoint(endpoint))
+    }
+
+    async fn change_endpoint(
+        &self,
+        endpoint: &EndpointName,
+        change: EndpointChange,
+    ) -> Result<(), StoreError> {
+        self.lock().change_endpoint(endpoint, change);
+        Ok(())
+    }
+
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
         let state = &mut *self.lock();
         let expired = state.expire(prune);
@@ -268,6 +282,12 @@ impl State {
         superseded
     }
 
+    fn change_endpoint(&mut self, endpoint: &EndpointName, change: EndpointChange) {
+        let mut state = self.index.endpoint(endpoint);
+        state.apply(change);
+        self.index.put_endpoint(endpoint.clone(), state);
+    }
+
     fn requeue(&mut self, row: Row, now: Timestamp) {
         let Some(Stored { record, .. }) = self.callbacks.get_mut(&row) else { return };
         let was_dead = record.state == CallbackState::Dead;
@@ -281,10 +301,15 @@ impl State {
     fn expire(&mut self, prune: Prune) -> u64 {
         let owed =
             self.callbacks.values_mut().map(|stored| (&mut stored.record, &mut stored.settled_at));
+        let mut over: HashMap<_, _> = self.index.overflow(prune.owed_max).into_iter().collect();
         let old = owed.filter(|(record, _)| {
-            record.state == CallbackState::Pending
-                && record.change.at < prune.owed_before
-                && !self.index.is_leased(&record.id, record.row)
+            let pending = record.state == CallbackState::Pending;
+            if !pending || self.index.is_leased(&record.id, record.row) {
+                return false;
+            }
+            let surplus = over.get_mut(&record.id.endpoint).filter(|over| **over > 0);
+            let too_many = surplus.map(|over| *over -= 1).is_some();
+            too_many || record.change.at < prune.owed_before
         });
         let mut gone = Vec::new();
         for (record, settled_at) in old.take(prune.limit) {
@@ -292,7 +317,10 @@ impl State {
             *settled_at = prune.now;
             gone.push((record.id.clone(), record.row));
         }
-        gone.iter().for_each(|(id, row)| self.index.remove(id, *row));
+        for (id, row) in &gone {
+            self.index.remove(id, *row);
+            self.change_endpoint(&id.endpoint, prune.resync());
+        }
         gone.len() as u64
     }
 

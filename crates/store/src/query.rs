@@ -1,6 +1,6 @@
 //! What the API asks of a store, and the housekeeping.
 
-use crate::{CallbackState, EndpointName};
+use crate::{CallbackState, EndpointChange, EndpointName, Resync};
 use presence::{Instant, Scope, Timestamp, UserId};
 
 /// Which users.
@@ -79,8 +79,10 @@ pub struct Prune {
     pub failed_before: Timestamp,
     /// The oldest settled callbacks go until the rest take up no more than this.
     pub history_bytes_max: u64,
-    /// Callbacks owed since before then expire.
+    /// Callbacks owed since before then expire; their endpoints then need a resync.
     pub owed_before: Timestamp,
+    /// Of more than so many callbacks owed to one endpoint the oldest expire.
+    pub owed_max: u64,
     /// Offline users not touched since then, and owed nothing, are forgotten but for their `seq`.
     pub users_before: Timestamp,
     /// How many of each kind at most, so that nobody waits long for the writer.
@@ -88,6 +90,12 @@ pub struct Prune {
 }
 
 impl Prune {
+    /// What an endpoint is told that was owed for too long, or too much.
+    pub(crate) fn resync(&self) -> EndpointChange {
+        let why = "callbacks expired: the App was away for too long, or too many were owed";
+        EndpointChange::NeedsResync(Resync { since: self.now, why: why.to_owned() })
+    }
+
     /// Callbacks that ended so and were settled before then go.
     pub(crate) fn settled_before(&self, state: CallbackState) -> Timestamp {
         match state {
@@ -102,6 +110,7 @@ impl Prune {
 #[allow(missing_docs)]
 pub struct Pruned {
     pub callbacks: u64,
+    /// Owed for too long, or too many. Their endpoints need a resync.
     pub expired: u64,
     pub users: u64,
 }

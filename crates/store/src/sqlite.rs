@@ -13,8 +13,8 @@ mod writer;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointName, Prune, Pruned, Registered, Replayed, Settlement, Store, StoreError, UserQuery,
-    Versioned, index::Index,
+    EndpointChange, EndpointName, EndpointState, Prune, Pruned, Registered, Replayed, Settlement,
+    Store, StoreError, UserQuery, Versioned, index::Index,
 };
 use async_trait::async_trait;
 use presence::{Instant, Timestamp, User, UserId};
@@ -228,6 +228,18 @@ impl Store for Sqlite {
 
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
         Ok(self.index.lock().backlog(endpoint))
+    }
+
+    async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
+        Ok(self.index.lock().endpoint(endpoint))
+    }
+
+    async fn change_endpoint(
+        &self,
+        endpoint: &EndpointName,
+        change: EndpointChange,
+    ) -> Result<(), StoreError> {
+        self.writer.run(Write::ChangeEndpoint(endpoint.clone(), change)).await.map(|_| ())
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {

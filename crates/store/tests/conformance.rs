@@ -38,6 +38,8 @@ for_every_backend! {
     old_history_is_pruned_and_never_what_is_owed
     too_much_history_is_pruned
     what_is_owed_for_too_long_expires
+    of_too_much_the_oldest_expires
+    what_happens_to_an_endpoint_is_remembered
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
     a_probe_succeeds
@@ -362,6 +364,43 @@ async fn what_is_owed_for_too_long_expires(world: World) {
     assert_eq!(world.list(all()).await, states);
     world.deliver(&leased).await;
     assert_eq!(told(&world.claim(9).await), ["c online"]);
+    let resync = world.store.endpoint(&main()).await.unwrap().resync.unwrap();
+    assert_eq!(resync.since, Timestamp(9), "its App must read who is online");
+}
+
+async fn of_too_much_the_oldest_expires(world: World) {
+    for user in ["a", "b", "c", "d"] {
+        world.online(user).await;
+    }
+    let prune = Prune { owed_max: 4, ..keep_all() };
+    assert_eq!(world.store.prune(prune).await.unwrap().expired, 0);
+    assert_eq!(world.store.endpoint(&main()).await.unwrap(), EndpointState::default());
+    let prune = Prune { owed_max: 2, ..prune };
+    assert_eq!(world.store.prune(prune).await.unwrap().expired, 2);
+    let states = ["d online pending", "c online pending", "b online expired", "a online expired"];
+    assert_eq!(world.list(all()).await, states);
+    assert!(world.store.endpoint(&main()).await.unwrap().resync.is_some());
+}
+
+async fn what_happens_to_an_endpoint_is_remembered(world: World) {
+    let state = async || world.store.endpoint(&main()).await.unwrap();
+    let note = async |change| world.store.change_endpoint(&main(), change).await.unwrap();
+    let resync = |since, why: &str| Resync { since: Timestamp(since), why: why.into() };
+    note(EndpointChange::Paused(true)).await;
+    note(EndpointChange::NeedsResync(resync(1, "first"))).await;
+    note(EndpointChange::NeedsResync(resync(2, "second"))).await;
+    note(EndpointChange::ToldOf("everything".into())).await;
+    let expected = EndpointState {
+        paused: true,
+        resync: Some(resync(1, "first")),
+        told_of: Some("everything".into()),
+    };
+    assert_eq!(state().await, expected);
+    note(EndpointChange::Paused(false)).await;
+    note(EndpointChange::Resynced).await;
+    assert_eq!(state().await, EndpointState { paused: false, resync: None, ..expected });
+    let other = EndpointName::new("other");
+    assert_eq!(world.store.endpoint(&other).await.unwrap(), EndpointState::default());
 }
 
 async fn old_users_are_forgotten_but_for_their_seq(world: World) {
@@ -613,6 +652,7 @@ fn keep_all() -> Prune {
         failed_before: Timestamp(0),
         history_bytes_max: u64::MAX >> 1,
         owed_before: Timestamp(0),
+        owed_max: u64::MAX,
         users_before: Timestamp(0),
         limit: 100,
     }
@@ -653,12 +693,14 @@ mod on_disk {
             .settle(&claimed[0], Fate::RetryAt { at: Instant(1 << 40), counts: true })
             .await
             .unwrap();
+        world.store.change_endpoint(&main(), EndpointChange::Paused(true)).await.unwrap();
         let before = world.store.callbacks(all()).await.unwrap();
         let commit = Commit { wake_at: Some(Instant(7)), ..world.login("a", "x", 9).await };
         world.store.commit(commit).await.unwrap();
 
         world.reopen();
         assert_eq!(world.store.callbacks(all()).await.unwrap()[1..], before);
+        assert!(world.store.endpoint(&main()).await.unwrap().paused);
         assert_eq!(world.store.users_online().await.unwrap(), 1);
         assert_eq!(world.store.load(&name("a")).await.unwrap().version, 2);
         assert_eq!(world.store.due_wakeups(Instant(7), 9).await.unwrap(), [name("a")]);

@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use presence::{Now, Permit};
 use serde::Serialize;
 use std::sync::Arc;
-use store::Backlog;
+use store::{Backlog, EndpointState};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +19,14 @@ pub(super) struct EndpointView {
     owed: u64,
     oldest_owed_at: Option<u64>,
     dead: u64,
+    /// Since when and why the App must read who is online to be right again.
+    needs_resync: Option<ResyncView>,
+}
+
+#[derive(Serialize)]
+struct ResyncView {
+    since: u64,
+    why: String,
 }
 
 pub(super) async fn run(
@@ -27,17 +35,20 @@ pub(super) async fn run(
     let now = admin.clock.now();
     let mut endpoints = Vec::new();
     for endpoint in &admin.endpoints {
-        let backlog = admin.store.backlog(&endpoint.settings.name).await?;
-        endpoints.push(view(endpoint, backlog, now));
+        let name = &endpoint.settings.name;
+        let (backlog, state) =
+            (admin.store.backlog(name).await?, admin.store.endpoint(name).await?);
+        endpoints.push(view(endpoint, backlog, state, now));
     }
     Ok(Json(endpoints))
 }
 
-fn view(endpoint: &Endpoint, backlog: Backlog, now: Now) -> EndpointView {
+fn view(endpoint: &Endpoint, backlog: Backlog, stands: EndpointState, now: Now) -> EndpointView {
     let health = endpoint.health();
     EndpointView {
         name: endpoint.settings.name.to_string(),
         state: match health.permit(now.mono) {
+            _ if stands.paused => "paused",
             Permit::Open => "open",
             Permit::Wait(_) => "backing_off",
             Permit::Probe => "probing",
@@ -47,5 +58,8 @@ fn view(endpoint: &Endpoint, backlog: Backlog, now: Now) -> EndpointView {
         owed: backlog.owed,
         oldest_owed_at: backlog.oldest_at.map(|at| at.0),
         dead: backlog.dead,
+        needs_resync: stands
+            .resync
+            .map(|resync| ResyncView { since: resync.since.0, why: resync.why }),
     }
 }

@@ -12,7 +12,8 @@ pub(super) async fn run(State(admin): State<Arc<Admin>>) -> Result<Response, Pro
     let now = admin.clock.now().wall;
     for endpoint in &admin.endpoints {
         let name = &endpoint.settings.name;
-        admin.metrics.backlog(name, admin.store.backlog(name).await?, now);
+        let resync = admin.store.endpoint(name).await?.resync;
+        admin.metrics.backlog(name, admin.store.backlog(name).await?, resync.is_some(), now);
     }
     admin.metrics.users_online.set(admin.store.users_online().await? as i64);
     let text = admin.metrics.text().unwrap_or_default();

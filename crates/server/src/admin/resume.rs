@@ -4,14 +4,15 @@
 use super::{Admin, input::Parameter, problem::Problem};
 use axum::{extract::State, http::StatusCode};
 use std::sync::Arc;
+use store::EndpointChange;
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
     Parameter(name): Parameter,
 ) -> Result<StatusCode, Problem> {
-    let mut endpoints = admin.endpoints.iter();
-    let endpoint = endpoints.find(|endpoint| endpoint.settings.name.as_str() == name);
-    let endpoint = endpoint.ok_or_else(|| Problem::not_found(format!("no endpoint {name:?}")))?;
+    let endpoint = admin.endpoint(&name)?;
+    let change = EndpointChange::Paused(false);
+    admin.store.change_endpoint(&endpoint.settings.name, change).await?;
     endpoint.health().resume();
     endpoint.news.notify_one();
     Ok(StatusCode::NO_CONTENT)

@@ -7,7 +7,9 @@ use super::{Endpoint, EndpointSettings, Sender, Sent};
 use crate::{clock::Clock, config::OnRefusal, driver::Driver, entropy, metrics::Metrics};
 use presence::{Attempt, Kind, Now, Permit, Scope, Timestamp, Verdict, retry_wait, verdict};
 use std::{sync::Arc, time::Duration};
-use store::{AttemptRecord, Claim, Claimed, Collapse, Fate, Settlement, Store, StoreError};
+use store::{
+    AttemptRecord, Claim, Claimed, Collapse, EndpointChange, Fate, Settlement, Store, StoreError,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +73,12 @@ impl Dispatcher {
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
         if limit == 0 {
             return Vec::new();
+        }
+        if let Ok(state) = self.store.endpoint(&self.endpoint.settings.name).await {
+            self.endpoint.stands(&state);
+            if state.paused {
+                return Vec::new();
+            }
         }
         self.collapse(limit).await;
         let timeouts = self.endpoint.settings.timeouts;
@@ -145,6 +153,9 @@ impl Dispatcher {
         let took_ms = now.mono.0 - began.mono.0;
         self.metrics.attempt(&self.endpoint.settings.name, verdict, took_ms);
         tracing::info!(verdict = name(verdict), took_ms, error = sent.error, "callback attempted");
+        if verdict == Verdict::Pause {
+            self.pause().await;
+        }
         let settlement = Settlement {
             attempt: record(&sent, verdict, began, took_ms),
             fate: self.fate(verdict, &callback, now),
@@ -155,6 +166,15 @@ impl Dispatcher {
             Ok(()) => {}
             // The lease runs out and it is sent again: at least once.
             Err(error) => tracing::error!(%error, "an attempt could not be recorded"),
+        }
+    }
+
+    /// Also for after a restart.
+    async fn pause(&self) {
+        let endpoint = &self.endpoint.settings.name;
+        let change = EndpointChange::Paused(true);
+        if let Err(error) = self.store.change_endpoint(endpoint, change).await {
+            tracing::error!(%error, %endpoint, "a pause will be forgotten at a restart");
         }
     }
 

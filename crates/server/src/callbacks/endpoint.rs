@@ -4,10 +4,13 @@ use crate::config::OnRefusal;
 use contract::signature::SigningSecret;
 use presence::{Health, Interest, Kind};
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
-use store::EndpointName;
+use store::{EndpointName, EndpointState};
 use tokio::sync::Notify;
 
 /// One receiver of callbacks.
@@ -17,6 +20,8 @@ pub struct Endpoint {
     /// Rung when something is queued, settled or resumed.
     pub news: Notify,
     health: Mutex<Health>,
+    /// As in the store, for the header that tells the App.
+    needs_resync: AtomicBool,
 }
 
 /// What the operator configured for an endpoint. Not `Debug`: the URL may hold a secret.
@@ -50,12 +55,26 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        Endpoint { settings, news: Notify::new(), health: Mutex::default() }
+        let (health, needs_resync) = Default::default();
+        Endpoint { settings, news: Notify::new(), health, needs_resync }
     }
 
     /// Whether it may be sent to.
     pub fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the App's view may be wrong for good, unless it reads who is online.
+    pub fn needs_resync(&self) -> bool {
+        self.needs_resync.load(Relaxed)
+    }
+
+    /// Takes over how it stands in the store.
+    pub(super) fn stands(&self, state: &EndpointState) {
+        self.needs_resync.store(state.resync.is_some(), Relaxed);
+        if state.paused {
+            self.health().pause();
+        }
     }
 
     /// How long the App may take for a callback.

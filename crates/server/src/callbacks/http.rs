@@ -26,6 +26,9 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How much of an answer is kept for people to look at.
 const ANSWER_BYTES_KEPT: usize = 2 * 1024;
 
+/// Tells the App that its view may be wrong for good, unless it reads who is online.
+const RESYNC_HEADER: &str = "herald-resync";
+
 /// Sends callbacks as the contract says.
 pub struct HttpSender {
     #[expect(clippy::disallowed_types, reason = "this is the place")]
@@ -55,6 +58,9 @@ impl HttpSender {
         let mut post = self.client.post(request.url).body(request.body);
         for (name, value) in request.headers.into_iter().chain(signature) {
             post = post.header(name, value);
+        }
+        if endpoint.needs_resync() {
+            post = post.header(RESYNC_HEADER, "needed");
         }
         let timeout = endpoint.timeout(callback.change.kind);
         let mut response = post.timeout(timeout).send().await?;

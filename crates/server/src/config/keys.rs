@@ -84,6 +84,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.extra_fields),
     key!(callbacks.concurrency_max, between(1, 10_000)),
     key!(callbacks.retention, between(SECOND, 90 * DAY)),
+    key!(callbacks.owed_max, between(1_000, 100_000_000)),
     key!(callbacks.collapse_after, between(Duration::ZERO, 90 * DAY)),
     key!(callbacks.online.enable),
     key!(callbacks.online.timeout, between(MOMENT, 5 * MINUTE)),

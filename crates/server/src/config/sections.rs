@@ -168,6 +168,8 @@ pub struct Callbacks {
     pub concurrency_max: usize,
     /// How long a callback is owed.
     pub retention: Duration,
+    /// How many callbacks an endpoint may be owed.
+    pub owed_max: usize,
     /// When callbacks that say nothing new are left out; zero: never.
     pub collapse_after: Duration,
     /// A user came online.
@@ -196,6 +198,7 @@ impl Default for Callbacks {
             extra_fields: false,
             concurrency_max: 64,
             retention: hours(72),
+            owed_max: 10_000_000,
             collapse_after: Duration::from_secs(5 * 60),
             online: Online::default(),
             offline: Offline::default(),

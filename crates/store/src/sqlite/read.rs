@@ -244,6 +244,13 @@ pub(super) fn everything_alive(connection: &Connection) -> Result<(Index, Number
     while let Some(row) = rows.next()? {
         index.count_dead(&EndpointName::new(row.get::<_, String>(0)?), row.get(1)?);
     }
+    let mut statement = connection.prepare("SELECT name, state FROM endpoints")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let endpoint = EndpointName::new(row.get::<_, String>(0)?);
+        let state = parse("endpoint", &endpoint, &row.get::<_, String>(1)?)?;
+        index.put_endpoint(endpoint, state);
+    }
     let numbers = Numbers {
         last_row: number(connection, "last_row")? as Row,
         history_bytes: number(connection, "history_bytes")?,

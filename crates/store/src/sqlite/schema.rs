@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction};
 pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 /// Each step is applied once, in its own transaction, and never changed after a release.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE users(
         id INTEGER PRIMARY KEY,
@@ -68,6 +68,12 @@ const STEPS: [&str; 2] = [
     -- How many older callbacks one speaks for, which were superseded by it.
     ALTER TABLE outbox ADD COLUMN collapsed INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE history ADD COLUMN collapsed INTEGER NOT NULL DEFAULT 0;
+",
+    "
+    CREATE TABLE endpoints(
+        name TEXT PRIMARY KEY,
+        state TEXT NOT NULL             -- store::EndpointState as JSON
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -2,9 +2,9 @@
 
 use super::SharedIndex;
 use crate::{
-    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointName, Fate,
-    Lease, NewCallback, Prune, Pruned, Registered, Replayed, Settlement, StoreError, index::Index,
-    queue::Row,
+    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
+    EndpointName, EndpointState, Fate, Lease, NewCallback, Prune, Pruned, Registered, Replayed,
+    Settlement, StoreError, index::Index, queue::Row,
 };
 use presence::{Instant, Kind, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
@@ -17,6 +17,7 @@ pub(super) enum Write {
     Replay(CallbackId, Timestamp),
     Collapse(Vec<Superseded>, Timestamp),
     Register(Vec<Account>),
+    ChangeEndpoint(EndpointName, EndpointChange),
     Prune(Prune),
     Probe,
 }
@@ -46,6 +47,7 @@ pub(super) enum Fact {
     Retried { lease: Lease, at: Instant },
     Gone { id: CallbackId, row: Row },
     Dead { endpoint: EndpointName, more: i64 },
+    Endpoint { endpoint: EndpointName, state: EndpointState },
 }
 
 impl Fact {
@@ -59,6 +61,7 @@ impl Fact {
             Fact::Retried { lease, at } => index.retry(&lease, at),
             Fact::Gone { id, row } => index.remove(&id, row),
             Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
+            Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
         }
     }
 }
@@ -95,6 +98,8 @@ pub(super) struct Batch<'a> {
     versions: HashMap<UserId, u64>,
     /// Rows settled in this batch.
     settled: HashSet<Row>,
+    /// Endpoints written in this batch.
+    endpoints: HashMap<EndpointName, EndpointState>,
 }
 
 impl<'a> Batch<'a> {
@@ -103,8 +108,8 @@ impl<'a> Batch<'a> {
         index: &'a SharedIndex,
         numbers: &'a mut Numbers,
     ) -> Batch<'a> {
-        let (versions, settled) = Default::default();
-        Batch { transaction, index, numbers, versions, settled }
+        let (versions, settled, endpoints) = Default::default();
+        Batch { transaction, index, numbers, versions, settled, endpoints }
     }
 
     pub(super) fn write(&mut self, write: Write) -> Result<Outcome> {
@@ -114,6 +119,7 @@ impl<'a> Batch<'a> {
             Write::Replay(id, now) => self.replay(&id, now),
             Write::Collapse(all, at) => self.collapse(all, at),
             Write::Register(accounts) => self.register(&accounts),
+            Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
             Write::Prune(prune) => self.prune(prune),
             Write::Probe => {
                 self.run("UPDATE numbers SET value = value + 1 WHERE name = 'probe'", [])?;
@@ -365,6 +371,35 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn: Vec::new(), done: Done::Registered(Registered::All) })
     }
 
+    fn change_endpoint(
+        &mut self,
+        endpoint: EndpointName,
+        change: EndpointChange,
+    ) -> Result<Outcome> {
+        let learn = self.note_endpoint(endpoint, change)?.into_iter().collect();
+        Ok(Outcome::Written { learn, done: Done::Written })
+    }
+
+    /// Nothing is written where nothing changes.
+    fn note_endpoint(
+        &mut self,
+        endpoint: EndpointName,
+        change: EndpointChange,
+    ) -> Result<Option<Fact>> {
+        let written = self.endpoints.get(&endpoint).cloned();
+        let before = written.unwrap_or_else(|| self.index.lock().endpoint(&endpoint));
+        let mut state = before.clone();
+        state.apply(change);
+        if state == before {
+            return Ok(None);
+        }
+        let sql = "INSERT INTO endpoints(name, state) VALUES (?1, ?2)
+                   ON CONFLICT(name) DO UPDATE SET state = excluded.state";
+        self.run(sql, params![endpoint.as_str(), json(&state)])?;
+        self.endpoints.insert(endpoint.clone(), state.clone());
+        Ok(Some(Fact::Endpoint { endpoint, state }))
+    }
+
     fn prune(&mut self, prune: Prune) -> Result<Outcome> {
         let mut learn = Vec::new();
         let expired = self.expire(prune, &mut learn)?;
@@ -374,29 +409,47 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn, done })
     }
 
+    /// What is owed for too long, and of too much the oldest.
     fn expire(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
+        let mut old = Vec::new();
         let oldest = self.index.lock().oldest_owed_at();
-        if oldest.is_none_or(|at| at >= prune.owed_before) {
-            return Ok(0);
+        if oldest.is_some_and(|at| at < prune.owed_before) {
+            let condition = "queued_at < ?1 LIMIT ?2";
+            old = self.owed(condition, params![prune.owed_before.0, prune.limit])?;
         }
-        let sql = "SELECT id, endpoint, user, seq FROM outbox WHERE queued_at < ?1 LIMIT ?2";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let old = statement.query_map(params![prune.owed_before.0, prune.limit], |row| {
-            let endpoint = EndpointName::new(row.get::<_, String>(1)?);
-            let user = UserId::new(row.get::<_, String>(2)?);
-            Ok((row.get(0)?, CallbackId { endpoint, user, seq: row.get(3)? }))
-        })?;
-        let old: Vec<(Row, CallbackId)> = old.collect::<Result<_>>()?;
+        let overflow = self.index.lock().overflow(prune.owed_max);
+        for (endpoint, surplus) in overflow {
+            let most = surplus.min(prune.limit as u64);
+            let condition = "endpoint = ?1 ORDER BY id LIMIT ?2";
+            old.extend(self.owed(condition, params![endpoint.as_str(), most])?);
+        }
         let mut expired = 0;
         for (row, id) in old {
             if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
                 continue;
             }
+            self.settled.insert(row);
             self.file(row, CallbackState::Expired, None, prune.now)?;
+            learn.extend(self.note_endpoint(id.endpoint.clone(), prune.resync())?);
             learn.push(Fact::Gone { id, row });
             expired += 1;
         }
         Ok(expired)
+    }
+
+    fn owed(
+        &self,
+        condition: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<(Row, CallbackId)>> {
+        let sql = format!("SELECT id, endpoint, user, seq FROM outbox WHERE {condition}");
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let rows = statement.query_map(values, |row| {
+            let endpoint = EndpointName::new(row.get::<_, String>(1)?);
+            let user = UserId::new(row.get::<_, String>(2)?);
+            Ok((row.get(0)?, CallbackId { endpoint, user, seq: row.get(3)? }))
+        })?;
+        rows.collect()
     }
 
     fn forget_history(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
