@@ -8,6 +8,8 @@
 //! It never does IO, never asks the time and never decides what an answer leads to.
 
 mod answer;
+pub mod buckets;
+
 mod body;
 mod dialect;
 mod request;

@@ -6,20 +6,24 @@
 mod callback;
 mod callbacks;
 mod clear_status;
+mod diff;
 mod endpoints;
 mod health;
 mod input;
 mod kick;
 mod metrics;
+mod online;
 mod pause;
 mod problem;
 mod replay;
 mod resume;
 mod resynced;
 mod set_status;
+mod snapshot;
 mod user;
 mod users;
 mod view;
+mod why;
 
 use crate::{
     callbacks::Endpoint, clock::Clock, driver::Driver, metrics::Metrics, readiness::Readiness,
@@ -50,6 +54,8 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    /// The store's.
+    pub epoch: String,
     /// The bearer token.
     pub token: String,
 }
@@ -69,6 +75,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/users/{user}", get(user::run))
         .route("/users/{user}/kick", post(kick::run))
         .route("/users/{user}/status", put(set_status::run).delete(clear_status::run))
+        .route("/users/{user}/why", get(why::run))
+        .route("/snapshot", get(snapshot::run))
+        .route("/diff", post(diff::run))
         .route("/callbacks", get(callbacks::run))
         .route("/callbacks/{id}", get(callback::run))
         .route("/callbacks/{id}/replay", post(replay::run))

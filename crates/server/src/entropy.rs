@@ -24,6 +24,11 @@ pub fn operation_id() -> String {
     format!("herald-{:016x}", u64::from_be_bytes(bytes()))
 }
 
+/// The name of a new store.
+pub fn epoch() -> String {
+    format!("{:016x}", u64::from_be_bytes(bytes()))
+}
+
 /// A number between 0 and 1.
 pub fn chance() -> f32 {
     f32::from(u16::from_be_bytes(bytes())) / f32::from(u16::MAX)

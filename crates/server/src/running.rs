@@ -143,6 +143,7 @@ impl Running {
         let senders = parts.senders(config)?;
         let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
         tracing::info!(users = recovered, "took over who was online");
+        let epoch = parts.epoch().await.map_err(StartError::Recover)?;
         parts.note_what_is_told().await.map_err(StartError::Recover)?;
         let admin_token = admin_token(config)?;
         let (doors, work) = (CancellationToken::new(), CancellationToken::new());
@@ -160,16 +161,16 @@ impl Running {
             at_doors: JoinSet::new(),
             at_work: JoinSet::new(),
         };
-        running.open_doors(config, &parts, ports);
+        running.open_doors(config, &parts, ports, epoch);
         running.put_to_work(config, parts, senders);
         Ok(running)
     }
 
-    fn open_doors(&mut self, config: &Config, parts: &Parts, ports: Ports) {
+    fn open_doors(&mut self, config: &Config, parts: &Parts, ports: Ports, epoch: String) {
         let gateway = Arc::new(parts.gateway(config));
         let clients = Router::new().fallback(any(gateway::upgrade)).with_state(gateway);
         let rest = api::router(Arc::new(parts.api(config)), clients.clone());
-        let admin = admin::router(Arc::new(parts.admin(self.admin_token.clone())));
+        let admin = admin::router(Arc::new(parts.admin(self.admin_token.clone(), epoch)));
         self.at_doors.spawn(ports.gateway.serve(clients, self.doors.clone()));
         self.at_doors.spawn(ports.api.serve(rest, self.doors.clone()));
         self.at_work.spawn(ports.admin.serve(admin, self.work.clone()));
@@ -297,6 +298,13 @@ impl Parts {
         self.endpoints.iter().map(sender).collect()
     }
 
+    /// The store's, which all endpoints are told.
+    async fn epoch(&self) -> Result<String, StoreError> {
+        let epoch = self.store.epoch(&entropy::epoch()).await?;
+        self.endpoints.iter().for_each(|endpoint| endpoint.set_epoch(&epoch));
+        Ok(epoch)
+    }
+
     /// An endpoint that is new, or told of other things than before, must read who is online.
     async fn note_what_is_told(&self) -> Result<(), StoreError> {
         let somebody = UserQuery { online_only: false, after: None, limit: 1 };
@@ -354,7 +362,7 @@ impl Parts {
         }
     }
 
-    fn admin(&self, token: String) -> Admin {
+    fn admin(&self, token: String, epoch: String) -> Admin {
         Admin {
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
@@ -362,6 +370,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
+            epoch,
             token,
         }
     }

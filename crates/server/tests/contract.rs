@@ -90,8 +90,15 @@ async fn three_scenarios(app: &App, target: &str, change: impl FnOnce(&mut Confi
         // The contract's own, and what HTTP itself needs; no others.
         let mut names: Vec<_> = received.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
-        let http =
-            ["accept", "content-length", "content-type", "host", "operationid", "user-agent"];
+        let http = [
+            "accept",
+            "content-length",
+            "content-type",
+            "herald-epoch",
+            "host",
+            "operationid",
+            "user-agent",
+        ];
         assert_eq!(names, http);
         let (seq, conn) = (&received.json()["seq"], &received.json()["connID"]);
         let exactly = format!(

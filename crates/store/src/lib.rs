@@ -100,6 +100,9 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// The accounts of these users, in the order asked for.
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError>;
 
+    /// The name of everything that this store has ever held: `fresh`, if it had none.
+    async fn epoch(&self, fresh: &str) -> Result<String, StoreError>;
+
     /// Writes and syncs something of no importance: whether the store can be used right now.
     async fn probe(&self) -> Result<(), StoreError>;
 }

@@ -24,6 +24,7 @@ pub struct Memory {
 struct State {
     users: BTreeMap<UserId, StoredUser>,
     seq_floor: u64,
+    epoch: Option<String>,
     callbacks: BTreeMap<Row, Stored>,
     last_row: Row,
     accounts: HashMap<UserId, Account>,
@@ -222,6 +223,10 @@ impl Store for Memory {
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
         let state = self.lock();
         Ok(users.iter().map(|user| state.accounts.get(user).cloned()).collect())
+    }
+
+    async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
+        Ok(self.lock().epoch.get_or_insert_with(|| fresh.to_owned()).clone())
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -261,6 +261,13 @@ impl Store for Sqlite {
         self.for_people.run(move |connection| read::accounts(connection, &users)).await
     }
 
+    async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
+        match self.writer.run(Write::Epoch(fresh.to_owned())).await? {
+            Done::Epoch(epoch) => Ok(epoch),
+            _ => Ok(fresh.to_owned()),
+        }
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.writer.run(Write::Probe).await.map(|_| ())
     }

@@ -43,6 +43,7 @@ for_every_backend! {
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
     a_probe_succeeds
+    the_first_epoch_stays
 }
 
 async fn an_unknown_user_is_offline(world: World) {
@@ -478,6 +479,11 @@ async fn a_probe_succeeds(world: World) {
     world.store.probe().await.unwrap();
 }
 
+async fn the_first_epoch_stays(world: World) {
+    assert_eq!(world.store.epoch("first").await.unwrap(), "first");
+    assert_eq!(world.store.epoch("second").await.unwrap(), "first");
+}
+
 const LEASE: Duration = Duration::from_secs(10);
 
 /// One store, and users who live in it.
@@ -694,6 +700,7 @@ mod on_disk {
             .await
             .unwrap();
         world.store.change_endpoint(&main(), EndpointChange::Paused(true)).await.unwrap();
+        world.store.epoch("an epoch").await.unwrap();
         let before = world.store.callbacks(all()).await.unwrap();
         let commit = Commit { wake_at: Some(Instant(7)), ..world.login("a", "x", 9).await };
         world.store.commit(commit).await.unwrap();
@@ -701,6 +708,7 @@ mod on_disk {
         world.reopen();
         assert_eq!(world.store.callbacks(all()).await.unwrap()[1..], before);
         assert!(world.store.endpoint(&main()).await.unwrap().paused);
+        assert_eq!(world.store.epoch("another").await.unwrap(), "an epoch");
         assert_eq!(world.store.users_online().await.unwrap(), 1);
         assert_eq!(world.store.load(&name("a")).await.unwrap().version, 2);
         assert_eq!(world.store.due_wakeups(Instant(7), 9).await.unwrap(), [name("a")]);

@@ -5,7 +5,7 @@ use contract::signature::SigningSecret;
 use presence::{Health, Interest, Kind};
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -22,6 +22,7 @@ pub struct Endpoint {
     health: Mutex<Health>,
     /// As in the store, for the header that tells the App.
     needs_resync: AtomicBool,
+    epoch: OnceLock<String>,
 }
 
 /// What the operator configured for an endpoint. Not `Debug`: the URL may hold a secret.
@@ -55,13 +56,23 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        let (health, needs_resync) = Default::default();
-        Endpoint { settings, news: Notify::new(), health, needs_resync }
+        let (health, needs_resync, epoch) = Default::default();
+        Endpoint { settings, news: Notify::new(), health, needs_resync, epoch }
     }
 
     /// Whether it may be sent to.
     pub fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name of everything that the store has ever held; empty until it is known.
+    pub fn epoch(&self) -> &str {
+        self.epoch.get().map_or("", String::as_str)
+    }
+
+    /// Said once, before anything is sent.
+    pub fn set_epoch(&self, epoch: &str) {
+        let _ = self.epoch.set(epoch.to_owned());
     }
 
     /// Whether the App's view may be wrong for good, unless it reads who is online.

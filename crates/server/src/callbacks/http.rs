@@ -29,6 +29,9 @@ const ANSWER_BYTES_KEPT: usize = 2 * 1024;
 /// Tells the App that its view may be wrong for good, unless it reads who is online.
 const RESYNC_HEADER: &str = "herald-resync";
 
+/// Another one than before: the store was lost, and with it what had been told.
+const EPOCH_HEADER: &str = "herald-epoch";
+
 /// Sends callbacks as the contract says.
 pub struct HttpSender {
     #[expect(clippy::disallowed_types, reason = "this is the place")]
@@ -59,6 +62,7 @@ impl HttpSender {
         for (name, value) in request.headers.into_iter().chain(signature) {
             post = post.header(name, value);
         }
+        post = post.header(EPOCH_HEADER, endpoint.epoch());
         if endpoint.needs_resync() {
             post = post.header(RESYNC_HEADER, "needed");
         }

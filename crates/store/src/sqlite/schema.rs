@@ -74,6 +74,10 @@ const STEPS: [&str; 3] = [
         name TEXT PRIMARY KEY,
         state TEXT NOT NULL             -- store::EndpointState as JSON
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE texts(
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

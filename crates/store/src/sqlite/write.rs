@@ -18,6 +18,7 @@ pub(super) enum Write {
     Collapse(Vec<Superseded>, Timestamp),
     Register(Vec<Account>),
     ChangeEndpoint(EndpointName, EndpointChange),
+    Epoch(String),
     Prune(Prune),
     Probe,
 }
@@ -29,6 +30,7 @@ pub(super) enum Done {
     Collapsed(u64),
     Registered(Registered),
     Pruned(Pruned),
+    Epoch(String),
 }
 
 /// How a write went, the disk being well.
@@ -120,6 +122,7 @@ impl<'a> Batch<'a> {
             Write::Collapse(all, at) => self.collapse(all, at),
             Write::Register(accounts) => self.register(&accounts),
             Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
+            Write::Epoch(fresh) => self.epoch(&fresh),
             Write::Prune(prune) => self.prune(prune),
             Write::Probe => {
                 self.run("UPDATE numbers SET value = value + 1 WHERE name = 'probe'", [])?;
@@ -398,6 +401,13 @@ impl<'a> Batch<'a> {
         self.run(sql, params![endpoint.as_str(), json(&state)])?;
         self.endpoints.insert(endpoint.clone(), state.clone());
         Ok(Some(Fact::Endpoint { endpoint, state }))
+    }
+
+    fn epoch(&self, fresh: &str) -> Result<Outcome> {
+        self.run("INSERT OR IGNORE INTO texts VALUES ('epoch', ?1)", [fresh])?;
+        let sql = "SELECT value FROM texts WHERE name = 'epoch'";
+        let epoch = self.transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(Outcome::Written { learn: Vec::new(), done: Done::Epoch(epoch) })
     }
 
     fn prune(&mut self, prune: Prune) -> Result<Outcome> {

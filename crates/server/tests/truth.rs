@@ -1,0 +1,161 @@
+//! The tools by which an App finds out whether its view is right, and makes it so.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use contract::buckets::{Buckets, bucket_of};
+use serde_json::{Value, json};
+use server::client::Client;
+use std::collections::BTreeMap;
+use support::*;
+use wire::platform::Platform;
+
+async fn crowd(herald: &Herald, users: &[&str]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for user in users {
+        clients.push(herald.login(user, Platform::Ios).await);
+    }
+    clients
+}
+
+fn names(users: &Value) -> Vec<String> {
+    let users = users.as_array().unwrap().iter();
+    users.map(|user| user["userID"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_snapshot_tells_all_who_are_online_page_by_page_with_one_fence() {
+    let herald = Herald::start(|_| {}).await;
+    let _clients = crowd(&herald, &["a", "b:c", "d"]).await;
+    let (status, first) = herald.admin("GET", "/v1/snapshot?limit=2", "").await;
+    assert_eq!((status, names(&first["users"])), (200, vec!["a".into(), "b:c".into()]));
+    // Who comes and goes between two pages is told beyond the fence.
+    let _late = herald.login("aa", Platform::Web).await;
+    let cursor = first["cursor"].as_str().unwrap().replace(':', "%3A");
+    let (_, second) =
+        herald.admin("GET", &format!("/v1/snapshot?limit=2&cursor={cursor}"), "").await;
+    assert_eq!((names(&second["users"]), &second["cursor"]), (vec!["d".into()], &Value::Null));
+    let fence = first["fence"].as_u64().unwrap();
+    assert_eq!((&second["fence"], &second["epoch"]), (&json!(fence), &first["epoch"]));
+    let seq = async |user: &str| {
+        herald.admin("GET", &format!("/v1/users/{user}"), "").await.1["seq"].as_u64().unwrap()
+    };
+    assert!(seq("aa").await > fence);
+    let (_, a) = herald.admin("GET", "/v1/users/a", "").await;
+    let expected = json!({
+        "userID": "a", "seq": a["seq"], "platformIDs": [1], "connIDs": [a["connections"][0]["connID"]]
+    });
+    assert_eq!(first["users"][0], expected);
+    for bad in ["cursor=x", "cursor=x%3Ay", "page=2"] {
+        assert_eq!(herald.admin("GET", &format!("/v1/snapshot?{bad}"), "").await.0, 400, "{bad}");
+    }
+}
+
+/// The digest of an App that believes these to be online, as raw bytes.
+async fn diff(herald: &Herald, fields: &str, believed: &BTreeMap<String, String>) -> Value {
+    let mut buckets = Buckets::new();
+    believed.iter().for_each(|(user, detail)| buckets.toggle(user, detail));
+    post(herald, &format!("/v1/diff{fields}"), &buckets.to_bytes()).await.1
+}
+
+async fn post(herald: &Herald, path: &str, body: &[u8]) -> (u16, Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: {}\r\n\r\n",
+        herald.running.admin_token,
+        body.len()
+    );
+    let mut line = tokio::net::TcpStream::connect(herald.running.admin).await.unwrap();
+    line.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    line.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+#[tokio::test]
+async fn a_diff_tells_the_truth_about_what_is_believed_wrongly_and_nothing_else() {
+    let herald = Herald::start(|_| {}).await;
+    let users = ["a", "b", "c", "d"];
+    let _clients = crowd(&herald, &users).await;
+    let mut believed: BTreeMap<String, String> =
+        users.iter().map(|user| ((*user).to_owned(), String::new())).collect();
+    let same = diff(&herald, "", &believed).await;
+    assert_eq!((&same["differing"], &same["buckets"]), (&json!(0), &json!([])));
+
+    believed.remove("b");
+    believed.insert("ghost".into(), String::new());
+    let told = diff(&herald, "?fields=user", &believed).await;
+    assert_eq!((&told["differing"], &told["truncated"]), (&json!(2), &json!(false)));
+    let buckets = told["buckets"].as_array().unwrap();
+    let online = |user: &str| {
+        let bucket = buckets.iter().find(|one| one["bucket"] == bucket_of(user)).unwrap();
+        names(&bucket["users"])
+    };
+    assert_eq!(online("b"), ["b"]);
+    assert_eq!(online("ghost"), [""; 0], "who is not named is offline");
+    assert!(told["fence"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_diff_is_as_fine_as_what_the_app_keeps() {
+    let herald = Herald::start(|_| {}).await;
+    let _phone = herald.login("u", Platform::Ios).await;
+    let _page = herald.login("u", Platform::Web).await;
+    let (_, snapshot) = herald.admin("GET", "/v1/snapshot", "").await;
+    let conns = &snapshot["users"][0]["connIDs"];
+    let conns = format!("{},{}", conns[0].as_str().unwrap(), conns[1].as_str().unwrap());
+    for (fields, detail, differing) in [
+        ("platforms", "1,5", 0),
+        ("platforms", "1", 1),
+        ("connections", conns.as_str(), 0),
+        ("connections", "", 1),
+    ] {
+        let believed = BTreeMap::from([("u".to_owned(), detail.to_owned())]);
+        let told = diff(&herald, &format!("?fields={fields}"), &believed).await;
+        assert_eq!(told["differing"], differing, "{fields} {detail}");
+    }
+    for (path, body) in [("/v1/diff", &[0; 9][..]), ("/v1/diff?fields=all", &[0; 524_288][..])] {
+        assert_eq!(post(&herald, path, body).await.0, 400, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_epoch_outlives_a_restart_and_ends_with_the_store() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url.clone())).await;
+    let epoch =
+        async |herald: &Herald| herald.admin("GET", "/v1/snapshot", "").await.1["epoch"].clone();
+    let first = epoch(&herald).await;
+    let _client = herald.login("u", Platform::Ios).await;
+    herald.all_told().await;
+    assert_eq!(app.received()[0].headers["herald-epoch"], first.as_str().unwrap());
+    let herald = herald.restart().await;
+    assert_eq!(epoch(&herald).await, first);
+    let another = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    assert_ne!(epoch(&another).await, first);
+}
+
+#[tokio::test]
+async fn why_tells_the_changes_of_a_user_with_what_became_of_them() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    herald.login("u", Platform::Ios).await.close().await;
+    app.hears(&["online u", "offline u"]).await;
+    herald.all_told().await;
+    let (_, why) = herald.admin("GET", "/v1/users/u/why", "").await;
+    assert_eq!(why["now"], "offline; the last change: Offline, closed");
+    let callbacks = why["callbacks"].as_array().unwrap();
+    let told = |at: usize| {
+        (callbacks[at]["reason"].clone(), callbacks[at]["attempts"][0]["status"].clone())
+    };
+    assert_eq!(told(0), (json!("closed"), json!(200)));
+    assert_eq!(told(1), (json!("login"), json!(200)));
+    let (_, nobody) = herald.admin("GET", "/v1/users/nobody/why", "").await;
+    assert!(nobody["now"].as_str().unwrap().starts_with("offline, and never told online"));
+}
