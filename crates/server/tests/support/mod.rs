@@ -253,7 +253,8 @@ impl App {
         heard.filter(|what| what.ends_with(&format!(" {user}"))).collect()
     }
 
-    /// Waits until it has heard exactly this, in this order.
+    /// Waits until it has heard exactly this, of each user in this order. Users do not wait for one
+    /// another.
     pub async fn hears(&self, expected: &[&str]) -> Vec<Received> {
         let what = format!("the App hears {expected:?}");
         let waited = tokio::time::timeout(PATIENCE, async {
@@ -262,7 +263,12 @@ impl App {
             }
         });
         assert!(waited.await.is_ok(), "never happened: {what}; heard {:?}", self.heard());
-        assert_eq!(self.heard(), expected);
+        let by_user = |mut all: Vec<String>| {
+            all.sort_by_key(|what| what.split(' ').next_back().map(str::to_owned));
+            all
+        };
+        let expected = expected.iter().map(|what| (*what).to_owned()).collect();
+        assert_eq!(by_user(self.heard()), by_user(expected));
         self.received()
     }
 
