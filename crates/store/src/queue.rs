@@ -74,15 +74,14 @@ impl Queue {
         self.show_head(user);
     }
 
-    /// Gives out heads that are due, the longest due first.
+    /// Gives out heads that are due: by turns the longest due, and the one that was queued last, so
+    /// that what happens now does not wait behind a long backlog. In order of their rows.
     pub(crate) fn claim(&mut self, now: Instant, lease: Duration, limit: usize) -> Vec<Granted> {
         self.take_back_leases(now);
         let mut granted = Vec::new();
         while granted.len() < limit
-            && let Some(first) = self.due.first_entry()
-            && first.key().0 <= now
+            && let Some(user) = self.next(now)
         {
-            let user = first.remove();
             self.leases_given += 1;
             let head = Head::Leased { until: now + lease, number: self.leases_given };
             let number = self.leases_given;
@@ -90,25 +89,38 @@ impl Queue {
                 granted.push(Granted { user, row, seq, number });
             }
         }
+        granted.sort_by_key(|granted| granted.row);
         granted
     }
 
+    /// Takes the head whose turn it is out of those that are due.
+    fn next(&mut self, now: Instant) -> Option<UserId> {
+        let oldest = *self.due.first_key_value()?.0;
+        // A head that was never tried is due since the beginning.
+        let newest = self.due.range(..=(Instant(0), Row::MAX)).next_back().map(|(key, _)| *key);
+        let turn =
+            if self.leases_given.is_multiple_of(2) { oldest } else { newest.unwrap_or(oldest) };
+        if turn.0 > now { None } else { self.due.remove(&turn) }
+    }
+
     /// Users whose turn it is, who are owed more than one callback, the oldest since before then.
-    /// Looks at the first `users_max` whose turn it is: those that the next claim may get.
+    /// Looks at the `users_max` that the next claim may get.
     pub(crate) fn collapsible(
         &self,
         due: Instant,
         queued_before: Timestamp,
         users_max: usize,
     ) -> Vec<UserId> {
-        let next = self.due.iter().take_while(|((at, _), _)| *at <= due).take(users_max);
+        let oldest = self.due.iter().take_while(|((at, _), _)| *at <= due).take(users_max);
+        let newest = self.due.range(..=(Instant(0), Row::MAX)).rev().take(users_max);
+        let next: BTreeMap<_, _> = oldest.chain(newest).collect();
         let is_long = |user: &&UserId| {
             self.lines.get(*user).is_some_and(|line| {
                 let oldest = line.entries.front();
                 line.entries.len() > 1 && oldest.is_some_and(|e| e.queued_at < queued_before)
             })
         };
-        next.map(|(_, user)| user).filter(is_long).cloned().collect()
+        next.into_values().filter(is_long).cloned().collect()
     }
 
     /// When a claim may next find something.

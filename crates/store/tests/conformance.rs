@@ -20,6 +20,7 @@ for_every_backend! {
     a_wakeup_stays_listed_until_a_commit_moves_it
     of_each_user_only_the_oldest_is_claimed_and_one_at_a_time
     the_longest_due_go_first_and_no_more_than_asked_for
+    what_happens_now_does_not_wait_behind_a_backlog
     endpoints_do_not_wait_for_each_other
     a_lease_that_runs_out_is_given_again_and_the_old_one_is_worth_nothing
     a_retry_keeps_the_place_and_counts_only_when_told_to
@@ -115,6 +116,20 @@ async fn the_longest_due_go_first_and_no_more_than_asked_for(world: World) {
     assert_eq!(told(&world.claim_at(4, 9).await), ["b online", "c online"]);
     assert_eq!(world.store.next_due(&main()).await.unwrap(), Some(Instant(5)));
     assert_eq!(told(&world.claim_at(5, 9).await), ["a online"]);
+}
+
+async fn what_happens_now_does_not_wait_behind_a_backlog(world: World) {
+    for n in 0..20 {
+        world.online(&format!("old{n:02}")).await;
+    }
+    world.online("now").await;
+    let claimed = world.claim(4).await;
+    assert_eq!(told(&claimed), ["old00 online", "old01 online", "old19 online", "now online"]);
+    world.deliver(&claimed).await;
+    // And the backlog gets its half also where there is always something new.
+    world.online("newer").await;
+    let claimed = world.claim(2).await;
+    assert_eq!(told(&claimed), ["old02 online", "newer online"]);
 }
 
 async fn endpoints_do_not_wait_for_each_other(world: World) {
@@ -318,7 +333,7 @@ async fn old_history_is_pruned_and_never_what_is_owed(world: World) {
     for user in ["u", "v", "w"] {
         world.online(user).await;
     }
-    let claimed = world.claim(2).await;
+    let claimed = world.claim(9).await;
     world.settle(&claimed[0], Fate::Dead).await.unwrap();
     world.settle(&claimed[1], Fate::Delivered).await.unwrap();
     let prune = |history, failed| {

@@ -64,7 +64,10 @@ impl Dispatcher {
     /// How many more may be sent now.
     fn room(&self, in_flight: usize) -> usize {
         match self.endpoint.health().permit(self.clock.now().mono) {
-            Permit::Open => self.endpoint.settings.concurrency_max.saturating_sub(in_flight),
+            Permit::Open => {
+                let most = self.endpoint.settings.concurrency_max;
+                self.endpoint.pace().limit(most).saturating_sub(in_flight)
+            }
             Permit::Probe => usize::from(in_flight == 0),
             Permit::Wait(_) | Permit::Paused => 0,
         }
@@ -185,6 +188,7 @@ impl Dispatcher {
         match verdict {
             Verdict::BackOff => {
                 health.failed(began.mono, now.mono, sent.retry_after, entropy::chance());
+                self.endpoint.pace().turned_away(began.mono, now.mono);
                 if failing_since.is_none() {
                     let error = sent.error.as_deref();
                     tracing::warn!(%endpoint, error, "the App cannot be told; holding its callbacks");
@@ -196,6 +200,12 @@ impl Dispatcher {
             }
             Verdict::Delivered | Verdict::Refused | Verdict::Again | Verdict::Dead => {
                 health.succeeded();
+                let most = self.endpoint.settings.concurrency_max;
+                let mut pace = self.endpoint.pace();
+                match failing_since {
+                    Some(_) => pace.recovered(now.mono),
+                    None => pace.answered(began.mono, now.mono, most),
+                }
                 if let Some(since) = failing_since {
                     let away_ms = now.mono.0.saturating_sub(since.0);
                     tracing::warn!(%endpoint, away_ms, "the App answers again");

@@ -2,7 +2,7 @@
 
 use crate::config::OnRefusal;
 use contract::signature::SigningSecret;
-use presence::{Health, Interest, Kind};
+use presence::{Health, Interest, Kind, Pace};
 use std::{
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
@@ -20,6 +20,7 @@ pub struct Endpoint {
     /// Rung when something is queued, settled or resumed.
     pub news: Notify,
     health: Mutex<Health>,
+    pace: Mutex<Pace>,
     /// As in the store, for the header that tells the App.
     needs_resync: AtomicBool,
     epoch: OnceLock<String>,
@@ -56,13 +57,18 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        let (health, needs_resync, epoch) = Default::default();
-        Endpoint { settings, news: Notify::new(), health, needs_resync, epoch }
+        let (health, pace, needs_resync, epoch) = Default::default();
+        Endpoint { settings, news: Notify::new(), health, pace, needs_resync, epoch }
     }
 
     /// Whether it may be sent to.
     pub fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much it is sent at the same time.
+    pub fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name of everything that the store has ever held; empty until it is known.
