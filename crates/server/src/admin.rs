@@ -11,11 +11,14 @@ mod endpoints;
 mod health;
 mod input;
 mod kick;
+mod matching;
 mod metrics;
 mod online;
 mod pause;
 mod problem;
+mod purge;
 mod replay;
+mod replay_all;
 mod resume;
 mod resynced;
 mod set_status;
@@ -79,6 +82,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/snapshot", get(snapshot::run))
         .route("/diff", post(diff::run))
         .route("/callbacks", get(callbacks::run))
+        .route("/callbacks/replay", post(replay_all::run))
+        .route("/callbacks/purge", post(purge::run))
         .route("/callbacks/{id}", get(callback::run))
         .route("/callbacks/{id}/replay", post(replay::run))
         .route("/endpoints", get(endpoints::run))

@@ -148,3 +148,34 @@ async fn an_endpoint_that_is_told_of_other_things_needs_a_resync() {
     herald = herald.restart().await;
     assert!(why(&herald).await.unwrap().contains("told of other things"));
 }
+
+#[tokio::test]
+async fn dead_callbacks_are_replayed_or_purged_by_what_they_have_in_common() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(400, "") });
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    let mut clients = Vec::new();
+    for user in ["a", "b", "c"] {
+        clients.push(herald.login(user, Platform::Ios).await);
+    }
+    let dead = async || herald.metric("herald_callbacks_dead{endpoint=\"main\"}").await;
+    eventually("all are dead", || async { dead().await == 3.0 }).await;
+    app.answer(|_, _| async { ok() });
+    let post = async |path: &str, body: serde_json::Value| {
+        herald.admin("POST", &format!("/v1/callbacks/{path}"), &body.to_string()).await
+    };
+    let (_, none) = post("replay", json!({ "state": "dead", "until": 5 })).await;
+    assert_eq!(none, json!({ "done": 0, "inFlight": 0, "more": false }));
+    let (_, one) = post("replay", json!({ "state": "dead", "user": "b" })).await;
+    assert_eq!(one["done"], 1);
+    herald.all_told().await;
+    let taken = app.received().into_iter().filter(Received::taken);
+    assert_eq!(taken.map(|heard| heard.what()).collect::<Vec<_>>(), ["online b"]);
+    let (_, rest) = post("purge", json!({ "state": "dead", "since": 5, "endpoint": "main" })).await;
+    assert_eq!((&rest["done"], dead().await), (&json!(2), 0.0));
+    for bad in [json!({}), json!({ "state": "pending" }), json!({ "state": "dead", "all": 1 })] {
+        assert_eq!(post("purge", bad.clone()).await.0, 400, "{bad}");
+        assert_eq!(post("replay", bad.clone()).await.0, 400, "{bad}");
+    }
+}

@@ -66,6 +66,9 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// user's newest one after it).
     async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError>;
 
+    /// Deletes settled callbacks, by [`CallbackRecord::row`]; what is owed stays. Returns how many.
+    async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError>;
+
     /// Users by name, a page at a time.
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError>;
 

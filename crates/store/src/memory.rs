@@ -152,6 +152,22 @@ impl Store for Memory {
         Ok(Replayed::Queued)
     }
 
+    async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
+        let state = &mut *self.lock();
+        let mut purged = 0;
+        for row in rows {
+            let settled = state.callbacks.get(&row).map(|stored| &stored.record);
+            let Some(record) = settled.filter(|r| r.state != CallbackState::Pending) else {
+                continue;
+            };
+            let was_dead = record.state == CallbackState::Dead;
+            state.index.count_dead(&record.id.endpoint, -i64::from(was_dead));
+            state.callbacks.remove(&row);
+            purged += 1;
+        }
+        Ok(purged)
+    }
+
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {
         let state = self.lock();
         if query.online_only {

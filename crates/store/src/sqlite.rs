@@ -205,6 +205,13 @@ impl Store for Sqlite {
         }
     }
 
+    async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
+        match self.writer.run(Write::Purge(rows)).await? {
+            Done::Purged(count) => Ok(count),
+            _ => Ok(0),
+        }
+    }
+
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {
         if query.online_only {
             return Ok(self.index.lock().online_after(query.after.as_ref(), query.limit));

@@ -31,6 +31,7 @@ for_every_backend! {
     attempts_are_kept_the_first_and_the_latest
     a_replay_is_followed_by_the_newest
     a_replay_waits_for_the_one_in_flight
+    what_is_purged_is_gone_and_what_is_owed_stays
     a_number_beyond_the_file_fails_its_own_commit_only
     the_backlog_counts_what_is_owed_and_dead
     a_long_line_collapses_to_its_last_word_which_says_for_how_many
@@ -479,6 +480,21 @@ async fn what_was_attempted_or_is_young_does_not_collapse(world: World) {
     world.online("u").await;
     assert_eq!(world.collapse(99, Scope::User).await, 1, "the second gives way to the third");
     assert_eq!(world.claim(99).await[0].change.seq, claimed[0].change.seq, "the first stays");
+}
+
+async fn what_is_purged_is_gone_and_what_is_owed_stays(world: World) {
+    for user in ["dead", "delivered", "owed"] {
+        world.online(user).await;
+    }
+    let claimed = world.claim(9).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    world.settle(&claimed[1], Fate::Delivered).await.unwrap();
+    let rows =
+        world.store.callbacks(all()).await.unwrap().iter().map(|record| record.row).collect();
+    assert_eq!(world.backlog().await.dead, 1);
+    assert_eq!(world.store.purge(rows).await.unwrap(), 2);
+    assert_eq!(world.list(all()).await, ["owed online pending"]);
+    assert_eq!((world.backlog().await.dead, world.backlog().await.owed), (0, 1));
 }
 
 async fn accounts_are_registered_all_or_none(world: World) {

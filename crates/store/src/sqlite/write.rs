@@ -16,6 +16,7 @@ pub(super) enum Write {
     Settle(Box<Settlement>),
     Replay(CallbackId, Timestamp),
     Collapse(Vec<Superseded>, Timestamp),
+    Purge(Vec<Row>),
     Register(Vec<Account>),
     ChangeEndpoint(EndpointName, EndpointChange),
     Epoch(String),
@@ -28,6 +29,7 @@ pub(super) enum Done {
     Written,
     Replayed(Replayed),
     Collapsed(u64),
+    Purged(u64),
     Registered(Registered),
     Pruned(Pruned),
     Epoch(String),
@@ -120,6 +122,7 @@ impl<'a> Batch<'a> {
             Write::Settle(settlement) => self.settle(&settlement),
             Write::Replay(id, now) => self.replay(&id, now),
             Write::Collapse(all, at) => self.collapse(all, at),
+            Write::Purge(rows) => self.purge(rows),
             Write::Register(accounts) => self.register(&accounts),
             Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
             Write::Epoch(fresh) => self.epoch(&fresh),
@@ -321,6 +324,19 @@ impl<'a> Batch<'a> {
         }
         let done = Done::Collapsed(learn.len() as u64);
         Ok(Outcome::Written { learn, done })
+    }
+
+    fn purge(&mut self, rows: Vec<Row>) -> Result<Outcome> {
+        let mut learn = Vec::new();
+        let mut purged = 0;
+        for row in rows {
+            let sql = "SELECT id, endpoint, state FROM history WHERE id = ?1";
+            for settled in self.history(sql, [row])? {
+                self.forget_settled(settled, &mut learn)?;
+                purged += 1;
+            }
+        }
+        Ok(Outcome::Written { learn, done: Done::Purged(purged) })
     }
 
     /// The newest settled callback of this user and endpoint for which the condition holds.
