@@ -15,6 +15,18 @@ pub(crate) fn packages(names: &[&str]) -> Result<()> {
     run(install)
 }
 
+/// What the Apps of `examples/` run on.
+pub(crate) fn languages() -> Result<()> {
+    let all = [
+        ("python3", "--version", "python3"),
+        ("node", "--version", "nodejs"),
+        ("go", "version", "golang-go"),
+    ];
+    let missing = all.into_iter().filter(|(program, version, _)| !runs(program, &[version]));
+    let missing: Vec<_> = missing.map(|(_, _, package)| package).collect();
+    if missing.is_empty() { Ok(()) } else { packages(&missing) }
+}
+
 /// Whether a program is there and runs with these arguments.
 pub(crate) fn runs(program: &str, arguments: &[&str]) -> bool {
     let output = Command::new(program).args(arguments).output();

@@ -51,7 +51,7 @@ fn test() -> Result<()> {
     let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     steps.step("lints", || steps::run(cargo(&lints)).and_then(|()| fuzz::lint()));
     let tests = ["test", "--workspace", "--locked", "--no-fail-fast", "--quiet"];
-    steps.step("tests", || steps::run(cargo(&tests)));
+    steps.step("tests", || install::languages().and_then(|()| steps::run(cargo(&tests))));
     steps.step("docs", || {
         let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
         docs.env("RUSTDOCFLAGS", "-D warnings");

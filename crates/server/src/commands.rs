@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod config;
+pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod serve;
 pub(crate) mod token;
@@ -16,6 +17,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 /// `EX_CONFIG` of sysexits.h.
 const EXIT_CONFIG: u8 = 78;
+/// Nothing could be tried, as with a wrong command line.
+const EXIT_NOT_TRIED: u8 = 2;
 /// Looked for in the working directory when no file is named.
 const FILE_DEFAULT: &str = "herald.toml";
 
@@ -23,6 +26,10 @@ const FILE_DEFAULT: &str = "herald.toml";
 pub(crate) enum Failure {
     /// The configuration is bad: exit 78.
     Config(String),
+    /// What was to be tried could not be: exit 2.
+    NotTried(anyhow::Error),
+    /// The output says it already: exit 1.
+    Told,
     /// Anything else: exit 1.
     Other(anyhow::Error),
 }
@@ -41,6 +48,11 @@ impl Failure {
                 eprintln!("{}", text.trim_end());
                 ExitCode::from(EXIT_CONFIG)
             }
+            Failure::NotTried(error) => {
+                eprintln!("herald: {error:#}");
+                ExitCode::from(EXIT_NOT_TRIED)
+            }
+            Failure::Told => ExitCode::FAILURE,
             Failure::Other(error) => {
                 eprintln!("herald: {error:#}");
                 ExitCode::FAILURE

@@ -11,6 +11,7 @@ pub mod callbacks;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod driver;
 pub mod entropy;
 pub mod files;

@@ -24,6 +24,8 @@ enum Command {
     Demo(commands::demo::Arguments),
     /// Run a sample App that answers callbacks and shows who is online
     App(commands::app::Arguments),
+    /// Play good and bad callbacks against an App and show which it answers as it must
+    Conformance(commands::conformance::Arguments),
     /// Print a client's token, signed with the configured secret
     Token(commands::token::Arguments),
     /// Show, check or explain the configuration
@@ -37,6 +39,7 @@ async fn main() -> ExitCode {
         Command::Serve(arguments) => commands::serve::run(arguments).await,
         Command::Demo(arguments) => commands::demo::run(arguments).await,
         Command::App(arguments) => commands::app::run(arguments).await,
+        Command::Conformance(arguments) => commands::conformance::run(arguments).await,
         Command::Token(arguments) => commands::token::run(arguments),
         Command::Config(action) => commands::config::run(action),
     };

@@ -4,6 +4,7 @@
 
 pub mod process;
 pub mod tls;
+pub mod tried;
 
 use axum::{
     Router,

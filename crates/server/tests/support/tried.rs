@@ -1,0 +1,63 @@
+//! An App as a process of its own, and `herald conformance` against it.
+
+use super::eventually;
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Output, Stdio},
+};
+use tokio::net::TcpStream;
+
+/// Known to nobody else.
+pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+pub struct Tried {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Tried {
+    /// Starts what `command` makes of a free address, and waits until it listens.
+    pub async fn start(command: impl FnOnce(SocketAddr) -> Command) -> Tried {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        drop(held);
+        let mut command = command(address);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("{:?} cannot be started, is it installed? {error}", command.get_program())
+        });
+        eventually("the App listens", || async { TcpStream::connect(address).await.is_ok() }).await;
+        Tried { address, child }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/callback", self.address)
+    }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `herald` with these arguments.
+pub fn herald(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
+    command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command
+}
+
+/// `herald conformance` with these arguments, to its end.
+pub fn conformance(arguments: &[&str]) -> Output {
+    herald(&["conformance"]).args(arguments).output().unwrap()
+}
+
+/// Every case passes, and there are at least so many.
+pub fn passes(arguments: &[&str], cases_min: u64) {
+    let output = conformance(&[arguments, &["--json"]].concat());
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    assert_eq!((output.status.code(), &told["failed"]), (Some(0), &0.into()), "{told:#}");
+    assert!(told["passed"].as_u64().unwrap() >= cases_min, "{told:#}");
+}
