@@ -35,7 +35,9 @@ async fn failed<F: Future<Output = Response> + Send + 'static>(
 #[tokio::test]
 async fn the_sample_app_passes_with_and_without_a_secret() {
     let plain = Tried::start(|at| herald(&["app", "--listen", &at.to_string()])).await;
-    passes(&[&plain.url()], 35);
+    for path in ["", "/", "/callback", "/a/b?tenant=7&command=mine#part"] {
+        passes(&[&format!("http://{}{path}", plain.address)], 35);
+    }
     let signed = Tried::start(|at| {
         let at = at.to_string();
         herald(&["app", "--listen", &at, "--secret", SIGNING, "--sdk-name", "eu"])

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 /// The default within which an App must answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,13 +36,14 @@ pub(super) enum Silence {
 
 pub(super) async fn send(sent: Sent) -> Result<Reply, Silence> {
     let uri: Uri = sent.url.parse().map_err(unreachable)?;
-    let host = uri.host().unwrap_or_default();
-    let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+    let title_case = sent.title_case;
+    let request = request(&uri, sent).map_err(unreachable)?;
+    let address = format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
     let line = match timeout(ANSWER_TIMEOUT, TcpStream::connect(&address)).await {
         Ok(line) => line.map_err(|error| unreachable(format!("{address}: {error}")))?,
         Err(_) => return Err(unreachable(format!("{address}: no connection within 5 s"))),
     };
-    let answered = timeout(ANSWER_TIMEOUT, exchange(line, &uri, sent)).await;
+    let answered = timeout(ANSWER_TIMEOUT, exchange(line, title_case, request)).await;
     answered.map_err(|_| Silence::Late)?.map_err(|error| Silence::Broken(error.to_string()))
 }
 
@@ -50,17 +51,16 @@ fn unreachable(why: impl ToString) -> Silence {
     Silence::Unreachable(why.to_string())
 }
 
+type Request = http::Request<Full<Bytes>>;
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn exchange(line: TcpStream, uri: &Uri, sent: Sent) -> Result<Reply, AnyError> {
-    let mut handshake = http1::Builder::new();
-    handshake.title_case_headers(sent.title_case);
-    let (mut sender, connection) = handshake.handshake(TokioIo::new(line)).await?;
-    let connection = tokio::spawn(connection);
+fn request(uri: &Uri, sent: Sent) -> http::Result<Request> {
     let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    // `path` is `/` also where the URL has none.
     let mut request = http::Request::builder()
         .method(sent.method)
-        .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
+        .uri(format!("{}{query}", uri.path()))
         .header("host", format!("{}{port}", uri.host().unwrap_or_default()))
         .header("connection", "close");
     // A body that is empty, not one that is missing.
@@ -70,9 +70,17 @@ async fn exchange(line: TcpStream, uri: &Uri, sent: Sent) -> Result<Reply, AnyEr
     for (name, value) in sent.headers {
         request = request.header(name, value);
     }
-    let (head, body) =
-        sender.send_request(request.body(Full::new(Bytes::from(sent.body)))?).await?.into_parts();
+    request.body(Full::new(Bytes::from(sent.body)))
+}
+
+async fn exchange(line: TcpStream, title_case: bool, request: Request) -> Result<Reply, AnyError> {
+    let mut handshake = http1::Builder::new();
+    handshake.title_case_headers(title_case);
+    let (mut sender, connection) = handshake.handshake(TokioIo::new(line)).await?;
+    // Ends with this function, also where the App is late.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let (head, body) = sender.send_request(request).await?.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
-    connection.abort();
     Ok(Reply { status: head.status.as_u16(), body })
 }
