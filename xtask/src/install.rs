@@ -17,9 +17,13 @@ pub(crate) fn packages(names: &[&str]) -> Result<()> {
 
 /// What the Apps of `examples/` run on.
 pub(crate) fn languages() -> Result<()> {
-    let all = [("python3", "python3"), ("node", "nodejs")];
-    let missing = all.into_iter().filter(|(program, _)| !runs(program, &["--version"]));
-    let missing: Vec<_> = missing.map(|(_, package)| package).collect();
+    let all = [
+        ("python3", "--version", "python3"),
+        ("node", "--version", "nodejs"),
+        ("go", "version", "golang-go"),
+    ];
+    let missing = all.into_iter().filter(|(program, version, _)| !runs(program, &[version]));
+    let missing: Vec<_> = missing.map(|(_, _, package)| package).collect();
     if missing.is_empty() { Ok(()) } else { packages(&missing) }
 }
 

@@ -4,15 +4,22 @@
 mod support;
 
 use server::client::http;
-use std::{path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use support::tried::*;
 
-async fn check(program: &str, file: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(file);
+fn example(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(file)
+}
+
+async fn check(program: impl AsRef<OsStr>, arguments: &[PathBuf]) {
     for secret in ["", SIGNING] {
         let app = Tried::start(|address| {
-            let mut command = Command::new(program);
-            command.arg(&file);
+            let mut command = Command::new(&program);
+            command.args(arguments);
             command.env("PORT", address.port().to_string()).env("HERALD_SECRET", secret);
             command
         })
@@ -49,10 +56,22 @@ async fn tell(app: &Tried) {
 
 #[tokio::test]
 async fn the_app_in_python_passes() {
-    check("python3", "python/app.py").await;
+    check("python3", &[example("python/app.py")]).await;
 }
 
 #[tokio::test]
 async fn the_app_in_node_passes() {
-    check("node", "node/app.mjs").await;
+    check("node", &[example("node/app.mjs")]).await;
+}
+
+#[tokio::test]
+async fn the_app_in_go_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().join("app");
+    let mut build = Command::new("go");
+    let built = build.arg("build").arg("-o").arg(&app).arg(example("go/main.go")).output();
+    let built =
+        built.unwrap_or_else(|error| panic!("go cannot be started, is it installed? {error}"));
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    check(&app, &[]).await;
 }
