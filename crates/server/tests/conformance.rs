@@ -155,6 +155,39 @@ async fn an_app_that_calls_repeated_and_older_ones_errors_fails_those_cases() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_that_is_answered_otherwise_fails() {
+    for (second, fails) in [
+        (r#"{"actionCode":0,"errCode":0,"errMsg":"known already"}"#, false),
+        (r#"{"actionCode":0,"errCode":7}"#, true),
+        (r#"{"actionCode":0,"errCode":0,"nextCode":1}"#, true),
+    ] {
+        let answered = move |_: &Received, before| async move {
+            if before == 1 { answer(200, second) } else { ok() }
+        };
+        let failed = failed(answered).await;
+        let repeated = failed.iter().find(|row| row.name == "the same request again");
+        let got = repeated.map(|row| row.got.as_str()).unwrap_or_default();
+        assert_eq!(got.ends_with("the first was answered otherwise"), fails, "{second}: {got}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_hangs_up_fails_all_but_the_huge_body() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let hangs_up = tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await);
+        }
+    });
+    let tested = Tested { url, secret: None, sdk_name: String::new() };
+    let rows = play(&tested, &SystemClock::start(), |_| {}).await.unwrap();
+    hangs_up.abort();
+    let passed: Vec<_> = rows.iter().filter(|row| row.passed).map(|row| row.name).collect();
+    assert_eq!(passed, ["a body of 1 MB"]);
+}
+
+#[tokio::test]
 async fn an_answer_after_the_timeout_is_none() {
     let failed = failed(|_, before| async move {
         if before == 2 {
