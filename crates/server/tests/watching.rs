@@ -201,6 +201,10 @@ async fn sync_routes_are_answered_empty_and_truthful_to_their_owner() {
     }
     let configs = herald.rest("/user/get_user_client_config", &own, json!({ "userID": "" })).await;
     assert_eq!(configs["data"], json!({ "configs": {} }));
+    for path in ["set", "del", "page"].map(|what| format!("/user/{what}_user_client_config")) {
+        let refused = herald.rest(&path, &own, json!({ "userID": "u" })).await;
+        assert_eq!(refused["errCode"], 1002, "{path}");
+    }
     let sent = herald.rest("/msg/send_msg", &own, Value::Object(Default::default())).await;
     assert_eq!(
         (&sent["errCode"], &sent["errDlt"]),

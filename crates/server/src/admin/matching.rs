@@ -31,6 +31,11 @@ pub(super) struct Answer {
 }
 
 impl Filter {
+    /// To take all there is must be said.
+    pub(super) fn of(body: Option<Filter>) -> Result<Filter, Problem> {
+        body.ok_or_else(|| Problem::bad_request("body: which? as {\"state\":\"dead\"}"))
+    }
+
     /// Oldest first.
     pub(super) async fn find(&self, admin: &Admin) -> Result<(Vec<CallbackRecord>, bool), Problem> {
         let state = CallbackState::parse(&self.state).filter(|s| *s != CallbackState::Pending);

@@ -13,9 +13,7 @@ pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
     Body(filter): Body<Filter>,
 ) -> Result<Json<Answer>, Problem> {
-    let filter =
-        filter.ok_or_else(|| Problem::bad_request("body: which? as {\"state\":\"dead\"}"))?;
-    let (found, more) = filter.find(&admin).await?;
+    let (found, more) = Filter::of(filter)?.find(&admin).await?;
     let rows = found.iter().map(|record| record.row).collect();
     Ok(Json(Answer { done: admin.store.purge(rows).await?, in_flight: 0, more }))
 }

@@ -15,9 +15,7 @@ pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
     Body(filter): Body<Filter>,
 ) -> Result<Json<Answer>, Problem> {
-    let filter =
-        filter.ok_or_else(|| Problem::bad_request("body: which? as {\"state\":\"dead\"}"))?;
-    let (found, more) = filter.find(&admin).await?;
+    let (found, more) = Filter::of(filter)?.find(&admin).await?;
     let mut answer = Answer { done: 0, in_flight: 0, more };
     for record in found {
         match admin.store.replay(&record.id, admin.clock.now().wall).await? {

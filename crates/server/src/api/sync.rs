@@ -52,7 +52,10 @@ const NOTED: [&str; 2] = ["/third/fcm_update_token", "/third/set_app_badge"];
 pub(super) fn router() -> Router<Arc<Api>> {
     let mut router = Router::new()
         .route("/jssdk/get_active_conversations", post(active_conversations))
-        .route("/msg/send_msg", post(send_msg));
+        .route("/msg/send_msg", post(send_msg))
+        .route("/user/set_user_client_config", post(keep_no_config))
+        .route("/user/del_user_client_config", post(keep_no_config))
+        .route("/user/page_user_client_config", post(keep_no_config));
     for (path, data) in EMPTY {
         let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes| {
             told(check(&api, &headers, &body).await.map(|()| envelope::success_with(&data())))
@@ -94,8 +97,16 @@ async fn active_conversations(
 }
 
 async fn send_msg(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    let why = "this server keeps presence, not messages";
-    told(caller(&api, &headers).await.and_then(|_| Err(Code::NoPermission.with(why))))
+    not_kept(&api, &headers, "this server keeps presence, not messages").await
+}
+
+async fn keep_no_config(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    not_kept(&api, &headers, "this server keeps presence, not the configuration of clients").await
+}
+
+/// Refused in a way that SDKs survive.
+async fn not_kept(api: &Api, headers: &HeaderMap, why: &'static str) -> Response {
+    told(caller(api, headers).await.and_then(|_| Err(Code::NoPermission.with(why))))
 }
 
 fn told(done: Result<String, WireError>) -> Response {
