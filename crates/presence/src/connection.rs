@@ -24,6 +24,9 @@ pub struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Session {
+    /// The App is being asked whether it may come in. It counts for the App, which has been told,
+    /// and for nobody else.
+    AtGate,
     /// Its socket is open.
     Live,
     /// Its socket is gone; it counts as present until then, so that a quick return is no news.
@@ -50,6 +53,10 @@ impl Connection {
         self.session == Session::Live
     }
 
+    pub(crate) fn is_at_gate(&self) -> bool {
+        self.session == Session::AtGate
+    }
+
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self.session, Session::Virtual { .. })
     }
@@ -57,7 +64,7 @@ impl Connection {
     /// When this connection stops counting by itself.
     pub(crate) fn ends_at(&self) -> Option<Instant> {
         match self.session {
-            Session::Live => None,
+            Session::AtGate | Session::Live => None,
             Session::Lingering { until, .. } | Session::Virtual { until } => Some(until),
         }
     }

@@ -1,6 +1,9 @@
 //! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
 
-use crate::{Change, ConnId, Instant, Issued, LoginPolicy, Platform, Status, Timestamp, TokenHash};
+use crate::{
+    Change, ConnId, Instant, Issued, LoginPolicy, Platform, Refusal, Standing, Status, Timestamp,
+    TokenHash,
+};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -8,8 +11,16 @@ use serde::{Deserialize, Serialize};
 /// Something that already happened to one user. Named in the past tense, harmless to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A connection passed its handshake. Quiet, and it is not let in, when its token is not good.
+    /// A connection passed its handshake. It may be [`Denied`].
     Connected(Login),
+    /// The same, but the App is asked first: it is told, and nobody else notices until
+    /// [`Event::LetIn`].
+    Knocked(Login),
+    /// The App has nothing against one that knocked. It may be [`Denied`] all the same.
+    LetIn {
+        /// Which connection.
+        conn: ConnId,
+    },
     /// The socket of a connection is gone.
     Disconnected {
         /// Which connection.
@@ -24,7 +35,8 @@ pub enum Event {
         /// True: in the background.
         background: bool,
     },
-    /// A custom status was set. Online, for a user without a socket, brings the user online.
+    /// A custom status was set. Online, for a user without a socket, brings the user online. It may
+    /// be [`Denied`].
     StatusSet {
         /// Whose platform a virtual connection takes.
         platform: Platform,
@@ -46,6 +58,8 @@ pub enum Event {
         seq: u64,
         /// Its connection, when it was a login or a reconnect.
         conn: Option<ConnId>,
+        /// What the App said.
+        refusal: Refusal,
     },
     /// The process that held the sockets is gone; told to every present user at boot.
     Restarted,
@@ -110,9 +124,24 @@ pub struct Effects {
     pub kicked: Vec<ConnId>,
     /// When to send [`Event::Ticked`], if nothing happens before.
     pub wake_at: Option<Instant>,
+    /// Why the event was not taken, if it was not.
+    pub denied: Option<Denied>,
 }
 
-/// The operator's choices that shape presence.
+/// Why somebody may not log in or set a status; nothing changed by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// The token is not good.
+    Token(Standing),
+    /// The App refused this user a moment ago.
+    Refused(Refusal),
+    /// It was thrown out before it was let in.
+    Kicked,
+    /// This user logged in and set statuses as often as a user may.
+    TooOften,
+}
+
+/// The operator's choices that shape presence. The default is that of the configuration.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// How long a lost or closed connection counts as present.
@@ -127,4 +156,23 @@ pub struct Policy {
     pub known_tokens_only: bool,
     /// Whether a logout ends its token, unless another connection holds it.
     pub logout_denies_token: bool,
+    /// How long the App's refusal of a login holds for those that follow.
+    pub refused_for: Duration,
+    /// How many logins and statuses a user may have in a minute; 0: no limit.
+    pub user_budget: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            offline_grace: Duration::from_secs(20),
+            restart_grace: Duration::from_secs(60),
+            virtual_lease: Duration::from_secs(30 * 60),
+            login: LoginPolicy::SamePlatformKicks,
+            known_tokens_only: false,
+            logout_denies_token: false,
+            refused_for: Duration::from_secs(60),
+            user_budget: 30,
+        }
+    }
 }

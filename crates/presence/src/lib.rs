@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+mod budget;
 mod change;
 mod collapse;
 mod connection;
@@ -24,6 +25,7 @@ mod health;
 mod id;
 mod login;
 mod pace;
+mod refusal;
 mod sight;
 mod status;
 mod step;
@@ -35,11 +37,12 @@ mod verdict;
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use collapse::{Waiting, collapse};
 pub use connection::{Connection, Session};
-pub use event::{Effects, End, Event, Kick, Login, Policy};
+pub use event::{Denied, Effects, End, Event, Kick, Login, Policy};
 pub use health::{Health, Permit};
 pub use id::{ConnId, Platform, TokenHash, UserId};
 pub use login::LoginPolicy;
 pub use pace::Pace;
+pub use refusal::Refusal;
 pub use sight::Sight;
 pub use status::{Availability, Status};
 pub use time::{Instant, Now, Timestamp};

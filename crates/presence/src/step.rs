@@ -109,13 +109,13 @@ fn gone(connection: &Connection, kind: Kind, reason: Reason, edges: Edges, now: 
 
 /// Which platforms count as online, as a set of bits.
 pub(crate) struct Present {
-    pub(crate) platforms: u16,
+    platforms: u16,
     has_virtual: bool,
 }
 
 impl Present {
     pub(crate) fn of(connections: &[Connection]) -> Present {
-        let platforms = connections.iter().fold(0, |bits, c| bits | (1 << c.platform.id()));
+        let platforms = platforms(connections.iter());
         Present { platforms, has_virtual: connections.iter().any(Connection::is_virtual) }
     }
 
@@ -126,4 +126,8 @@ impl Present {
     fn is_empty(&self) -> bool {
         self.platforms == 0
     }
+}
+
+pub(crate) fn platforms<'a>(connections: impl Iterator<Item = &'a Connection>) -> u16 {
+    connections.fold(0, |bits, c| bits | (1 << c.platform.id()))
 }

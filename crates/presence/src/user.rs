@@ -1,10 +1,13 @@
 //! One user's presence, as a state machine.
 
 use crate::{
-    Availability, Change, ConnId, Connection, Effects, End, Event, Instant, Issued, Kick, Login,
-    Now, Platform, Policy, Reason, Session, Sight, Standing, Status, Timestamp, TokenHash,
+    Availability, Change, ConnId, Connection, Denied, Effects, End, Event, Instant, Issued, Kick,
+    Login, Now, Platform, Policy, Reason, Refusal, Session, Sight, Standing, Status, Timestamp,
+    TokenHash,
+    budget::Budget,
+    refusal::Remembered,
     status::SetStatus,
-    step::{Arrival, Present, Step},
+    step::{Arrival, Present, Step, platforms},
     token::Tokens,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -30,6 +33,10 @@ pub struct User {
     status: Option<Box<SetStatus>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokens: Option<Box<Tokens>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Box<Remembered>>,
+    #[serde(default, skip_serializing_if = "Budget::is_untouched")]
+    budget: Budget,
     last_seq: u64,
     /// When the user last came online or went offline.
     since: Timestamp,
@@ -52,7 +59,13 @@ impl User {
             self.expire(now, &mut effects.changes);
         }
         match event {
-            Event::Connected(login) => self.connect(login, now, policy, &mut effects),
+            Event::Connected(login) => {
+                self.connect(login, Session::Live, now, policy, &mut effects);
+            }
+            Event::Knocked(login) => {
+                self.connect(login, Session::AtGate, now, policy, &mut effects);
+            }
+            Event::LetIn { conn } => self.let_in(conn, now, policy, &mut effects),
             Event::Disconnected { conn, end } => {
                 self.disconnect(conn, end, now, policy, &mut effects);
             }
@@ -63,8 +76,11 @@ impl User {
             Event::StatusCleared { platform } => self.clear_status(platform, now, &mut effects),
             Event::Kicked(kick) => self.kick(kick, now, &mut effects),
             Event::TokenIssued(issued) => self.issue(issued, now, policy),
-            Event::Refused { seq, conn } => self.refuse(seq, conn, now, &mut effects),
-            Event::Restarted => self.restart(now, policy),
+            Event::Refused { conn: Some(conn), refusal, .. } => {
+                self.refuse(conn, refusal, now, policy, &mut effects);
+            }
+            Event::Refused { seq, conn: None, .. } => self.refuse_status(seq, now, &mut effects),
+            Event::Restarted => self.restart(now, policy, &mut effects),
             Event::Ticked => {}
         }
         self.expire(now, &mut effects.changes);
@@ -96,7 +112,7 @@ impl User {
     pub fn sight(&self) -> Sight {
         let said = self.status.as_ref().map(|set| set.status.availability);
         Sight {
-            platforms: Present::of(&self.connections).platforms,
+            platforms: platforms(self.connections.iter().filter(|c| !c.is_at_gate())),
             invisible: said == Some(Availability::Invisible),
         }
     }
@@ -143,9 +159,19 @@ impl User {
         self.since
     }
 
-    fn connect(&mut self, login: Login, now: Now, policy: &Policy, effects: &mut Effects) {
-        let standing = self.standing(login.platform, login.token, login.issued_at, policy);
-        if self.connections.iter().any(|c| c.id == login.conn) || standing != Standing::Good {
+    fn connect(
+        &mut self,
+        login: Login,
+        session: Session,
+        now: Now,
+        policy: &Policy,
+        effects: &mut Effects,
+    ) {
+        if self.connections.iter().any(|c| c.id == login.conn) {
+            return;
+        }
+        effects.denied = self.why_denied(&login, now, policy);
+        if effects.denied.is_some() {
             return;
         }
         let mut step = Step::begin(&self.connections);
@@ -164,16 +190,19 @@ impl User {
                 step.depart(gone, end.into());
             }
         }
-        self.kick_rivals(&login, policy, &mut step, effects);
-        self.make_room(&mut step, effects);
-        self.connections.push(Connection {
+        let newcomer = Connection {
             id: login.conn,
             platform: login.platform,
             token: login.token,
             background: login.background,
             since: now.wall,
-            session: Session::Live,
-        });
+            session,
+        };
+        if newcomer.is_live() {
+            self.kick_rivals(&newcomer, policy, &mut step, effects);
+        }
+        self.make_room(&mut step, effects);
+        self.connections.push(newcomer);
         step.arrive(Arrival {
             reason: if was_lost && !has_twin { Reason::Reconnect } else { Reason::Login },
             platform: login.platform,
@@ -183,19 +212,45 @@ impl User {
         step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
     }
 
+    /// It was told when it knocked; what it pushes out is told now.
+    fn let_in(&mut self, conn: ConnId, now: Now, policy: &Policy, effects: &mut Effects) {
+        let at_gate = |c: &&mut Connection| c.is_at_gate() && c.id == conn;
+        let Some(newcomer) = self.connections.iter_mut().find(at_gate) else {
+            effects.denied = Some(Denied::Kicked);
+            return;
+        };
+        newcomer.session = Session::Live;
+        let newcomer = newcomer.clone();
+        let mut step = Step::begin(&self.connections);
+        self.kick_rivals(&newcomer, policy, &mut step, effects);
+        step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+    }
+
+    fn why_denied(&mut self, login: &Login, now: Now, policy: &Policy) -> Option<Denied> {
+        let standing = self.standing(login.platform, login.token, login.issued_at, policy);
+        if standing != Standing::Good {
+            return Some(Denied::Token(standing));
+        }
+        if let Some(refusal) = self.refused.as_ref().and_then(|known| known.holds(now, policy)) {
+            return Some(Denied::Refused(refusal.clone()));
+        }
+        self.refused = None;
+        (!self.budget.spend(now.mono, policy.user_budget)).then_some(Denied::TooOften)
+    }
+
     /// Those that may not live beside a newcomer. Its own token is spared: a line that came back,
     /// or a second tab.
     fn kick_rivals(
         &mut self,
-        login: &Login,
+        newcomer: &Connection,
         policy: &Policy,
         step: &mut Step,
         effects: &mut Effects,
     ) {
         let is_rival = |c: &mut Connection| {
             !c.is_virtual()
-                && c.token != login.token
-                && policy.login.kicks(login.platform, c.platform)
+                && c.token != newcomer.token
+                && policy.login.kicks(newcomer.platform, c.platform)
         };
         let rivals: Vec<Connection> = self.connections.extract_if(.., is_rival).collect();
         for rival in rivals {
@@ -240,6 +295,11 @@ impl User {
         policy: &Policy,
         effects: &mut Effects,
     ) {
+        // It was never let in, so there is nothing to come back to.
+        let at_gate = |c: &Connection| c.is_at_gate() && c.id == conn;
+        if self.connections.iter().any(at_gate) {
+            return self.remove(now, effects, |c| at_gate(c).then_some(end.into()));
+        }
         // Kicked, refused or never known: not an error, its socket closes after its kick.
         let Some(at) = self.live(conn) else { return };
         if end != End::LoggedOut {
@@ -267,8 +327,12 @@ impl User {
         policy: &Policy,
         effects: &mut Effects,
     ) {
-        let mut step = Step::begin(&self.connections);
         let is_new = self.status(now.wall) != Some(&status);
+        if is_new && !self.budget.spend(now.mono, policy.user_budget) {
+            effects.denied = Some(Denied::TooOften);
+            return;
+        }
+        let mut step = Step::begin(&self.connections);
         let brought_online = self.hold_place(platform, &status, now, policy);
         if self.is_online() && (is_new || brought_online) {
             step.arrive(self.status_told(brought_online));
@@ -365,12 +429,24 @@ impl User {
     }
 
     /// A late or repeated refusal finds nothing to undo and is quiet.
-    fn refuse(&mut self, seq: u64, conn: Option<ConnId>, now: Now, effects: &mut Effects) {
-        if let Some(conn) = conn {
-            let hit = |c: &Connection| c.is_live() && c.id == conn;
-            self.close_sockets(effects, hit);
-            return self.remove(now, effects, |c| hit(c).then_some(Reason::Refused));
+    fn refuse(
+        &mut self,
+        conn: ConnId,
+        refusal: Refusal,
+        now: Now,
+        policy: &Policy,
+        effects: &mut Effects,
+    ) {
+        let hit = |c: &Connection| c.id == conn && (c.is_live() || c.is_at_gate());
+        if !self.connections.iter().any(hit) {
+            return;
         }
+        self.refused = Some(Box::new(Remembered::new(refusal, now, policy)));
+        self.close_sockets(effects, hit);
+        self.remove(now, effects, |c| hit(c).then_some(Reason::Refused));
+    }
+
+    fn refuse_status(&mut self, seq: u64, now: Now, effects: &mut Effects) {
         let Some(place) = self.undo_status(seq) else { return };
         self.remove(now, effects, |c| {
             (c.is_virtual() && c.platform == place).then_some(Reason::Refused)
@@ -393,12 +469,16 @@ impl User {
     }
 
     /// Nobody could come back while the server was away, so every grace starts anew.
-    fn restart(&mut self, now: Now, policy: &Policy) {
+    fn restart(&mut self, now: Now, policy: &Policy, effects: &mut Effects) {
+        // Nobody ever saw those who were at the gate.
+        self.remove(now, effects, |c| c.is_at_gate().then_some(Reason::ServerLost));
         let grace_ends = now.mono + policy.restart_grace;
         let lease_ends = now.mono + policy.virtual_lease;
         for connection in &mut self.connections {
             connection.session = match connection.session {
-                Session::Live => Session::Lingering { until: grace_ends, end: End::ServerLost },
+                Session::AtGate | Session::Live => {
+                    Session::Lingering { until: grace_ends, end: End::ServerLost }
+                }
                 Session::Lingering { end, .. } => Session::Lingering { until: grace_ends, end },
                 Session::Virtual { until } => {
                     Session::Virtual { until: until.max(grace_ends).min(lease_ends) }
@@ -419,7 +499,7 @@ impl User {
                     self.remember_lost(&connection, end);
                     step.depart(connection, end.into());
                 }
-                Session::Live | Session::Virtual { .. } => {
+                Session::AtGate | Session::Live | Session::Virtual { .. } => {
                     step.depart(connection, Reason::LeaseEnded);
                 }
             }

@@ -40,13 +40,14 @@ impl World {
     /// Connections have a name for ever: a login gets a new one, other events speak of recent ones.
     fn named(&mut self, mut event: Event) -> Event {
         match &mut event {
-            Event::Connected(login) => {
+            Event::Connected(login) | Event::Knocked(login) => {
                 self.logins += 1;
                 login.conn = ConnId([self.logins; 16]);
                 // Kicked tokens are denied, so new ones come into use as time goes by.
                 login.token.0[1] = self.logins / 8;
             }
-            Event::Disconnected { conn, .. }
+            Event::LetIn { conn }
+            | Event::Disconnected { conn, .. }
             | Event::BackgroundSet { conn, .. }
             | Event::Kicked(Kick::Connection(conn))
             | Event::Refused { conn: Some(conn), .. } => {
@@ -63,7 +64,7 @@ impl World {
         effects.changes.iter().for_each(|change| self.apps.hear(change));
         self.model.live_through(event, self.secs);
         self.apps.agree_with(&self.model);
-        assert_eq!(self.user.platforms().collect::<BTreeSet<_>>(), self.model.platforms());
+        assert_eq!(self.user.platforms().collect::<BTreeSet<_>>(), self.model.seen());
 
         let again = self.user.apply(event.clone(), now, &policy());
         assert_eq!(again.changes, [], "the second time is quiet");
@@ -86,6 +87,8 @@ struct Socket {
     token: TokenHash,
     /// When it stops to count; none while it is open.
     gone_at: Option<u64>,
+    /// Whether the App is still being asked about it.
+    at_gate: bool,
 }
 
 impl Model {
@@ -94,7 +97,7 @@ impl Model {
             self.forget_what_is_due(secs);
         }
         match event {
-            Event::Connected(login) => {
+            Event::Connected(login) | Event::Knocked(login) => {
                 let back = self.sockets.iter().find(|(_, s)| {
                     s.gone_at.is_some() && s.platform == login.platform && s.token == login.token
                 });
@@ -104,18 +107,26 @@ impl Model {
                 if !denied && !self.sockets.contains_key(&login.conn) {
                     back.map(|id| self.sockets.remove(&id));
                     let Login { platform, token, .. } = *login;
-                    self.sockets.insert(login.conn, Socket { platform, token, gone_at: None });
+                    let at_gate = matches!(event, Event::Knocked(_));
+                    let socket = Socket { platform, token, gone_at: None, at_gate };
+                    self.sockets.insert(login.conn, socket);
                 }
             }
+            Event::LetIn { conn } => {
+                self.sockets.get_mut(conn).into_iter().for_each(|socket| socket.at_gate = false);
+            }
             Event::Disconnected { conn, end } => match self.sockets.get_mut(conn) {
-                Some(socket) if socket.gone_at.is_none() && *end == End::LoggedOut => {
+                Some(socket)
+                    if socket.gone_at.is_none() && (*end == End::LoggedOut || socket.at_gate) =>
+                {
                     self.sockets.remove(conn);
                 }
                 Some(socket) if socket.gone_at.is_none() => socket.gone_at = Some(secs + GRACE_S),
                 _ => {}
             },
             Event::StatusSet { platform, status } => {
-                let open = self.sockets.values().any(|socket| socket.gone_at.is_none());
+                let is_open = |socket: &Socket| socket.gone_at.is_none() && !socket.at_gate;
+                let open = self.sockets.values().any(is_open);
                 let held = self.places.contains_key(platform);
                 if held || (!open && status.availability == Availability::Online) {
                     self.places.insert(*platform, secs + LEASE_S);
@@ -133,6 +144,7 @@ impl Model {
             }
             Event::Restarted => {
                 let back_by = secs + RESTART_GRACE_S;
+                self.sockets.retain(|_, socket| !socket.at_gate);
                 self.sockets.values_mut().for_each(|socket| socket.gone_at = Some(back_by));
                 for until in self.places.values_mut() {
                     *until = (*until).max(back_by).min(secs + LEASE_S);
@@ -176,6 +188,12 @@ impl Model {
     fn platforms(&self) -> BTreeSet<Platform> {
         let sockets = self.sockets.values().map(|socket| socket.platform);
         sockets.chain(self.places.keys().copied()).collect()
+    }
+
+    /// The same for everybody but the App.
+    fn seen(&self) -> BTreeSet<Platform> {
+        let inside = self.sockets.values().filter(|socket| !socket.at_gate);
+        inside.map(|socket| socket.platform).chain(self.places.keys().copied()).collect()
     }
 
     fn connections(&self) -> BTreeSet<Option<ConnId>> {
@@ -241,8 +259,10 @@ fn policy() -> Policy {
         restart_grace: Duration::from_secs(RESTART_GRACE_S),
         virtual_lease: Duration::from_secs(LEASE_S),
         login: LoginPolicy::None,
-        known_tokens_only: false,
-        logout_denies_token: false,
+        // Neither memory of refusals nor a budget: the model knows of neither.
+        refused_for: Duration::ZERO,
+        user_budget: 0,
+        ..Policy::default()
     }
 }
 
@@ -268,6 +288,10 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
             Event::Connected(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false })
         }),
+        2 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
+            Event::Knocked(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false })
+        }),
+        2 => conn().prop_map(|conn| Event::LetIn { conn }),
         8 => (conn(), end).prop_map(|(conn, end)| Event::Disconnected { conn, end }),
         1 => (conn(), any::<bool>()).prop_map(|(conn, background)| Event::BackgroundSet { conn, background }),
         3 => (platform(), availability).prop_map(|(platform, availability)| {
@@ -275,7 +299,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => prop::option::of(platform()).prop_map(|platform| Event::StatusCleared { platform }),
         2 => kick.prop_map(Event::Kicked),
-        1 => conn().prop_map(|conn| Event::Refused { seq: 0, conn: Some(conn) }),
+        1 => conn().prop_map(|conn| Event::Refused { seq: 0, conn: Some(conn), refusal: Refusal::default() }),
         1 => Just(Event::Restarted),
         3 => Just(Event::Ticked),
     ]

@@ -7,7 +7,7 @@
 
 use expect_test::{Expect, expect};
 use presence::*;
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 
 #[test]
 fn login_reconnect_and_status_are_told() {
@@ -337,7 +337,7 @@ fn a_refused_login_is_closed_once() {
             1s   connect a ios t      -> online a ios [cpu] login #1000
             2s   refuse #1000 a       -> offline a ios [cpu] refused #2000, close a
             3s   refuse #1000 a       -> quiet
-            4s   connect b ios t      -> online b ios [cpu] login #4000
+            4s   connect b ios t      -> denied: the App said no
             5s   refuse #1000 a       -> quiet
         "#]],
     );
@@ -436,6 +436,7 @@ fn a_status_that_expires_in_a_thousand_years_is_looked_at_tomorrow() {
 fn one_connection_too_many_takes_the_place_of_the_oldest() {
     let mut user = User::default();
     let mut last = Effects::default();
+    let policy = Policy { user_budget: 0, ..policy() };
     for n in 0..65_u8 {
         let (conn, token) = (ConnId([n; 16]), TokenHash([n; 16]));
         let login = Login {
@@ -445,7 +446,7 @@ fn one_connection_too_many_takes_the_place_of_the_oldest() {
             issued_at: Timestamp(1),
             background: false,
         };
-        last = user.apply(Event::Connected(login), now(1), &policy());
+        last = user.apply(Event::Connected(login), now(1), &policy);
     }
     assert_eq!(user.connections().len(), 64);
     assert_eq!(last.kicked, [ConnId([0; 16])]);
@@ -500,7 +501,7 @@ fn a_second_login_kicks_the_first_in_one_step_and_its_token_is_denied() {
             2s   connect w web x      -> online w web [cp-] login #2000
             3s   connect b ios u      -> kickoff a ios [c--] kicked #3000, offline a ios [c--] kicked #3001, online b ios [c--] login #3002, close a
             4s   lost a               -> quiet
-            5s   connect c ios t      -> quiet
+            5s   connect c ios t      -> denied: token
             6s   connect d ios u      -> online d ios [c--] login #6000
         "#]],
     );
@@ -561,7 +562,7 @@ fn the_kick_of_one_of_two_tabs_leaves_their_token_good() {
             3s   kick a               -> kickoff a web [c--] kicked #3000, offline a web [c--] kicked #3001, close a
             4s   connect c web t      -> online c web [c--] login #4000
             5s   kick all             -> kickoff b web [c--] kicked #5000, kickoff c web [c--] kicked #5001, offline b web [c--] kicked #5002, offline c web [cpu] kicked #5003, close b, close c
-            6s   connect d web t      -> quiet
+            6s   connect d web t      -> denied: token
         "#]],
     );
 }
@@ -581,8 +582,8 @@ fn a_forced_logout_denies_tokens_that_are_not_connected() {
         expect![[r#"
             9s   issue ios a          -> quiet
             10s  force ios            -> quiet
-            11s  connect a ios x issued 5s -> quiet
-            12s  connect b ios a issued 9s -> quiet
+            11s  connect a ios x issued 5s -> denied: token
+            12s  connect b ios a issued 9s -> denied: token
             13s  connect c ios y issued 10s -> online c ios [cpu] login #13000
             14s  connect d web z issued 1s -> online d web [cp-] login #14000
         "#]],
@@ -607,9 +608,9 @@ fn a_token_replaces_the_older_ones_that_its_login_would_kick() {
             1s   connect a ios t issued 1s -> online a ios [cpu] login #1000
             2s   connect w web x issued 1s -> online w web [cp-] login #2000
             3s   issue ios u          -> quiet
-            4s   connect b ios t issued 1s -> quiet
+            4s   connect b ios t issued 1s -> denied: token
             5s   connect c web x issued 1s -> online c web [c--] login #5000
-            6s   connect d ios v issued 2s -> quiet
+            6s   connect d ios v issued 2s -> denied: token
             7s   connect e ios u issued 3s -> kickoff a ios [c--] kicked #7000, offline a ios [c--] kicked #7001, online e ios [c--] login #7002, close a
         "#]],
     );
@@ -631,7 +632,7 @@ fn a_token_replaces_the_older_ones_that_its_login_would_kick() {
         ",
         expect![[r#"
             3s   issue ios u          -> quiet
-            4s   connect a web t issued 1s -> quiet
+            4s   connect a web t issued 1s -> denied: token
         "#]],
     );
 }
@@ -648,11 +649,11 @@ fn of_known_tokens_only_those_issued_here_let_in() {
         5s   connect c ios u issued 2s
         ",
         expect![[r#"
-            1s   connect a ios t issued 1s -> quiet
+            1s   connect a ios t issued 1s -> denied: token
             2s   issue ios u          -> quiet
             3s   connect b ios u issued 2s -> online b ios [cpu] login #3000
             4s   kick b               -> kickoff b ios [c--] kicked #4000, offline b ios [cpu] kicked #4001, close b
-            5s   connect c ios u issued 2s -> quiet
+            5s   connect c ios u issued 2s -> denied: token
         "#]],
     );
 }
@@ -678,7 +679,7 @@ fn a_logout_ends_its_token_if_wished_unless_another_tab_holds_it() {
             4s   connect c web t      -> online c web [c--] login #4000
             5s   logout b             -> offline b web [c--] logged_out #5000
             6s   logout c             -> offline c web [cpu] logged_out #6000
-            7s   connect d web t      -> quiet
+            7s   connect d web t      -> denied: token
         "#]],
     );
 }
@@ -758,6 +759,126 @@ fn a_stored_user_reads_back_the_same() {
     assert_eq!(serde_json::from_str::<User>(&stored).unwrap(), user);
 }
 
+/// The App is told when somebody knocks, and nobody is pushed out before it has agreed.
+#[test]
+fn who_knocks_pushes_nobody_out_until_let_in() {
+    check_under(
+        same_platform_kicks(),
+        "
+        1s   connect a ios t
+        5s   knock b ios u
+        6s   let-in b
+        7s   lost b
+        8s   knock c ios u
+        9s   refuse #8001 c
+        10s  knock d ios u
+        11s  let-in c
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            5s   knock b ios u        -> online b ios [c--] login #5000
+            6s   let-in b             -> kickoff a ios [c--] kicked #6000, offline a ios [c--] kicked #6001, close a
+            7s   lost b               -> wake 27s
+            8s   knock c ios u        -> offline b ios [c--] lost #8000, online c ios [c--] reconnect #8001
+            9s   refuse #8001 c       -> offline c ios [cpu] refused #9000
+            10s  knock d ios u        -> denied: the App said no
+            11s  let-in c             -> denied: kicked
+        "#]],
+    );
+}
+
+#[test]
+fn who_knocks_and_goes_away_is_gone_at_once_whatever_the_reason() {
+    check(
+        "
+        1s   knock a ios t
+        2s   lost a
+        3s   knock b ios u
+        4s   kick all
+        5s   let-in b
+        6s   knock c ios v
+        7s   restart
+        8s   knock d ios v
+        9s   let-in d
+        9s   let-in d
+        10s  lost d
+        ",
+        expect![[r#"
+            1s   knock a ios t        -> online a ios [cpu] login #1000
+            2s   lost a               -> offline a ios [cpu] lost #2000
+            3s   knock b ios u        -> online b ios [cpu] login #3000
+            4s   kick all             -> kickoff b ios [c--] kicked #4000, offline b ios [cpu] kicked #4001
+            5s   let-in b             -> denied: kicked
+            6s   knock c ios v        -> online c ios [cpu] login #6000
+            7s   restart              -> offline c ios [cpu] server_lost #7000
+            8s   knock d ios v        -> online d ios [cpu] login #8000
+            9s   let-in d             -> quiet
+            9s   let-in d             -> denied: kicked
+            10s  lost d               -> wake 30s
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_login_holds_for_a_minute() {
+    check(
+        "
+        1s   connect a ios t
+        2s   refuse #1000 a
+        2s   refuse #1000 a
+        3s   connect b ios t
+        50s  connect c web u
+        50s  status ios online
+        62s  connect d ios t
+        70s  refuse #50000
+        71s  connect e ios t
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   refuse #1000 a       -> offline a ios [cpu] refused #2000, close a
+            2s   refuse #1000 a       -> quiet
+            3s   connect b ios t      -> denied: the App said no
+            50s  connect c web u      -> denied: the App said no
+            50s  status ios online    -> online - ios [cpu] status #50000, wake 1850s
+            62s  connect d ios t      -> online d ios [c--] login #62000, wake 1850s
+            70s  refuse #50000        -> offline - ios [c--] refused #70000
+            71s  connect e ios t      -> online e ios [c--] login #71000
+        "#]],
+    );
+}
+
+/// The one who reconnects every second.
+#[test]
+fn who_comes_and_goes_too_often_is_not_let_in() {
+    check_under(
+        Policy { user_budget: 2, ..policy() },
+        "
+        1s   connect a ios t
+        1s   lost a
+        2s   connect b ios t
+        2s   lost b
+        3s   connect c ios t
+        4s   status ios busy
+        32s  connect d ios t
+        33s  status ios busy
+        62s  status ios busy
+        63s  status ios busy
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            1s   lost a               -> wake 21s
+            2s   connect b ios t      -> offline a ios [c--] lost #2000, online b ios [c--] reconnect #2001
+            2s   lost b               -> wake 22s
+            3s   connect c ios t      -> denied: too often, wake 22s
+            4s   status ios busy      -> denied: too often, wake 22s
+            32s  connect d ios t      -> offline b ios [cpu] lost #32000, online d ios [cpu] reconnect #32001
+            33s  status ios busy      -> denied: too often
+            62s  status ios busy      -> online d ios [c--] status #62000
+            63s  status ios busy      -> quiet
+        "#]],
+    );
+}
+
 /// Runs a transcript and appends to each line what it caused. The only caller of the API.
 #[track_caller]
 fn check(transcript: &str, expected: Expect) {
@@ -777,14 +898,7 @@ fn check_under(policy: Policy, transcript: &str, expected: Expect) {
 }
 
 fn policy() -> Policy {
-    Policy {
-        offline_grace: Duration::from_secs(20),
-        restart_grace: Duration::from_secs(60),
-        virtual_lease: Duration::from_secs(1800),
-        login: LoginPolicy::None,
-        known_tokens_only: false,
-        logout_denies_token: false,
-    }
+    Policy { login: LoginPolicy::None, ..Policy::default() }
 }
 
 fn same_platform_kicks() -> Policy {
@@ -816,6 +930,8 @@ fn parse(line: &str) -> (u64, Event) {
             let until = Timestamp(seconds(words[0]) * 1000 - 5_000);
             Event::Kicked(Kick::Tokens(platform(on), until))
         }
+        ["knock", id, on, token] => Event::Knocked(login(id, platform(on), token)),
+        ["let-in", id] => Event::LetIn { conn: conn(id) },
         ["lost", id] => Event::Disconnected { conn: conn(id), end: End::Lost },
         ["closed", id] => Event::Disconnected { conn: conn(id), end: End::Closed },
         ["logout", id] => Event::Disconnected { conn: conn(id), end: End::LoggedOut },
@@ -831,13 +947,18 @@ fn parse(line: &str) -> (u64, Event) {
         ["kick", "all"] => Event::Kicked(Kick::Everywhere),
         ["kick", on @ ("ios" | "web")] => Event::Kicked(Kick::Platform(platform(on))),
         ["kick", id] => Event::Kicked(Kick::Connection(conn(id))),
-        ["refuse", seq] => Event::Refused { seq: number(seq), conn: None },
-        ["refuse", seq, id] => Event::Refused { seq: number(seq), conn: Some(conn(id)) },
+        ["refuse", seq] => refused(seq, None),
+        ["refuse", seq, id] => refused(seq, Some(conn(id))),
         ["restart"] => Event::Restarted,
         ["tick"] => Event::Ticked,
         _ => panic!("cannot read {line:?}"),
     };
     (seconds(words[0]), event)
+}
+
+fn refused(seq: &str, conn: Option<ConnId>) -> Event {
+    let refusal = Refusal { msg: "no".into(), detail: "".into() };
+    Event::Refused { seq: number(seq), conn, refusal }
 }
 
 fn seconds(word: &str) -> u64 {
@@ -891,6 +1012,13 @@ fn render(effects: &Effects) -> String {
     });
     let closed = effects.kicked.iter().map(|conn| format!("close {}", name(*conn)));
     let wake = effects.wake_at.iter().map(|at| format!("wake {}s", at.0 / 1000));
-    let all: Vec<_> = changes.chain(closed).chain(wake).collect();
+    let all = changes.chain(closed).chain(wake);
+    let denied = effects.denied.iter().map(|denied| match denied {
+        Denied::Token(_) => "denied: token".to_owned(),
+        Denied::Refused(Refusal { msg, .. }) => format!("denied: the App said {msg}"),
+        Denied::Kicked => "denied: kicked".to_owned(),
+        Denied::TooOften => "denied: too often".to_owned(),
+    });
+    let all: Vec<_> = denied.chain(all).collect();
     if all.is_empty() { "quiet".into() } else { all.join(", ") }
 }

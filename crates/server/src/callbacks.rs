@@ -3,16 +3,18 @@
 //! Start at [`Dispatcher`]: one for each [`Endpoint`], emptying its part of the outbox. What an
 //! attempt means is decided in `presence`; only [`http`] speaks to the App.
 
+mod asked;
 mod dispatcher;
 mod endpoint;
 pub mod http;
 
+pub use asked::{Answered, Asked};
 pub use dispatcher::Dispatcher;
 pub(crate) use dispatcher::name as verdict_name;
-pub use endpoint::{Endpoint, EndpointSettings, Timeouts};
+pub use endpoint::{Endpoint, EndpointSettings, GateSettings, Timeouts};
 
 use async_trait::async_trait;
-use presence::Attempt;
+use presence::{Attempt, Refusal};
 use std::time::Duration;
 use store::Claimed;
 
@@ -34,4 +36,6 @@ pub struct Sent {
     pub answer: Option<String>,
     /// What went wrong, in words.
     pub error: Option<String>,
+    /// What the App says about it, should it refuse.
+    pub refusal: Refusal,
 }

@@ -38,6 +38,8 @@ pub enum LoginError {
     Refused {
         /// OpenIM's code.
         code: i64,
+        /// In short.
+        message: String,
         /// For a person.
         detail: String,
     },
@@ -142,9 +144,11 @@ impl Client {
 
 fn refusal(envelope: &[u8]) -> LoginError {
     let envelope: Value = serde_json::from_slice(envelope).unwrap_or_default();
+    let text = |key: &str| envelope[key].as_str().unwrap_or_default().to_owned();
     LoginError::Refused {
         code: envelope["errCode"].as_i64().unwrap_or(-1),
-        detail: envelope["errDlt"].as_str().unwrap_or_default().to_owned(),
+        message: text("errMsg"),
+        detail: text("errDlt"),
     }
 }
 

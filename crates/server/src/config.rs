@@ -32,7 +32,7 @@ pub use sections::{
     Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Login, Offline, Online,
     Presence, Store,
 };
-pub use types::{Backend, Headers, LogFormat, OnRefusal, Secret, Size, SyncMode};
+pub use types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 
 use draft::Draft;
 use std::{io, path::Path};
@@ -192,6 +192,8 @@ mod tests {
                 offline_grace: Duration::from_secs(15),
                 restart_grace: Duration::from_secs(16),
                 virtual_lease: Duration::from_secs(17),
+                user_budget: 3,
+                refused_for: Duration::from_secs(7),
                 forget_after: Duration::from_secs(180),
             },
             callbacks: Callbacks {
@@ -214,6 +216,9 @@ mod tests {
                     enable: false,
                     timeout: Duration::from_secs(23),
                     scope: Scope::Platform,
+                    mode: Mode::Gate,
+                    failed_continue: false,
+                    gate_waiting_max: 5,
                     on_refusal: OnRefusal::Ignore,
                 },
                 offline: Offline {

@@ -4,7 +4,9 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 use crate::{callbacks::Endpoint, clock::Clock, entropy, metrics::Metrics};
-use presence::{Change, ConnId, Effects, End, Event, Now, Policy, Reason, Sight, User, UserId};
+use presence::{
+    Change, ConnId, Denied, Effects, End, Event, Now, Policy, Reason, Refusal, Sight, User, UserId,
+};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
@@ -33,6 +35,15 @@ pub trait Sockets: Send + Sync + 'static {
 
     /// Tells who watches a user where they are now, where that is news. Called in order of commits.
     fn tell_watchers(&self, user: &UserId, before: Sight, now: Sight);
+}
+
+/// What came of an event; all of it is done.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What became different.
+    pub changes: Vec<Change>,
+    /// Why the event was not taken, if it was not.
+    pub denied: Option<Denied>,
 }
 
 /// Carries events through to their effects.
@@ -64,7 +75,7 @@ impl Driver {
         Driver { store, clock, policy, endpoints, sockets, metrics, lines, hasher }
     }
 
-    /// Carries one event through. On `Ok` it is durable, and these are its changes.
+    /// Carries one event through. On `Ok` it is durable.
     ///
     /// Runs to its end also when the caller stops waiting: an HTTP client that hangs up must not
     /// leave a commit without its effects.
@@ -73,7 +84,7 @@ impl Driver {
         user: &UserId,
         event: Event,
         operation_id: Option<String>,
-    ) -> Result<Vec<Change>, StoreError> {
+    ) -> Result<Outcome, StoreError> {
         let (driver, user) = (Arc::clone(self), user.clone());
         let run = async move { driver.carry(&user, event, operation_id, None).await };
         let ended = tokio::spawn(run).await;
@@ -93,11 +104,12 @@ impl Driver {
     pub async fn refuse(
         &self,
         callback: &Claimed,
+        refusal: Refusal,
         settlement: Settlement,
     ) -> Result<(), StoreError> {
         let Change { seq, conn, reason, .. } = callback.change;
         let conn = conn.filter(|_| matches!(reason, Reason::Login | Reason::Reconnect));
-        let event = Event::Refused { seq, conn };
+        let event = Event::Refused { seq, conn, refusal };
         let operation_id = Some(callback.operation_id.clone());
         let user = &callback.lease.id.user;
         self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
@@ -167,7 +179,7 @@ impl Driver {
         event: Event,
         operation_id: Option<String>,
         settles: Option<Settlement>,
-    ) -> Result<Vec<Change>, StoreError> {
+    ) -> Result<Outcome, StoreError> {
         let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
         let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
@@ -182,7 +194,7 @@ impl Driver {
             let seen = (before.sight(), state.sight());
             let quiet = state == before && effects.changes.is_empty() && settles.is_none();
             if quiet && event != Event::Ticked {
-                return Ok(Vec::new());
+                return Ok(Outcome { changes: effects.changes, denied: effects.denied });
             }
             let commit = Step { user, version, state, effects: &effects, now }.commit(
                 &self.endpoints,
@@ -192,7 +204,7 @@ impl Driver {
             match self.store.commit(commit).await {
                 Ok(()) => {
                     self.act(user, &operation_id, &effects, seen);
-                    return Ok(effects.changes);
+                    return Ok(Outcome { changes: effects.changes, denied: effects.denied });
                 }
                 Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
                 Err(error) => return Err(error),

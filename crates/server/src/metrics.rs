@@ -16,6 +16,9 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Users with at least one connection that counts; set when asked for.
     pub users_online: Gauge,
+    /// Clients that wait for the App's answer.
+    pub at_gate: Gauge,
+    gate: Family<[(&'static str, &'static str); 1], Counter>,
     refused: Family<[(&'static str, String); 1], Counter>,
     changes: Family<[(&'static str, &'static str); 1], Counter>,
     attempts: Family<AttemptLabels, Counter>,
@@ -45,6 +48,8 @@ impl Default for Metrics {
             registry: Registry::with_prefix("herald"),
             connections: Gauge::default(),
             users_online: Gauge::default(),
+            at_gate: Gauge::default(),
+            gate: Family::default(),
             refused: Family::default(),
             changes: Family::default(),
             attempts: Family::default(),
@@ -68,6 +73,9 @@ impl Metrics {
         r.register("connections", "Open client connections", self.connections.clone());
         r.register("users_online", "Users who are online", self.users_online.clone());
         r.register("handshakes_refused", "Handshakes refused, by code", self.refused.clone());
+        r.register("gate_waiting", "Clients that wait for the App", self.at_gate.clone());
+        let help = "Logins about which the App was to be asked, by outcome";
+        r.register("gate_logins", help, self.gate.clone());
         r.register("changes", "Presence changes, by kind", self.changes.clone());
         r.register("callback_attempts", "Attempts, by outcome", self.attempts.clone());
         let help = "How long an attempt took, in seconds";
@@ -97,6 +105,11 @@ impl Metrics {
     /// One handshake was refused with this code.
     pub fn refused(&self, code: i32) {
         self.refused.get_or_create(&[("code", code.to_string())]).inc();
+    }
+
+    /// One login about which the App was to be asked is decided.
+    pub fn gate(&self, outcome: &'static str) {
+        self.gate.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// One change was committed.

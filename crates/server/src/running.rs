@@ -4,11 +4,11 @@ use crate::{
     admin::{self, Admin},
     api::{self, Api, ApiSettings},
     callbacks::{
-        Dispatcher, Endpoint, EndpointSettings, Timeouts,
+        Dispatcher, Endpoint, EndpointSettings, GateSettings, Timeouts,
         http::{HttpSender, HttpSettings, SenderError},
     },
     clock::{Clock, SystemClock},
-    config::{self, Backend, Config, Secret, SyncMode},
+    config::{self, Backend, Config, Mode, Secret, SyncMode},
     driver::Driver,
     entropy,
     gateway::{self, Gateway, GatewaySettings, Registry},
@@ -268,6 +268,8 @@ impl Parts {
             login: config.login.policy,
             known_tokens_only: config.auth.known_tokens_only,
             logout_denies_token: config.auth.logout_denies_token,
+            refused_for: config.presence.refused_for,
+            user_budget: config.presence.user_budget as u32,
         };
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),
@@ -339,6 +341,7 @@ impl Parts {
         Gateway::new(
             Arc::clone(&self.driver),
             Arc::clone(&self.store),
+            self.endpoints.iter().find(|endpoint| endpoint.settings.gate.is_some()).cloned(),
             Arc::clone(&self.registry),
             Arc::clone(&self.tokens),
             Arc::clone(&self.clock),
@@ -405,6 +408,10 @@ fn endpoint(config: &Config) -> Option<Endpoint> {
             kick_off: kick_off.timeout,
         },
         on_refusal: online.on_refusal,
+        gate: (online.mode == Mode::Gate).then_some(GateSettings {
+            failed_continue: online.failed_continue,
+            waiting_max: online.gate_waiting_max,
+        }),
         secrets: callbacks.secrets.iter().map(signing_secret).collect(),
         concurrency_max: callbacks.concurrency_max,
         collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),

@@ -5,6 +5,9 @@ use wire::limit::USER_ID_BYTES_MAX;
 
 const TEXT_BYTES_MAX: usize = 512;
 const EMOJI_BYTES_MAX: usize = 64;
+/// Why a status is not taken.
+pub const TOO_OFTEN: &str =
+    "this user logged in or set a status too often (presence.user_budget): try again in a minute";
 /// Below this an expiry is in seconds, by mistake: it would be in 1973.
 const PLAUSIBLE_MS: u64 = 100_000_000_000;
 /// Ten years: nobody means more.

@@ -5,7 +5,11 @@ mod support;
 
 use presence::Timestamp;
 use serde_json::json;
-use server::{client::Heard, config::OnRefusal};
+use server::{
+    client::{Heard, LoginError},
+    config::OnRefusal,
+};
+use std::time::Duration;
 use support::*;
 use wire::{identifier, platform::Platform};
 
@@ -21,7 +25,8 @@ async fn world(on_refusal: OnRefusal) -> (Herald, App) {
     let herald = Herald::start(|config| {
         config.callbacks.url = Some(url);
         config.callbacks.online.on_refusal = on_refusal;
-        config.presence.offline_grace = std::time::Duration::from_secs(600);
+        config.presence.offline_grace = Duration::from_secs(600);
+        config.presence.refused_for = Duration::ZERO;
     })
     .await;
     (herald, app)
@@ -133,4 +138,54 @@ async fn where_a_refusal_is_ignored_it_is_only_recorded() {
     let (_, page) = herald.admin("GET", "/v1/callbacks?user=bad", "").await;
     assert_eq!(page["callbacks"][0]["attempts"][0]["verdict"], "refused");
     assert_eq!(page["callbacks"][0]["state"], "delivered");
+}
+
+/// A client that logs in again and again after its user was refused is an expense to nobody.
+#[tokio::test]
+async fn who_was_refused_and_dials_again_costs_the_app_nothing() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    let _client = herald.login("bad", Platform::Ios).await;
+    app.hears(&["online bad", "offline bad"]).await;
+    for _ in 0..5 {
+        match herald.try_login(&identity("bad", Platform::Web)).await {
+            Err(LoginError::Refused { code, message, .. }) => {
+                assert_eq!((code, message.as_str()), (1506, "no"));
+            }
+            other => panic!("{:?}", other.err()),
+        }
+    }
+    herald.all_told().await;
+    app.hears(&["online bad", "offline bad"]).await;
+    let herald = herald.restart().await;
+    assert!(
+        herald.try_login(&identity("bad", Platform::Ios)).await.is_err(),
+        "also after a restart"
+    );
+}
+
+#[tokio::test]
+async fn who_comes_and_goes_all_the_time_is_held_off() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.presence.user_budget = 3;
+    })
+    .await;
+    for _ in 0..3 {
+        herald.login("u", Platform::Ios).await.close().await;
+    }
+    let refused = herald.try_login(&identity("u", Platform::Ios)).await;
+    let Err(LoginError::Refused { code, .. }) = refused else { panic!("let in") };
+    assert_eq!(code, 1601);
+    let status = json!({ "userID": "u", "platformID": 1, "status": 1 });
+    let said = herald.rest("/user/set_user_status", &token("u", Platform::Ios), status).await;
+    assert_eq!(said["errCode"], 1002);
+    assert_eq!(herald.admin("PUT", "/v1/users/u/status", "{}").await.0, 429);
+    let _other = herald.login("v", Platform::Ios).await;
+    herald.all_told().await;
+    assert_eq!(app.heard_of("u").iter().filter(|what| *what == "online u").count(), 3);
 }

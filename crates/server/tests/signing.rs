@@ -143,6 +143,7 @@ fn endpoint(app: &App, secrets: &[&str]) -> Endpoint {
         interest: Interest { online: Some(Scope::Connection), offline: None, kick_off: false },
         timeouts: Timeouts { online: timeout, offline: timeout, kick_off: timeout },
         on_refusal: OnRefusal::Ignore,
+        gate: None,
         concurrency_max: 1,
         collapse_after: None,
         secrets: secrets.iter().map(|text| text.parse().unwrap()).collect(),

@@ -150,6 +150,10 @@ impl Index {
         self.queues.values().any(|queue| queue.owes(user))
     }
 
+    pub(crate) fn owes_to(&self, endpoint: &EndpointName, user: &UserId) -> bool {
+        self.queues.get(endpoint).is_some_and(|queue| queue.owes(user))
+    }
+
     /// Where the callbacks owed about a user are.
     pub(crate) fn rows_owed(&self, user: &UserId) -> Vec<Row> {
         let entries = self.queues.values().flat_map(|queue| queue.line(user));

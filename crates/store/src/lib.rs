@@ -84,6 +84,9 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// What one endpoint is owed.
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
 
+    /// Whether an endpoint is owed anything about a user.
+    async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError>;
+
     /// How an endpoint stands.
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError>;
 

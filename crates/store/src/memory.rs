@@ -205,6 +205,10 @@ impl Store for Memory {
         Ok(self.lock().index.backlog(endpoint))
     }
 
+    async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        Ok(self.lock().index.owes_to(endpoint, user))
+    }
+
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
         Ok(self.lock().index.endpoint(endpoint))
     }

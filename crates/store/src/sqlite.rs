@@ -237,6 +237,10 @@ impl Store for Sqlite {
         Ok(self.index.lock().backlog(endpoint))
     }
 
+    async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        Ok(self.index.lock().owes_to(endpoint, user))
+    }
+
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
         Ok(self.index.lock().endpoint(endpoint))
     }

@@ -579,8 +579,7 @@ impl World {
             restart_grace: LEASE,
             virtual_lease: LEASE,
             login: LoginPolicy::None,
-            known_tokens_only: false,
-            logout_denies_token: false,
+            ..Policy::default()
         };
         let Versioned { version, value: mut state } = self.store.load(&name(user)).await.unwrap();
         let now = Now { mono: Instant(at), wall: Timestamp(at) };

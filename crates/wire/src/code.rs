@@ -54,9 +54,14 @@ impl Code {
         }
     }
 
+    /// Whether trying again with the same token is of no use.
+    pub const fn is_about_token(self) -> bool {
+        matches!(self.number(), 1501..=1507)
+    }
+
     /// A refusal with this code; `detail` is free text for a person.
     pub fn with(self, detail: impl Into<String>) -> WireError {
-        WireError { code: self, detail: detail.into() }
+        WireError { code: self, message: None, detail: detail.into() }
     }
 }
 
@@ -64,12 +69,26 @@ impl Code {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError {
     pub code: Code,
+    /// The `errMsg`, where it is not the code's own.
+    pub message: Option<String>,
     pub detail: String,
+}
+
+impl WireError {
+    /// The same with an `errMsg` of somebody else's, unless that is empty.
+    pub fn in_words(self, message: impl Into<String>) -> WireError {
+        WireError { message: Some(message.into()).filter(|text| !text.is_empty()), ..self }
+    }
+
+    /// The `errMsg`.
+    pub fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or(self.code.message())
+    }
 }
 
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code.number(), self.code.message())?;
+        write!(f, "{} {}", self.code.number(), self.message())?;
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }

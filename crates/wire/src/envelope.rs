@@ -15,7 +15,7 @@ pub const SUCCESS: &str = r#"{"errCode":0,"errMsg":"","errDlt":""}"#;
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a, T> {
     err_code: i32,
-    err_msg: &'static str,
+    err_msg: &'a str,
     err_dlt: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a T>,
@@ -28,25 +28,25 @@ pub fn success_with<T: Serialize>(data: &T) -> String {
         .unwrap_or_else(|error| refusal(&Code::ServerInternal.with(error.to_string())))
 }
 
+/// The longest `errMsg`, in bytes; a longer one loses its end.
+const MESSAGE_BYTES_MAX: usize = 128;
+
 /// A refusal of at most [`REFUSAL_BYTES_MAX`] bytes; a longer detail loses its end.
 pub fn refusal(error: &WireError) -> String {
     let detail = cut(&error.detail, REFUSAL_BYTES_MAX);
-    let whole = write(error.code, detail);
+    let message = cut(error.message(), MESSAGE_BYTES_MAX);
+    let whole = write(error.code, message, detail);
     let excess = whole.len().saturating_sub(REFUSAL_BYTES_MAX);
     if excess == 0 {
         return whole;
     }
     // A byte of detail takes at least one byte of JSON, so one cut is always enough.
-    write(error.code, cut(detail, detail.len().saturating_sub(excess)))
+    write(error.code, message, cut(detail, detail.len().saturating_sub(excess)))
 }
 
-fn write(code: Code, detail: &str) -> String {
-    let envelope = Envelope::<()> {
-        err_code: code.number(),
-        err_msg: code.message(),
-        err_dlt: detail,
-        data: None,
-    };
+fn write(code: Code, message: &str, detail: &str) -> String {
+    let envelope =
+        Envelope::<()> { err_code: code.number(), err_msg: message, err_dlt: detail, data: None };
     serde_json::to_string(&envelope).expect("two strings and a number are JSON")
 }
 

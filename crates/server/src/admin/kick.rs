@@ -32,8 +32,8 @@ pub(super) async fn run(
     Body(request): Body<Request>,
 ) -> Result<Json<Answer>, Problem> {
     let kick = read(request.unwrap_or_default()).map_err(Problem::bad_request)?;
-    let changes = admin.driver.handle(&user, Event::Kicked(kick), None).await?;
-    let kicked = changes.iter().filter(|change| change.kind == Kind::KickOff).count();
+    let outcome = admin.driver.handle(&user, Event::Kicked(kick), None).await?;
+    let kicked = outcome.changes.iter().filter(|change| change.kind == Kind::KickOff).count();
     Ok(Json(Answer { kicked }))
 }
 

@@ -28,6 +28,10 @@ impl Problem {
         Problem { status: StatusCode::CONFLICT, detail: detail.into() }
     }
 
+    pub(super) fn too_many_requests(detail: impl Into<String>) -> Problem {
+        Problem { status: StatusCode::TOO_MANY_REQUESTS, detail: detail.into() }
+    }
+
     pub(super) fn method_not_allowed() -> Problem {
         let detail = "this route knows other methods; see docs/operating.md";
         Problem { status: StatusCode::METHOD_NOT_ALLOWED, detail: detail.into() }

@@ -34,7 +34,10 @@ pub(super) async fn run(
 ) -> Result<StatusCode, Problem> {
     let request = request.ok_or_else(|| Problem::bad_request("body: expected a JSON object"))?;
     let event = read(request, admin.clock.now().wall).map_err(Problem::bad_request)?;
-    admin.driver.handle(&user, event, None).await?;
+    let outcome = admin.driver.handle(&user, event, None).await?;
+    if outcome.denied.is_some() {
+        return Err(Problem::too_many_requests(said::TOO_OFTEN));
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -69,6 +69,7 @@ impl StatusView {
 impl ConnectionView {
     fn new(connection: &Connection) -> ConnectionView {
         let (session, until) = match connection.session {
+            Session::AtGate => ("at_gate", None),
             Session::Live => ("live", None),
             Session::Lingering { until, .. } => ("lingering", Some(until.0)),
             Session::Virtual { until } => ("virtual", Some(until.0)),

@@ -27,7 +27,10 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
     caller.must_be(&request.userid)?;
     let user = UserId::new(request.userid.as_str());
     let event = event(request, api.clock.now().wall)?;
-    api.driver.handle(&user, event, Some(operation_id)).await.map_err(unavailable)?;
+    let outcome = api.driver.handle(&user, event, Some(operation_id)).await.map_err(unavailable)?;
+    if outcome.denied.is_some() {
+        return Err(Code::NoPermission.with(said::TOO_OFTEN));
+    }
     Ok(Nothing {})
 }
 

@@ -3,9 +3,11 @@
 //! Per endpoint: the oldest due callback of each user, leased, one in flight per user; many users
 //! at once. While the endpoint backs off nothing is claimed, so the backlog stays on disk.
 
-use super::{Endpoint, EndpointSettings, Sender, Sent};
+use super::{Answered, Endpoint, EndpointSettings, Sender, Sent};
 use crate::{clock::Clock, config::OnRefusal, driver::Driver, entropy, metrics::Metrics};
-use presence::{Attempt, Kind, Now, Permit, Scope, Timestamp, Verdict, retry_wait, verdict};
+use presence::{
+    Attempt, Kind, Now, Permit, Refusal, Scope, Timestamp, Verdict, retry_wait, verdict,
+};
 use std::{sync::Arc, time::Duration};
 use store::{
     AttemptRecord, Claim, Claimed, Collapse, EndpointChange, Fate, Settlement, Store, StoreError,
@@ -165,10 +167,21 @@ impl Dispatcher {
             at: now.wall,
             lease: callback.lease.clone(),
         };
-        match self.settle(verdict, &callback, settlement).await {
-            Ok(()) => {}
+        let settled = self.settle(verdict, &callback, sent.refusal.clone(), settlement).await;
+        if let Err(error) = &settled {
             // The lease runs out and it is sent again: at least once.
-            Err(error) => tracing::error!(%error, "an attempt could not be recorded"),
+            tracing::error!(%error, "an attempt could not be recorded");
+        }
+        if let Some(conn) = callback.change.conn {
+            self.endpoint.asked.answer(
+                conn,
+                match verdict {
+                    _ if settled.is_err() => Answered::Failed,
+                    Verdict::Delivered => Answered::Agreed,
+                    Verdict::Refused => Answered::Refused(sent.refusal),
+                    _ => Answered::Failed,
+                },
+            );
         }
     }
 
@@ -234,13 +247,15 @@ impl Dispatcher {
         &self,
         verdict: Verdict,
         callback: &Claimed,
+        refusal: Refusal,
         settlement: Settlement,
     ) -> Result<(), StoreError> {
+        let is_asked = || callback.change.conn.is_some_and(|conn| self.endpoint.asked.waits(conn));
         let matters = verdict == Verdict::Refused
-            && self.endpoint.settings.on_refusal == OnRefusal::Disconnect
+            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || is_asked())
             && !callback.replayed;
         if matters {
-            return self.driver.refuse(callback, settlement).await;
+            return self.driver.refuse(callback, refusal, settlement).await;
         }
         self.store.settle(settlement).await
     }

@@ -1,5 +1,6 @@
 //! A callback URL with its settings, and how it is doing.
 
+use super::Asked;
 use crate::config::OnRefusal;
 use contract::signature::SigningSecret;
 use presence::{Health, Interest, Kind, Pace};
@@ -19,6 +20,8 @@ pub struct Endpoint {
     pub settings: EndpointSettings,
     /// Rung when something is queued, settled or resumed.
     pub news: Notify,
+    /// Who waits for its answer.
+    pub asked: Asked,
     health: Mutex<Health>,
     pace: Mutex<Pace>,
     /// As in the store, for the header that tells the App.
@@ -37,12 +40,24 @@ pub struct EndpointSettings {
     pub interest: Interest,
     pub timeouts: Timeouts,
     pub on_refusal: OnRefusal,
+    /// Whether the App is asked before anybody is let in, and how; none: it is told afterwards.
+    pub gate: Option<GateSettings>,
     /// What requests are signed with, the newest first; none: they are not.
     pub secrets: Vec<SigningSecret>,
     /// How many users' callbacks are in flight at once.
     pub concurrency_max: usize,
     /// How long callbacks wait until those that say nothing new are left out; none: for ever.
     pub collapse_after: Option<Duration>,
+}
+
+/// How the App is asked.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct GateSettings {
+    /// Whether those are let in about whom the App cannot be asked, or does not answer well.
+    pub failed_continue: bool,
+    /// How many may wait for its answer.
+    pub waiting_max: usize,
 }
 
 /// How long the App may take for each kind of callback, answer read included.
@@ -58,7 +73,8 @@ impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
         let (health, pace, needs_resync, epoch) = Default::default();
-        Endpoint { settings, news: Notify::new(), health, pace, needs_resync, epoch }
+        let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
+        Endpoint { settings, news: Notify::new(), asked, health, pace, needs_resync, epoch }
     }
 
     /// Whether it may be sent to.

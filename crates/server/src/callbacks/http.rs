@@ -15,7 +15,7 @@ use contract::{
     Answer, Dialect, Kind,
     signature::{sign, webhook_id},
 };
-use presence::{Attempt, Timestamp};
+use presence::{Attempt, Refusal, Timestamp};
 use reqwest::{Response, header::RETRY_AFTER};
 use resolve::refusal_of_literal;
 use std::{error::Error, sync::Arc, time::Duration};
@@ -25,6 +25,9 @@ use store::{CallbackId, Claimed};
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How much of an answer is kept for people to look at.
 const ANSWER_BYTES_KEPT: usize = 2 * 1024;
+
+/// How much is kept of what the App says when it refuses.
+const REFUSAL_CHARS_MAX: usize = 200;
 
 /// Tells the App that its view may be wrong for good, unless it reads who is online.
 const RESYNC_HEADER: &str = "herald-resync";
@@ -92,7 +95,13 @@ impl Sender for HttpSender {
 }
 
 fn unanswered(error: String) -> Sent {
-    Sent { attempt: Attempt::Unanswered, retry_after: None, answer: None, error: Some(error) }
+    Sent {
+        attempt: Attempt::Unanswered,
+        retry_after: None,
+        answer: None,
+        error: Some(error),
+        refusal: Refusal::default(),
+    }
 }
 
 fn told(callback: &Claimed) -> contract::Callback {
@@ -142,7 +151,13 @@ fn answered(dialect: Dialect, response: &Response, body: Vec<u8>, now: Timestamp
         retry_after: asked.and_then(|asked| retry_after(asked, now)),
         error: complaint(response, &answer, body.is_empty()),
         answer: Some(shown(&body)),
+        refusal: Refusal { msg: brief(&answer.err_msg), detail: brief(&answer.err_dlt) },
     }
+}
+
+/// A text of the App, short enough to be kept with a user.
+fn brief(text: &str) -> Box<str> {
+    text.chars().filter(|c| !c.is_control()).take(REFUSAL_CHARS_MAX).collect()
 }
 
 /// What a person should know about an answer that is not plainly good.

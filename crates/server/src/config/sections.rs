@@ -2,7 +2,7 @@
 //!
 //! What each key means to an operator, and what happens at each limit, is said in `default.toml`.
 
-use super::types::{Backend, Headers, LogFormat, OnRefusal, Secret, Size, SyncMode};
+use super::types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 use contract::Dialect;
 use presence::{LoginPolicy, Scope};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -125,6 +125,8 @@ pub struct Presence {
     pub offline_grace: Duration,
     pub restart_grace: Duration,
     pub virtual_lease: Duration,
+    pub user_budget: usize,
+    pub refused_for: Duration,
     pub forget_after: Duration,
 }
 
@@ -134,6 +136,8 @@ impl Default for Presence {
             offline_grace: Duration::from_secs(20),
             restart_grace: Duration::from_secs(60),
             virtual_lease: Duration::from_secs(30 * 60),
+            user_budget: 30,
+            refused_for: Duration::from_secs(60),
             forget_after: days(90),
         }
     }
@@ -215,6 +219,9 @@ pub struct Online {
     pub enable: bool,
     pub timeout: Duration,
     pub scope: Scope,
+    pub mode: Mode,
+    pub failed_continue: bool,
+    pub gate_waiting_max: usize,
     pub on_refusal: OnRefusal,
 }
 
@@ -224,6 +231,9 @@ impl Default for Online {
             enable: true,
             timeout: Duration::from_secs(5),
             scope: Scope::Connection,
+            mode: Mode::Notify,
+            failed_continue: true,
+            gate_waiting_max: 1_000,
             on_refusal: OnRefusal::Disconnect,
         }
     }

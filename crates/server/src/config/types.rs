@@ -78,6 +78,15 @@ impl FromIterator<(String, Secret)> for Headers {
     }
 }
 
+/// When the App is told that a user comes online.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Afterwards.
+    Notify,
+    /// Before, so that it can refuse.
+    Gate,
+}
+
 /// What happens to a connection whose user the App refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRefusal {

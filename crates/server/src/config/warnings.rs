@@ -1,6 +1,6 @@
 //! What is allowed, but probably not meant.
 
-use super::{Auth, Backend, Callbacks, Config, DEV_SECRET, Presence, Store};
+use super::{Auth, Backend, Callbacks, Config, DEV_SECRET, Mode, Presence, Store};
 use presence::Scope;
 use std::time::Duration;
 
@@ -71,6 +71,10 @@ fn what_is_told(callbacks: &Callbacks) -> Vec<Row> {
         (
             !online.enable && !offline.enable && !kick_off.enable,
             "nothing is sent: callbacks.online, .offline and .kick_off are all switched off",
+        ),
+        (
+            online.mode == Mode::Gate && !online.enable,
+            "the App is not asked: callbacks.online.mode is gate, but callbacks.online is switched off",
         ),
         (
             online.enable && !offline.enable,

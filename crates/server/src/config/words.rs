@@ -2,7 +2,7 @@
 
 use super::{
     setting::{Setting, quoted},
-    types::{Backend, LogFormat, OnRefusal, SyncMode},
+    types::{Backend, LogFormat, Mode, OnRefusal, SyncMode},
 };
 use contract::Dialect;
 use presence::{LoginPolicy, Scope};
@@ -11,6 +11,11 @@ use toml::de::DeValue;
 /// A choice between a few words.
 pub(super) trait Words: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
+}
+
+impl Words for Mode {
+    const WORDS: &'static [(&'static str, Mode)] =
+        &[("notify", Mode::Notify), ("gate", Mode::Gate)];
 }
 
 impl Words for OnRefusal {

@@ -1,10 +1,6 @@
 //! Who is let in: parse, token, place, commit, and only then the 101.
 
-use super::{
-    Gateway,
-    connection::{self, NotAdmitted},
-    outbound::Outbound,
-};
+use super::{Gateway, connection, outbound::Outbound};
 use crate::{entropy, tokens};
 use axum::{
     body::Body,
@@ -63,9 +59,10 @@ impl Refusal {
         Refusal { error, as_text, status: StatusCode::OK, kick: None }
     }
 
-    /// For a token that will not become good by trying again.
-    fn for_good(self, codec: Codec) -> Refusal {
-        Refusal { kick: Some(codec).filter(|codec| codec.encoding == Encoding::Json), ..self }
+    /// For somebody of whom it is known how they speak.
+    fn to(codec: Codec, error: WireError, as_text: bool) -> Refusal {
+        let redials = codec.encoding == Encoding::Json && error.code.is_about_token();
+        Refusal { kick: redials.then_some(codec), ..Refusal::new(error, as_text) }
     }
 }
 
@@ -121,13 +118,7 @@ async fn admit(
     tokio::spawn(newcomer.live(Arc::clone(gateway), admitted, on_upgrade));
     match ended.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err((NotAdmitted::Unavailable, on_upgrade))) => {
-            let why = "presence cannot be stored right now, try again later";
-            Err((refuse(Code::ServerInternal, why), Some(on_upgrade)))
-        }
-        Ok(Err((NotAdmitted::NotGood(error), on_upgrade))) => {
-            Err((Refusal::new(error, as_text).for_good(codec), Some(on_upgrade)))
-        }
+        Ok(Err((error, on_upgrade))) => Err((Refusal::to(codec, error, as_text), Some(on_upgrade))),
         Err(_) => Err((refuse(Code::ServerInternal, "the server is stopping"), None)),
     }
 }
@@ -152,7 +143,7 @@ fn check(gateway: &Gateway, request: &Request) -> Result<Checked, Refusal> {
     });
     match matched {
         Ok(issued_at) => Ok(Checked { handshake, issued_at, place }),
-        Err(error) => Err(Refusal::new(error, as_text).for_good(handshake.codec)),
+        Err(error) => Err(Refusal::to(handshake.codec, error, as_text)),
     }
 }
 

@@ -4,13 +4,13 @@ use super::{
     Gateway,
     admission::{Socket, socket},
     ending::{Close, Ended, Ending},
+    entry,
     outbound::{Next, Outbound},
     request::{self, Handled},
 };
-use crate::tokens;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use presence::{Change, ConnId, Event, Instant, Kind, Login, UserId};
+use presence::{Instant, Login, UserId};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -44,14 +44,6 @@ pub(super) struct Newcomer {
     pub(super) _place: OwnedSemaphorePermit,
 }
 
-/// Why somebody whose papers are good is not let in all the same.
-pub(super) enum NotAdmitted {
-    /// The login cannot be stored.
-    Unavailable,
-    /// The token is validly signed, and not good all the same.
-    NotGood(WireError),
-}
-
 impl Newcomer {
     /// Commits the login, tells `admitted`, and lives until the socket is gone.
     ///
@@ -59,26 +51,15 @@ impl Newcomer {
     pub(super) async fn live(
         self,
         gateway: Arc<Gateway>,
-        admitted: oneshot::Sender<Result<(), (NotAdmitted, OnUpgrade)>>,
+        admitted: oneshot::Sender<Result<(), (WireError, OnUpgrade)>>,
         on_upgrade: OnUpgrade,
     ) {
         let (user, conn) = (self.user.clone(), self.login.conn);
         // Known before it is committed, so that a kick right after the commit finds it.
         gateway.registry.insert(conn, Arc::clone(&self.outbound));
-        let event = Event::Connected(self.login.clone());
-        let operation_id = Some(self.operation_id.clone());
-        let committed = Box::pin(gateway.driver.handle(&user, event, operation_id)).await;
-        let problem = match committed {
-            Ok(changes) if was_let_in(conn, &changes) => None,
-            Ok(_) => Some(self.why_not(&gateway).await),
-            Err(error) => {
-                tracing::error!(%error, user.id = %user, "a login could not be stored");
-                Some(NotAdmitted::Unavailable)
-            }
-        };
-        if let Some(problem) = problem {
+        if let Err(why) = Box::pin(entry::enter(&gateway, &self)).await {
             gateway.registry.remove(conn);
-            let _ = admitted.send(Err((problem, on_upgrade)));
+            let _ = admitted.send(Err((why, on_upgrade)));
             return;
         }
         // A 101 that cannot be sent is a lost connection.
@@ -115,18 +96,6 @@ impl Newcomer {
             }
         }
         say_close(socket, ended).await;
-    }
-
-    /// The core was quiet: the token is not good, or something kicked it at this very moment.
-    async fn why_not(&self, gateway: &Gateway) -> NotAdmitted {
-        let Login { platform, token, issued_at, .. } = self.login;
-        match gateway.tokens.standing(&self.user, platform, token, issued_at).await {
-            Ok(standing) => match tokens::refusal(standing) {
-                Some(error) => NotAdmitted::NotGood(error),
-                None => NotAdmitted::Unavailable,
-            },
-            Err(_) => NotAdmitted::Unavailable,
-        }
     }
 
     async fn attend(&self, gateway: &Gateway, socket: &mut Socket) -> Ended {
@@ -269,11 +238,6 @@ async fn answer_close(socket: &mut Socket) {
     let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
 }
 
-/// A login is always told. Other changes may come with it: what fell due before it.
-fn was_let_in(conn: ConnId, changes: &[Change]) -> bool {
-    changes.iter().any(|change| change.kind == Kind::Online && change.conn == Some(conn))
-}
-
 /// The line broke, or the client broke WebSocket's rules.
 pub(super) fn broken(error: &tungstenite::Error) -> Ended {
     let ending = match error {
@@ -304,40 +268,4 @@ pub(super) async fn close(socket: &mut Socket, frame: Option<CloseFrame>) {
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, closed).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use presence::{End, Kick, LoginPolicy, Now, Platform, Policy, Timestamp, TokenHash, User};
-
-    /// A departure that fell due in the same step must not look like the login.
-    #[test]
-    fn a_denied_login_is_not_let_in_whatever_else_is_told_with_it() {
-        let grace = Duration::from_secs(20);
-        let policy = Policy {
-            offline_grace: grace,
-            restart_grace: grace,
-            virtual_lease: grace,
-            login: LoginPolicy::None,
-            known_tokens_only: false,
-            logout_denies_token: false,
-        };
-        let at = |ms| Now { mono: Instant(ms), wall: Timestamp(ms) };
-        let login = |n, platform| {
-            let (conn, token) = (ConnId([n; 16]), TokenHash([n; 16]));
-            Login { conn, platform, token, issued_at: Timestamp(1), background: false }
-        };
-        let (ios, web) = (login(1, Platform::Ios), login(2, Platform::Web));
-        let mut user = User::default();
-        let mut live = |event, ms| user.apply(event, at(ms), &policy).changes;
-        assert!(was_let_in(ios.conn, &live(Event::Connected(ios.clone()), 1)));
-        live(Event::Connected(web.clone()), 2);
-        live(Event::Kicked(Kick::Platform(Platform::Ios)), 3);
-        live(Event::Disconnected { conn: web.conn, end: End::Lost }, 4);
-        let again = Login { conn: ConnId([3; 16]), ..ios };
-        let told = live(Event::Connected(again.clone()), 30_000);
-        assert_eq!(told.len(), 1, "the web connection's grace had run out");
-        assert!(!was_let_in(again.conn, &told));
-    }
 }

@@ -1,0 +1,246 @@
+//! `callbacks.online.mode = "gate"`: the App is asked before a client is let in (the contract, §6).
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use axum::response::Response;
+use presence::LoginPolicy;
+use serde_json::json;
+use server::{
+    client::{Client, Heard, LoginError},
+    config::{Mode, Online},
+};
+use std::{sync::Arc, time::Duration};
+use support::*;
+use tokio::{sync::Semaphore, task::JoinHandle};
+use wire::{identifier, platform::Platform};
+
+const REFUSES: &str =
+    r#"{"actionCode":0,"errCode":9,"errMsg":"banned","errDlt":"until Monday","nextCode":1}"#;
+/// Longer than any test waits.
+const FOR_EVER: Duration = Duration::from_secs(300);
+
+async fn world(app: &App, change: impl FnOnce(&mut Online)) -> Herald {
+    let url = app.url();
+    Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.online.mode = Mode::Gate;
+        config.login.policy = LoginPolicy::SamePlatformKicks;
+        change(&mut config.callbacks.online);
+    })
+    .await
+}
+
+/// Refuses everybody whose name begins with `bad`.
+async fn choosy() -> App {
+    let app = App::start().await;
+    app.answer(|received, _| {
+        let refuses = received.what().starts_with("online bad");
+        async move { answer(200, if refuses { REFUSES } else { "{}" }) }
+    });
+    app
+}
+
+/// Answers with one of these for each permit.
+fn thinks(app: &App, turns: &Arc<Semaphore>, what: fn() -> Response) {
+    let turns = Arc::clone(turns);
+    app.answer(move |_, _| {
+        let turns = Arc::clone(&turns);
+        async move {
+            turns.acquire().await.unwrap().forget();
+            what()
+        }
+    });
+}
+
+async fn refused(herald: &Herald, user: &str) -> (i64, String, String) {
+    match herald.try_login(&identity(user, Platform::Web)).await {
+        Err(LoginError::Refused { code, message, detail }) => (code, message, detail),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("{user} was let in"),
+    }
+}
+
+/// A login that may take its time.
+fn dials(herald: &Herald, user: &'static str) -> JoinHandle<Result<Client, LoginError>> {
+    let gateway = herald.running.gateway;
+    tokio::spawn(async move { Client::login(gateway, &identity(user, Platform::Ios)).await })
+}
+
+async fn seen(herald: &Herald, user: &str) -> bool {
+    let (_, said) = herald.admin("GET", &format!("/v1/users/{user}"), "").await;
+    !said["platforms"].as_array().unwrap_or(&Vec::new()).is_empty()
+}
+
+#[tokio::test]
+async fn nobody_sees_who_is_not_yet_let_in() {
+    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
+    thinks(&app, &turns, ok);
+    let herald = world(&app, |online| online.timeout = FOR_EVER).await;
+    let login = dials(&herald, "u");
+    let told = app.hears(&["online u"]).await;
+    assert!(!seen(&herald, "u").await);
+    assert_eq!(herald.metric("herald_gate_waiting").await, 1.0);
+    turns.add_permits(1);
+    let mut client = login.await.unwrap().unwrap();
+    assert!(seen(&herald, "u").await);
+    client.request("u", identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    assert!(matches!(client.hear().await, Heard::Frame(_)));
+    herald.all_told().await;
+    app.hears(&["online u"]).await;
+    let (_, user) = herald.admin("GET", "/v1/users/u", "").await;
+    assert_eq!(user["connections"][0]["connID"], told[0].json()["connID"]);
+    assert_eq!(herald.metric("herald_gate_waiting").await, 0.0);
+    assert_eq!(herald.metric(r#"herald_gate_logins_total{outcome="agreed"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn who_is_refused_reads_why_and_the_app_is_not_asked_again_for_a_while() {
+    let app = choosy().await;
+    let herald = world(&app, |_| {}).await;
+    let why = (1506, "banned".to_owned(), "until Monday".to_owned());
+    for _ in 0..3 {
+        assert_eq!(refused(&herald, "bad").await, why);
+    }
+    herald.all_told().await;
+    app.hears(&["online bad", "offline bad"]).await;
+    assert!(herald.running.online().await.unwrap().is_empty());
+}
+
+/// A JS client that is not told that it is kicked dials again for ever.
+#[tokio::test]
+async fn a_browser_is_told_that_it_is_kicked() {
+    let app = choosy().await;
+    let herald = world(&app, |_| {}).await;
+    let token = token("bad", Platform::Web);
+    let url = format!(
+        "ws://{}/?sendID=bad&token={token}&platformID=5&operationID=o\
+         &isBackground=false&isMsgResp=true&sdkType=js",
+        herald.running.gateway
+    );
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let mut frames = Vec::new();
+    while let Some(Ok(frame)) = futures_util::StreamExt::next(&mut socket).await {
+        frames.push(frame);
+    }
+    let said = frames[0].to_text().unwrap();
+    assert_eq!(said, r#"{"errCode":1506,"errMsg":"banned","errDlt":"until Monday"}"#);
+    let kick: serde_json::Value = serde_json::from_slice(&frames[1].clone().into_data()).unwrap();
+    assert_eq!(kick["reqIdentifier"], identifier::KICK_ONLINE);
+}
+
+#[tokio::test]
+async fn who_is_refused_pushes_nobody_out() {
+    let app = App::start().await;
+    let herald = world(&app, |_| {}).await;
+    let mut first = herald.login("u", Platform::Web).await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
+    // A new token of the same platform, which would kick the first.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(refused(&herald, "u").await.0, 1506);
+    first.request("u", identifier::GET_NEWEST_SEQ, "").await.unwrap();
+    let Heard::Frame(answer) = first.hear().await else { panic!("the first was cut") };
+    assert_eq!(answer["errCode"], 0);
+    herald.all_told().await;
+    app.hears(&["online u", "online u"]).await;
+}
+
+#[tokio::test]
+async fn without_an_answer_the_client_is_let_in_and_the_app_is_told_later() {
+    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
+    thinks(&app, &turns, ok);
+    let herald = world(&app, |online| online.timeout = Duration::from_millis(300)).await;
+    let _client = herald.login("u", Platform::Ios).await;
+    assert!(seen(&herald, "u").await);
+    turns.add_permits(Semaphore::MAX_PERMITS);
+    herald.all_told().await;
+    assert!(app.heard().len() >= 2, "asked once, and told again: {:?}", app.heard());
+    assert!(app.heard().iter().all(|what| what == "online u"));
+}
+
+#[tokio::test]
+async fn without_an_answer_the_client_is_turned_away_if_so_configured() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(503, "") });
+    let herald = world(&app, |online| online.failed_continue = false).await;
+    // Asked, and not answered well; then not even asked, because the App is known to be away.
+    assert_eq!(refused(&herald, "u").await.0, 500);
+    assert_eq!(refused(&herald, "v").await.0, 500);
+    app.answer(|_, _| async { ok() });
+    herald.all_told().await;
+    let taken: Vec<_> = app.received().iter().filter(|r| r.taken()).map(|r| r.what()).collect();
+    assert_eq!(taken, ["online u", "offline u"]);
+    assert!(!app.heard().contains(&"online v".to_owned()));
+    assert!(herald.running.online().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_owed_something_older_is_not_kept_waiting() {
+    let app = App::start().await;
+    app.answer(|_, before| async move {
+        match before {
+            0 => answer(200, r#"{"actionCode":1}"#),
+            _ => std::future::pending().await,
+        }
+    });
+    let herald = world(&app, |online| online.timeout = FOR_EVER).await;
+    let _first = herald.login("u", Platform::Ios).await;
+    let _second = herald.login("u", Platform::Web).await;
+    assert_eq!(herald.metric(r#"herald_gate_logins_total{outcome="let_in_unasked"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn only_so_many_wait() {
+    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
+    thinks(&app, &turns, ok);
+    let herald = world(&app, |online| {
+        online.timeout = FOR_EVER;
+        online.gate_waiting_max = 1;
+    })
+    .await;
+    let waits = dials(&herald, "a");
+    app.hears(&["online a"]).await;
+    let _unasked = herald.login("b", Platform::Ios).await;
+    assert!(!waits.is_finished());
+    turns.add_permits(2);
+    waits.await.unwrap().unwrap();
+    let _asked = tokio::join!(herald.login("c", Platform::Ios), async { turns.add_permits(1) });
+    assert_eq!(herald.metric(r#"herald_gate_logins_total{outcome="agreed"}"#).await, 2.0);
+}
+
+#[tokio::test]
+async fn what_is_no_news_to_the_app_is_not_asked() {
+    let app = App::start().await;
+    let herald = world(&app, |online| online.scope = presence::Scope::User).await;
+    let _phone = herald.login("u", Platform::Ios).await;
+    herald.all_told().await;
+    app.answer(|_, _| std::future::pending());
+    let _browser = herald.login("u", Platform::Web).await;
+    app.hears(&["online u"]).await;
+}
+
+#[tokio::test]
+async fn who_waited_when_the_server_stopped_was_never_there() {
+    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
+    thinks(&app, &turns, ok);
+    let herald = world(&app, |online| online.timeout = Duration::from_secs(3)).await;
+    let login = dials(&herald, "u");
+    app.hears(&["online u"]).await;
+    login.abort();
+    let herald = herald.restart().await;
+    turns.add_permits(Semaphore::MAX_PERMITS);
+    herald.all_told().await;
+    eventually("u is told offline", || async {
+        app.heard().last().is_some_and(|what| what == "offline u")
+    })
+    .await;
+    assert!(herald.running.online().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_status_is_told_afterwards_as_ever() {
+    let app = choosy().await;
+    let herald = world(&app, |_| {}).await;
+    herald.set_status("bad", Platform::Web, json!({ "status": 1 })).await;
+    app.hears(&["online bad", "offline bad"]).await;
+}
