@@ -61,13 +61,15 @@ mod tests {
     #[test]
     fn the_keys_come_in_upstreams_order_and_data_only_when_there_is_some() {
         let texts = [
-            write(Code::TokenKicked, ""),
+            refusal(&Code::TokenKicked.with("")),
+            refusal(&Code::TokenKicked.with("until Monday").in_words("banned")),
             refusal(&Code::ConnArgs.with("sendID is empty")),
             success_with(&["a"]),
             success_with(&HashMap::from([([1u8], 2)])),
         ];
         expect![[r#"
             {"errCode":1506,"errMsg":"TokenKickedError","errDlt":""}
+            {"errCode":1506,"errMsg":"banned","errDlt":"until Monday"}
             {"errCode":1602,"errMsg":"args err, need token, sendID, platformID","errDlt":"sendID is empty"}
             {"errCode":0,"errMsg":"","errDlt":"","data":["a"]}
             {"errCode":500,"errMsg":"ServerInternalError","errDlt":"key must be a string"}"#]]
@@ -77,7 +79,8 @@ mod tests {
     #[test]
     fn a_refusal_fits_the_go_sdk_however_long_its_detail() {
         for detail in ["x".repeat(1 << 20), "é".repeat(2000), "\0".repeat(900), "\"".repeat(700)] {
-            let text = refusal(&Code::ConnArgs.with(detail));
+            let error = Code::ConnArgs.with(detail.as_str()).in_words(detail.as_str());
+            let text = refusal(&error);
             assert!(text.len() <= REFUSAL_BYTES_MAX, "{} bytes", text.len());
             serde_json::from_str::<serde_json::Value>(&text).unwrap();
         }
