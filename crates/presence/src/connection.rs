@@ -61,11 +61,12 @@ impl Connection {
         matches!(self.session, Session::Virtual { .. })
     }
 
-    /// When this connection stops counting by itself.
-    pub(crate) fn ends_at(&self) -> Option<Instant> {
+    /// When this connection stops counting by itself, if no grace runs out before.
+    pub(crate) fn ends_at(&self, held_until: Instant) -> Option<Instant> {
         match self.session {
             Session::AtGate | Session::Live => None,
-            Session::Lingering { until, .. } | Session::Virtual { until } => Some(until),
+            Session::Lingering { until, .. } => Some(until.max(held_until)),
+            Session::Virtual { until } => Some(until),
         }
     }
 }

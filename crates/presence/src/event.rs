@@ -141,8 +141,9 @@ pub enum Denied {
     TooOften,
 }
 
-/// The operator's choices that shape presence. The default is that of the configuration.
-#[derive(Debug, Clone)]
+/// What holds for all users: the operator's choices (the default is that of the configuration), and
+/// whether graces run.
+#[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// How long a lost or closed connection counts as present.
     pub offline_grace: Duration,
@@ -160,6 +161,8 @@ pub struct Policy {
     pub refused_for: Duration,
     /// How many logins and statuses a user may have in a minute; 0: no limit.
     pub user_budget: u32,
+    /// Nobody's grace runs out before: see [`crate::MassLoss`].
+    pub held_until: Instant,
 }
 
 impl Default for Policy {
@@ -173,6 +176,7 @@ impl Default for Policy {
             logout_denies_token: false,
             refused_for: Duration::from_secs(60),
             user_budget: 30,
+            held_until: Instant(0),
         }
     }
 }

@@ -56,7 +56,7 @@ impl User {
         // What fell due before this event is told first, however late the tick comes; but nothing
         // can have run out while there was no server to come back to.
         if event != Event::Restarted {
-            self.expire(now, &mut effects.changes);
+            self.expire(now, policy, &mut effects.changes);
         }
         match event {
             Event::Connected(login) => {
@@ -83,8 +83,8 @@ impl User {
             Event::Restarted => self.restart(now, policy, &mut effects),
             Event::Ticked => {}
         }
-        self.expire(now, &mut effects.changes);
-        effects.wake_at = self.wake_at(now);
+        self.expire(now, policy, &mut effects.changes);
+        effects.wake_at = self.wake_at(now, policy);
         self.note_since(&effects.changes);
         self.check();
         effects
@@ -120,6 +120,11 @@ impl User {
     /// All connections that count, in order of arrival.
     pub fn connections(&self) -> &[Connection] {
         &self.connections
+    }
+
+    /// How many sockets are open.
+    pub fn sockets(&self) -> usize {
+        self.connections.iter().filter(|c| c.is_live()).count()
     }
 
     /// The custom status, unless it has run out.
@@ -487,12 +492,13 @@ impl User {
         }
     }
 
-    fn expire(&mut self, now: Now, changes: &mut Vec<Change>) {
+    fn expire(&mut self, now: Now, policy: &Policy, changes: &mut Vec<Change>) {
         self.status.take_if(|set| set.status.expires_at.is_some_and(|at| at <= now.wall));
-        let is_due = |c: &mut Connection| c.ends_at().is_some_and(|at| at <= now.mono);
+        let ends_at = |c: &Connection| c.ends_at(policy.held_until);
+        let is_due = |c: &mut Connection| ends_at(c).is_some_and(|at| at <= now.mono);
         let mut step = Step::begin(&self.connections);
         let mut due: Vec<Connection> = self.connections.extract_if(.., is_due).collect();
-        due.sort_by_key(Connection::ends_at);
+        due.sort_by_key(ends_at);
         for connection in due {
             match connection.session {
                 Session::Lingering { end, .. } => {
@@ -548,8 +554,9 @@ impl User {
         self.lost.len() < before
     }
 
-    fn wake_at(&self, now: Now) -> Option<Instant> {
-        let connections = self.connections.iter().filter_map(Connection::ends_at).min();
+    fn wake_at(&self, now: Now, policy: &Policy) -> Option<Instant> {
+        let ends = self.connections.iter().filter_map(|c| c.ends_at(policy.held_until));
+        let connections = ends.min();
         let status = self.status.as_ref().and_then(|set| set.status.expires_at);
         let status = status.map(|at| {
             let left = Duration::from_millis(at.0.saturating_sub(now.wall.0));

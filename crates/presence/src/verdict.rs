@@ -28,6 +28,8 @@ pub enum Verdict {
     Delivered,
     /// The App has it, and refuses to continue with what it told.
     Refused,
+    /// The App refuses, as it does with so many that it must be broken: delivered, and no more.
+    RefusalHeld,
     /// The App failed at this one callback: try it again, nobody else waits.
     Again,
     /// It failed as often as it may: parked for a person to look at, the user's next one goes.

@@ -847,6 +847,27 @@ fn a_refused_login_holds_for_a_minute() {
     );
 }
 
+/// Those who come back are never told offline, the rest afterwards; who logs out is told at once.
+#[test]
+fn while_graces_are_held_nobody_is_told_offline_by_time() {
+    check_under(
+        Policy { held_until: Instant(60_000), ..policy() },
+        "
+        1s   connect a ios t
+        2s   connect b web u
+        3s   lost a
+        3s   lost b
+        30s  tick
+        31s  connect c ios t
+        32s  status web busy until 40s
+        40s  tick
+        41s  logout c
+        60s  tick
+        ",
+        expect![[r#""#]],
+    );
+}
+
 /// The one who reconnects every second.
 #[test]
 fn who_comes_and_goes_too_often_is_not_let_in() {

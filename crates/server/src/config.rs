@@ -29,8 +29,8 @@ pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use origin::{Origin, Origins};
 pub use sections::{
-    Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Login, Offline, Online,
-    Presence, Store,
+    Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Login, MassLoss, Offline,
+    Online, Presence, Refusal, Store,
 };
 pub use types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 
@@ -195,6 +195,12 @@ mod tests {
                 user_budget: 3,
                 refused_for: Duration::from_secs(7),
                 forget_after: Duration::from_secs(180),
+                mass_loss: MassLoss {
+                    share: 0.75,
+                    min_connections: 8,
+                    window: Duration::from_secs(9),
+                    hold: Duration::from_secs(10),
+                },
             },
             callbacks: Callbacks {
                 url: Some("https://app.example/19?a=b".to_owned()),
@@ -221,6 +227,7 @@ mod tests {
                     gate_waiting_max: 5,
                     on_refusal: OnRefusal::Ignore,
                 },
+                refusal: Refusal { share_max: 0.25, window: Duration::from_secs(11) },
                 offline: Offline {
                     enable: false,
                     timeout: Duration::from_secs(24),

@@ -5,15 +5,16 @@
 
 use crate::{callbacks::Endpoint, clock::Clock, entropy, metrics::Metrics};
 use presence::{
-    Change, ConnId, Denied, Effects, End, Event, Now, Policy, Reason, Refusal, Sight, User, UserId,
+    Change, ConnId, Denied, Effects, End, Event, Lost, MassLoss, MassLossPolicy, Now, Policy,
+    Reason, Refusal, Sight, User, UserId,
 };
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Users are spread over this many lines; the events of one line go one after another.
@@ -24,6 +25,8 @@ const COLLISIONS_MAX: u32 = 5;
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// How many deadlines are worked on at once.
 const TICKS_MAX: usize = 512;
+/// A login that takes longer is queued.
+const WAIT_LONG: Duration = Duration::from_secs(1);
 /// How long a loss that cannot be stored waits for the next try.
 const LOSS_RETRY: Duration = Duration::from_millis(500);
 
@@ -51,12 +54,14 @@ pub struct Driver {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     policy: Policy,
+    mass_loss: MassLossPolicy,
+    masses: Mutex<MassLoss>,
     endpoints: Vec<Arc<Endpoint>>,
     sockets: Arc<dyn Sockets>,
     metrics: Arc<Metrics>,
     /// One commit in flight per user: the next event decides on committed state. Held across the
     /// commit on purpose; a task per user would be the same queue with more memory.
-    lines: Vec<Mutex<()>>,
+    lines: Vec<tokio::sync::Mutex<()>>,
     hasher: RandomState,
 }
 
@@ -66,13 +71,26 @@ impl Driver {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         policy: Policy,
+        mass_loss: MassLossPolicy,
         endpoints: Vec<Arc<Endpoint>>,
         sockets: Arc<dyn Sockets>,
         metrics: Arc<Metrics>,
     ) -> Driver {
-        let lines = (0..LINES).map(|_| Mutex::new(())).collect();
+        let lines = (0..LINES).map(|_| tokio::sync::Mutex::new(())).collect();
         let hasher = RandomState::new();
-        Driver { store, clock, policy, endpoints, sockets, metrics, lines, hasher }
+        let masses = Mutex::default();
+        Driver {
+            store,
+            clock,
+            policy,
+            mass_loss,
+            masses,
+            endpoints,
+            sockets,
+            metrics,
+            lines,
+            hasher,
+        }
     }
 
     /// Carries one event through. On `Ok` it is durable.
@@ -133,7 +151,9 @@ impl Driver {
     /// Ticks every user whose deadline has come, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let wait = match self.tick_due().await {
+            let held = self.masses().holds(self.clock.now().mono);
+            self.metrics.graces_held.set(held.into());
+            let wait = match self.tick_due_unless(held).await {
                 Ok(TICKS_MAX) => continue,
                 Ok(_) => TICK_EVERY,
                 Err(error) => {
@@ -146,6 +166,11 @@ impl Driver {
                 () = stop.cancelled() => {}
             }
         }
+    }
+
+    /// While graces are held there is little to tick, and it may wait.
+    async fn tick_due_unless(self: &Arc<Self>, held: bool) -> Result<usize, StoreError> {
+        if held { Ok(0) } else { self.tick_due().await }
     }
 
     /// Ticks users whose deadline has come; returns how many.
@@ -180,6 +205,25 @@ impl Driver {
         operation_id: Option<String>,
         settles: Option<Settlement>,
     ) -> Result<Outcome, StoreError> {
+        let is_login = matches!(event, Event::Connected(_) | Event::Knocked(_));
+        let began = self.clock.now().mono;
+        let carried = self.commit(user, event, operation_id, settles).await;
+        let now = self.clock.now().mono;
+        if is_login && (carried.is_err() || began + WAIT_LONG <= now) {
+            // Who waits to be let in, or was sent away because nothing can be stored, must not be
+            // told offline meanwhile: redialling takes SDKs as long as after a restart.
+            self.masses().hold(now, self.policy.restart_grace);
+        }
+        carried
+    }
+
+    async fn commit(
+        &self,
+        user: &UserId,
+        event: Event,
+        operation_id: Option<String>,
+        settles: Option<Settlement>,
+    ) -> Result<Outcome, StoreError> {
         let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
         let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
@@ -190,8 +234,10 @@ impl Driver {
             let now = self.clock.now();
             let Versioned { version, value: before } = self.store.load(user).await?;
             let mut state = before.clone();
-            let effects = state.apply(event.clone(), now, &self.policy);
+            let policy = Policy { held_until: self.masses().held_until(), ..self.policy };
+            let effects = state.apply(event.clone(), now, &policy);
             let seen = (before.sight(), state.sight());
+            let sockets = (before.sockets(), state.sockets());
             let quiet = state == before && effects.changes.is_empty() && settles.is_none();
             if quiet && event != Event::Ticked {
                 return Ok(Outcome { changes: effects.changes, denied: effects.denied });
@@ -203,6 +249,7 @@ impl Driver {
             );
             match self.store.commit(commit).await {
                 Ok(()) => {
+                    self.count_sockets(&event, sockets);
                     self.act(user, &operation_id, &effects, seen);
                     return Ok(Outcome { changes: effects.changes, denied: effects.denied });
                 }
@@ -210,6 +257,35 @@ impl Driver {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// So many connections may vanish at once that it is not their users who left.
+    fn count_sockets(&self, event: &Event, (before, now): (usize, usize)) {
+        let mut masses = self.masses();
+        (before..now).for_each(|_| masses.arrived());
+        let is_lost = matches!(event, Event::Disconnected { end, .. } if *end != End::LoggedOut);
+        for _ in now..before {
+            match event {
+                // Of the process before this one.
+                Event::Restarted => {}
+                _ if is_lost => {
+                    let at = self.clock.now().mono;
+                    if let Some(Lost { connections, of }) = masses.lost(at, &self.mass_loss) {
+                        self.metrics.mass_losses.inc();
+                        tracing::error!(
+                            connections, of, hold = ?self.mass_loss.hold,
+                            "connections vanish in masses; for a while nobody is told offline \
+                             whose grace runs out (presence.mass_loss)"
+                        );
+                    }
+                }
+                _ => masses.left(),
+            }
+        }
+    }
+
+    fn masses(&self) -> MutexGuard<'_, MassLoss> {
+        self.masses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn act(

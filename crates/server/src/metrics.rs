@@ -29,6 +29,11 @@ pub struct Metrics {
     resync: Family<[(&'static str, String); 1], Gauge>,
     /// Connections cut because their outbound queue was full.
     pub slow_readers: Counter,
+    /// 1 while nobody's grace runs out.
+    pub graces_held: Gauge,
+    /// How often connections vanished in masses.
+    pub mass_losses: Counter,
+    held: Family<[(&'static str, String); 1], Gauge>,
     /// Callbacks that were owed for longer than the retention.
     pub expired: Counter,
     /// Callbacks that were not sent because a later one said it as well.
@@ -59,6 +64,9 @@ impl Default for Metrics {
             dead: Family::default(),
             resync: Family::default(),
             slow_readers: Counter::default(),
+            graces_held: Gauge::default(),
+            mass_losses: Counter::default(),
+            held: Family::default(),
             expired: Counter::default(),
             superseded: Counter::default(),
         };
@@ -88,6 +96,12 @@ impl Metrics {
         r.register("endpoint_needs_resync", help, self.resync.clone());
         let help = "Connections cut because they did not read";
         r.register("slow_readers", help, self.slow_readers.clone());
+        let help = "1: nobody's grace runs out";
+        r.register("graces_held", help, self.graces_held.clone());
+        let help = "How often connections vanished in masses";
+        r.register("mass_losses", help, self.mass_losses.clone());
+        let help = "1: the App refuses so many that it is not obeyed";
+        r.register("refusals_held", help, self.held.clone());
         let help = "Callbacks owed for longer than the retention";
         r.register("callbacks_expired", help, self.expired.clone());
         let help = "Callbacks not sent because a later one said it as well";
@@ -136,6 +150,11 @@ impl Metrics {
         self.oldest_owed.get_or_create(&label).set(age as i64);
         self.dead.get_or_create(&label).set(backlog.dead as i64);
         self.resync.get_or_create(&label).set(needs_resync.into());
+    }
+
+    /// Whether an endpoint's refusals are carried out.
+    pub fn refusals_held(&self, endpoint: &EndpointName, held: bool) {
+        self.held.get_or_create(&[("endpoint", endpoint.to_string())]).set(held.into());
     }
 
     /// In the OpenMetrics text form.

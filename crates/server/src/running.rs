@@ -19,7 +19,7 @@ use crate::{
 };
 use axum::{Router, routing::any};
 use contract::signature::SigningSecret;
-use presence::{Interest, Policy, Timestamp};
+use presence::{Instant, Interest, MassLossPolicy, Policy, RefusalLimit, Timestamp};
 use std::{
     fs, io,
     net::SocketAddr,
@@ -270,11 +270,13 @@ impl Parts {
             logout_denies_token: config.auth.logout_denies_token,
             refused_for: config.presence.refused_for,
             user_budget: config.presence.user_budget as u32,
+            held_until: Instant(0),
         };
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),
             Arc::clone(&clock),
-            policy.clone(),
+            policy,
+            mass_loss(config),
             endpoints.clone(),
             registry.clone(),
             Arc::clone(&metrics),
@@ -379,6 +381,11 @@ impl Parts {
     }
 }
 
+fn mass_loss(config: &Config) -> MassLossPolicy {
+    let config::MassLoss { share, min_connections, window, hold } = config.presence.mass_loss;
+    MassLossPolicy { share, min_connections: min_connections as u64, window, hold }
+}
+
 fn sync(config: &Config) -> store::Sync {
     match config.store.sync {
         SyncMode::Full => store::Sync::Full,
@@ -412,6 +419,10 @@ fn endpoint(config: &Config) -> Option<Endpoint> {
             failed_continue: online.failed_continue,
             waiting_max: online.gate_waiting_max,
         }),
+        refusal_limit: RefusalLimit {
+            share_max: callbacks.refusal.share_max,
+            window: callbacks.refusal.window,
+        },
         secrets: callbacks.secrets.iter().map(signing_secret).collect(),
         concurrency_max: callbacks.concurrency_max,
         collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),

@@ -348,7 +348,7 @@ fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
             herald.toml:2: admin.secret: unknown key; did you mean auth.secret?
             herald.toml:2: gateway.max_connections: unknown key; did you mean connections_max?
             herald.toml:2: gateway.pingInterval: unknown key; did you mean ping_interval?
-            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, online, offline, kick_off, history
+            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, online, refusal, offline, kick_off, history
             herald.toml:2: callbacks.kick_off.scope: unknown key; did you mean callbacks.online.scope?
             herald.toml:1: presense: unknown section; did you mean presence?
             herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, login, presence, callbacks, store, log

@@ -189,3 +189,25 @@ async fn who_comes_and_goes_all_the_time_is_held_off() {
     herald.all_told().await;
     assert_eq!(app.heard_of("u").iter().filter(|what| *what == "online u").count(), 3);
 }
+
+/// A broken App must not log everybody out.
+#[tokio::test]
+async fn an_app_that_refuses_everybody_is_not_obeyed() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    let mut clients = Vec::new();
+    for n in 0..30 {
+        clients.push(herald.login(&format!("u{n}"), Platform::Ios).await);
+        // One after another, so that it is known which are the first.
+        herald.all_told().await;
+    }
+    assert_eq!(herald.running.online().await.unwrap().len(), 10, "twenty are always carried out");
+    let (_, page) = herald.admin("GET", "/v1/callbacks?user=u29", "").await;
+    assert_eq!(page["callbacks"][0]["attempts"][0]["verdict"], "refusal_held");
+    assert_eq!(page["callbacks"][0]["state"], "delivered");
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!(endpoints[0]["refusalsHeld"], true);
+    assert_eq!(herald.metric(r#"herald_refusals_held{endpoint="main"}"#).await, 1.0);
+}

@@ -4,7 +4,9 @@
 mod support;
 
 use contract::signature::{SigningSecret, webhook_id};
-use presence::{Change, Edges, Instant, Interest, Kind, Now, Reason, Scope, Timestamp, UserId};
+use presence::{
+    Change, Edges, Instant, Interest, Kind, Now, Reason, RefusalLimit, Scope, Timestamp, UserId,
+};
 use receiver::{Receiver, Reject, Reply};
 use server::{
     callbacks::{
@@ -144,6 +146,7 @@ fn endpoint(app: &App, secrets: &[&str]) -> Endpoint {
         timeouts: Timeouts { online: timeout, offline: timeout, kick_off: timeout },
         on_refusal: OnRefusal::Ignore,
         gate: None,
+        refusal_limit: RefusalLimit { share_max: 1.0, window: Duration::from_secs(60) },
         concurrency_max: 1,
         collapse_after: None,
         secrets: secrets.iter().map(|text| text.parse().unwrap()).collect(),

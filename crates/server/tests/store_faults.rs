@@ -125,6 +125,8 @@ async fn herald_on_a_bad_disk(folder: &Path, app: &App) -> Process {
     let shim = build_shim(folder);
     let settings = [
         ("HERALD_PRESENCE__OFFLINE_GRACE", "300ms"),
+        // Nobody's grace runs out for so long after a login was sent away.
+        ("HERALD_PRESENCE__RESTART_GRACE", "8s"),
         ("LD_PRELOAD", shim.to_str().unwrap()),
         ("SHIM_FOLDER", folder.to_str().unwrap()),
     ];
@@ -143,6 +145,8 @@ async fn survives(fault: &str) {
     // What is answered and not yet noted is told again after the fault: at least once.
     eventually("all is noted", || async { owed(&herald).await == 0 }).await;
 
+    let comes_back = login(&herald, "back").await.unwrap();
+    app.hears(&["online stays", "online leaves", "online back"]).await;
     let order = folder.path().join(fault);
     for round in 0..3 {
         std::fs::write(&order, "").unwrap();
@@ -161,14 +165,29 @@ async fn survives(fault: &str) {
     }
     std::fs::write(&order, "").unwrap();
     leaves.close().await;
+    comes_back.cut();
+    assert!(login(&herald, "back").await.is_err(), "let in though nothing can be stored");
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     std::fs::remove_file(&order).unwrap();
-    app.hears(&["online stays", "online leaves", "offline leaves"]).await;
+    let _back = back_in(&herald, "back").await;
     let _late = login(&herald, "late").await.unwrap();
-    app.hears(&["online stays", "online leaves", "offline leaves", "online late"]).await;
+    eventually("who left is told", || async { app.heard_of("leaves").len() == 2 }).await;
+    assert_eq!(app.heard_of("leaves"), ["online leaves", "offline leaves"]);
+    assert_eq!(app.heard_of("back"), ["online back", "online back"], "sent away is not gone");
+    assert_eq!(app.heard_of("late"), ["online late"]);
     assert!(answers(&mut stays, "stays").await);
     assert!(herald.is_running(), "{}", std::fs::read_to_string(herald.log()).unwrap());
-    assert_eq!(herald.users_online().await, ["late", "stays"]);
+    assert_eq!(herald.users_online().await, ["back", "late", "stays"]);
+}
+
+/// Dials until the store is well again, as an SDK does.
+async fn back_in(herald: &Process, user: &str) -> Client {
+    loop {
+        match login(herald, user).await {
+            Ok(client) => return client,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
 }
 
 async fn owed(herald: &Process) -> u64 {

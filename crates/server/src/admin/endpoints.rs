@@ -19,6 +19,8 @@ pub(super) struct EndpointView {
     owed: u64,
     oldest_owed_at: Option<u64>,
     dead: u64,
+    /// Whether it refuses so many users that its refusals are not carried out.
+    refusals_held: bool,
     /// Since when and why the App must read who is online to be right again.
     needs_resync: Option<ResyncView>,
 }
@@ -58,6 +60,7 @@ fn view(endpoint: &Endpoint, backlog: Backlog, stands: EndpointState, now: Now) 
         owed: backlog.owed,
         oldest_owed_at: backlog.oldest_at.map(|at| at.0),
         dead: backlog.dead,
+        refusals_held: endpoint.refusals().are_too_many(now.mono, endpoint.settings.refusal_limit),
         needs_resync: stands
             .resync
             .map(|resync| ResyncView { since: resync.since.0, why: resync.why }),

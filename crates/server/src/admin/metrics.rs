@@ -14,6 +14,9 @@ pub(super) async fn run(State(admin): State<Arc<Admin>>) -> Result<Response, Pro
         let name = &endpoint.settings.name;
         let resync = admin.store.endpoint(name).await?.resync;
         admin.metrics.backlog(name, admin.store.backlog(name).await?, resync.is_some(), now);
+        let limit = endpoint.settings.refusal_limit;
+        let held = endpoint.refusals().are_too_many(admin.clock.now().mono, limit);
+        admin.metrics.refusals_held(name, held);
     }
     admin.metrics.users_online.set(admin.store.users_online().await? as i64);
     let text = admin.metrics.text().unwrap_or_default();

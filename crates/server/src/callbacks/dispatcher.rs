@@ -152,7 +152,7 @@ impl Dispatcher {
         let verdict = match verdict(sent.attempt, callback.tries + 1) {
             // Only a going online can be refused.
             Verdict::Refused if callback.change.kind != Kind::Online => Verdict::Delivered,
-            verdict => verdict,
+            verdict => self.unless_too_many(verdict, &callback, now),
         };
         self.note_health(verdict, &sent, began, now);
         let took_ms = now.mono.0 - began.mono.0;
@@ -177,12 +177,35 @@ impl Dispatcher {
                 conn,
                 match verdict {
                     _ if settled.is_err() => Answered::Failed,
-                    Verdict::Delivered => Answered::Agreed,
+                    Verdict::Delivered | Verdict::RefusalHeld => Answered::Agreed,
                     Verdict::Refused => Answered::Refused(sent.refusal),
                     _ => Answered::Failed,
                 },
             );
         }
+    }
+
+    /// An App that refuses nearly everybody is broken.
+    fn unless_too_many(&self, verdict: Verdict, callback: &Claimed, now: Now) -> Verdict {
+        let refuses = verdict == Verdict::Refused;
+        let is_answer = refuses || verdict == Verdict::Delivered;
+        if !is_answer || callback.change.kind != Kind::Online || callback.replayed {
+            return verdict;
+        }
+        let EndpointSettings { name, refusal_limit, .. } = &self.endpoint.settings;
+        let mut refusals = self.endpoint.refusals();
+        let were_held = refusals.are_too_many(now.mono, *refusal_limit);
+        if refusals.answered(refuses, now.mono, *refusal_limit) {
+            return verdict;
+        }
+        if !were_held {
+            tracing::error!(
+                endpoint = %name,
+                "the App refuses so many users that it must be broken; nobody is logged out by it \
+                 any more (callbacks.refusal)"
+            );
+        }
+        Verdict::RefusalHeld
     }
 
     /// Also for after a restart.
@@ -211,7 +234,11 @@ impl Dispatcher {
                 tracing::error!(%endpoint, "the App answered 410: nothing is sent until it is resumed");
                 health.pause();
             }
-            Verdict::Delivered | Verdict::Refused | Verdict::Again | Verdict::Dead => {
+            Verdict::Delivered
+            | Verdict::Refused
+            | Verdict::RefusalHeld
+            | Verdict::Again
+            | Verdict::Dead => {
                 health.succeeded();
                 let most = self.endpoint.settings.concurrency_max;
                 let mut pace = self.endpoint.pace();
@@ -229,7 +256,7 @@ impl Dispatcher {
 
     fn fate(&self, verdict: Verdict, callback: &Claimed, now: Now) -> Fate {
         match verdict {
-            Verdict::Delivered | Verdict::Refused => Fate::Delivered,
+            Verdict::Delivered | Verdict::Refused | Verdict::RefusalHeld => Fate::Delivered,
             Verdict::Dead => Fate::Dead,
             Verdict::Again => {
                 Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
@@ -281,6 +308,7 @@ pub(crate) fn name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Delivered => "delivered",
         Verdict::Refused => "refused",
+        Verdict::RefusalHeld => "refusal_held",
         Verdict::Again => "again",
         Verdict::Dead => "dead",
         Verdict::BackOff => "back_off",

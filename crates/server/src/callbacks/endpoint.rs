@@ -3,7 +3,7 @@
 use super::Asked;
 use crate::config::OnRefusal;
 use contract::signature::SigningSecret;
-use presence::{Health, Interest, Kind, Pace};
+use presence::{Health, Interest, Kind, Pace, RefusalLimit, Refusals};
 use std::{
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
@@ -24,6 +24,7 @@ pub struct Endpoint {
     pub asked: Asked,
     health: Mutex<Health>,
     pace: Mutex<Pace>,
+    refusals: Mutex<Refusals>,
     /// As in the store, for the header that tells the App.
     needs_resync: AtomicBool,
     epoch: OnceLock<String>,
@@ -42,6 +43,8 @@ pub struct EndpointSettings {
     pub on_refusal: OnRefusal,
     /// Whether the App is asked before anybody is let in, and how; none: it is told afterwards.
     pub gate: Option<GateSettings>,
+    /// How much it may refuse.
+    pub refusal_limit: RefusalLimit,
     /// What requests are signed with, the newest first; none: they are not.
     pub secrets: Vec<SigningSecret>,
     /// How many users' callbacks are in flight at once.
@@ -72,9 +75,10 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        let (health, pace, needs_resync, epoch) = Default::default();
+        let (health, pace, refusals, needs_resync, epoch) = Default::default();
         let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
-        Endpoint { settings, news: Notify::new(), asked, health, pace, needs_resync, epoch }
+        let news = Notify::new();
+        Endpoint { settings, news, asked, health, pace, refusals, needs_resync, epoch }
     }
 
     /// Whether it may be sent to.
@@ -85,6 +89,11 @@ impl Endpoint {
     /// How much it is sent at the same time.
     pub fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it refused lately.
+    pub fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name of everything that the store has ever held; empty until it is known.

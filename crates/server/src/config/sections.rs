@@ -128,6 +128,7 @@ pub struct Presence {
     pub user_budget: usize,
     pub refused_for: Duration,
     pub forget_after: Duration,
+    pub mass_loss: MassLoss,
 }
 
 impl Default for Presence {
@@ -139,6 +140,28 @@ impl Default for Presence {
             user_budget: 30,
             refused_for: Duration::from_secs(60),
             forget_after: days(90),
+            mass_loss: MassLoss::default(),
+        }
+    }
+}
+
+/// When so many connections vanish at once that nobody is told offline for a while.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct MassLoss {
+    pub share: f64,
+    pub min_connections: usize,
+    pub window: Duration,
+    pub hold: Duration,
+}
+
+impl Default for MassLoss {
+    fn default() -> MassLoss {
+        MassLoss {
+            share: 0.3,
+            min_connections: 1_000,
+            window: Duration::from_secs(10),
+            hold: Duration::from_secs(60),
         }
     }
 }
@@ -178,6 +201,8 @@ pub struct Callbacks {
     pub collapse_after: Duration,
     /// A user came online.
     pub online: Online,
+    /// How much the App may refuse.
+    pub refusal: Refusal,
     /// A user left.
     pub offline: Offline,
     /// A client of a user was made to leave.
@@ -205,6 +230,7 @@ impl Default for Callbacks {
             owed_max: 10_000_000,
             collapse_after: Duration::from_secs(5 * 60),
             online: Online::default(),
+            refusal: Refusal::default(),
             offline: Offline::default(),
             kick_off: KickOff::default(),
             history: History::default(),
@@ -236,6 +262,20 @@ impl Default for Online {
             gate_waiting_max: 1_000,
             on_refusal: OnRefusal::Disconnect,
         }
+    }
+}
+
+/// How many users the App may refuse before it is taken for broken.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Refusal {
+    pub share_max: f64,
+    pub window: Duration,
+}
+
+impl Default for Refusal {
+    fn default() -> Refusal {
+        Refusal { share_max: 0.5, window: Duration::from_secs(60) }
     }
 }
 

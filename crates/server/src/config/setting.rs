@@ -63,6 +63,27 @@ impl Setting for usize {
     }
 }
 
+impl Setting for f64 {
+    const BARE: bool = false;
+
+    fn read(value: &DeValue<'_>) -> Option<f64> {
+        match value {
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            // Nobody who writes 1 means anything but 1.0.
+            DeValue::Integer(_) => usize::read(value).map(|integer| integer as f64),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn expected(example: &f64) -> String {
+        format!("a number such as {example:?}")
+    }
+}
+
 impl Setting for Duration {
     fn read(value: &DeValue<'_>) -> Option<Duration> {
         humantime::parse_duration(value.as_str()?).ok()
