@@ -70,6 +70,7 @@ fn body(dialect: Dialect, kind: Kind, user: &str) -> Vec<u8> {
         platform: "IOS".into(),
         reason: "login".into(),
         collapsed: 0,
+        epoch: String::new(),
     };
     let target = Target { url: "https://app.example".into(), ..Target::default() };
     request(dialect, &target, &callback).body

@@ -21,6 +21,7 @@ pub(crate) enum Field {
     Reason,
     /// Only if it speaks for others.
     Collapsed,
+    Epoch,
 }
 
 impl Field {
@@ -36,6 +37,7 @@ impl Field {
             Field::Platform => "platform",
             Field::Reason => "reason",
             Field::Collapsed => "collapsed",
+            Field::Epoch => "epoch",
         }
     }
 
@@ -52,6 +54,7 @@ impl Field {
             Field::Platform => callback.platform.as_str().into(),
             Field::Reason => callback.reason.as_str().into(),
             Field::Collapsed => callback.collapsed.into(),
+            Field::Epoch => callback.epoch.as_str().into(),
         }
     }
 }
@@ -151,6 +154,8 @@ struct Written {
     reason: String,
     #[serde(default)]
     collapsed: u64,
+    #[serde(default)]
+    epoch: String,
 }
 
 impl Written {
@@ -166,6 +171,7 @@ impl Written {
             platform: self.platform,
             reason: self.reason,
             collapsed: self.collapsed,
+            epoch: self.epoch,
         }
     }
 }
@@ -187,6 +193,7 @@ mod tests {
             platform: "IOS".into(),
             reason: "login".into(),
             collapsed: 3,
+            epoch: "0123456789abcdef".into(),
         }
     }
 

@@ -61,4 +61,7 @@ pub struct Callback {
     pub reason: String,
     /// How many older callbacks of the user this one speaks for; mostly 0.
     pub collapsed: u64,
+    /// Names all that the sender has ever known; `""` when not told. Another one than before: it lost
+    /// that, and with it who was online.
+    pub epoch: String,
 }

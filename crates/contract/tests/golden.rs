@@ -16,6 +16,7 @@ fn told(kind: Kind) -> Callback {
         platform: "IOS".into(),
         reason: "login".into(),
         collapsed: 0,
+        epoch: "0123456789abcdef".into(),
     }
 }
 
@@ -131,73 +132,73 @@ fn extra_fields_come_after_the_dialects_own_and_repeat_none() {
         Dialect::Classic,
         true,
         expect![[r#"
-        POST https://callbackurl?command=callbackUserOnlineCommand&contenttype=json
-        operationID: 1646445464564
-        Content-Type: application/json
-        {"userID":"user123","callbackCommand":"callbackUserOnlineCommand","seq":123456,"isAppBackground":false,"connID":"conn123","operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login"}
+            POST https://callbackurl?command=callbackUserOnlineCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserOnlineCommand","seq":123456,"isAppBackground":false,"connID":"conn123","operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login","epoch":"0123456789abcdef"}
 
-        POST https://callbackurl?command=callbackUserOfflineCommand&contenttype=json
-        operationID: 1646445464564
-        Content-Type: application/json
-        {"userID":"user123","callbackCommand":"callbackUserOfflineCommand","seq":123456,"connID":"conn123","operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login"}
+            POST https://callbackurl?command=callbackUserOfflineCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserOfflineCommand","seq":123456,"connID":"conn123","operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login","epoch":"0123456789abcdef"}
 
-        POST https://callbackurl?command=callbackUserKickOffCommand&contenttype=json
-        operationID: 1646445464564
-        Content-Type: application/json
-        {"userID":"user123","callbackCommand":"callbackUserKickOffCommand","seq":123456,"operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login"}"#]],
+            POST https://callbackurl?command=callbackUserKickOffCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserKickOffCommand","seq":123456,"operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login","epoch":"0123456789abcdef"}"#]],
     );
     check(
         Dialect::V38,
         true,
         expect![[r#"
-        POST https://callbackurl/callbackAfterUserOnlineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackAfterUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login"}¶
+            POST https://callbackurl/callbackAfterUserOnlineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackAfterUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}¶
 
-        POST https://callbackurl/callbackAfterUserOfflineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackAfterUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123","reason":"login"}¶
+            POST https://callbackurl/callbackAfterUserOfflineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackAfterUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}¶
 
-        POST https://callbackurl/callbackAfterUserKickOffCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackAfterUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login"}¶"#]],
+            POST https://callbackurl/callbackAfterUserKickOffCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackAfterUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}¶"#]],
     );
     check(
         Dialect::V35,
         true,
         expect![[r#"
-        POST https://callbackurl/callbackUserOnlineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login"}
+            POST https://callbackurl/callbackUserOnlineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}
 
-        POST https://callbackurl/callbackUserOfflineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123","reason":"login"}
+            POST https://callbackurl/callbackUserOfflineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}
 
-        POST https://callbackurl/callbackUserKickOffCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login"}"#]],
+            POST https://callbackurl/callbackUserKickOffCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}"#]],
     );
     check(
         Dialect::V2,
         true,
         expect![[r#"
-        POST https://callbackurl
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login"}
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}
 
-        POST https://callbackurl
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login"}
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}
 
-        POST https://callbackurl
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login"}"#]],
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}"#]],
     );
 }

@@ -43,6 +43,7 @@ fn bodies() -> Vec<Vec<u8>> {
                     platform: "IOS".into(),
                     reason: "login".into(),
                     collapsed: 0,
+                    epoch: String::new(),
                 };
                 let target = Target { url: "https://a".into(), ..Target::default() };
                 bodies.push(request(dialect, &target, &callback).body);

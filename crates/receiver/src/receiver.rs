@@ -365,6 +365,7 @@ mod tests {
             platform: "Web".into(),
             reason: "login".into(),
             collapsed: 0,
+            epoch: String::new(),
         };
         for extra_fields in [false, true] {
             let target = contract::Target {

@@ -8,6 +8,7 @@ mod callbacks;
 mod clear_status;
 mod diff;
 mod endpoints;
+mod events;
 mod health;
 mod input;
 mod kick;
@@ -43,10 +44,14 @@ use problem::Problem;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use store::Store;
+use tokio::sync::Semaphore;
 
 /// How many rows a page has unless asked otherwise, and at most.
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1_000;
+
+/// How many streams of events may be open.
+pub const STREAMS_MAX: usize = events::STREAMS_MAX;
 
 /// What the operations share.
 #[allow(missing_docs)]
@@ -57,6 +62,8 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    /// One permit for each stream of events.
+    pub streams: Arc<Semaphore>,
     /// The store's.
     pub epoch: String,
     /// The bearer token.
@@ -81,6 +88,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/users/{user}/why", get(why::run))
         .route("/snapshot", get(snapshot::run))
         .route("/diff", post(diff::run))
+        .route("/events", get(events::run))
         .route("/callbacks", get(callbacks::run))
         .route("/callbacks/replay", post(replay_all::run))
         .route("/callbacks/purge", post(purge::run))

@@ -7,11 +7,13 @@ mod asked;
 mod dispatcher;
 mod endpoint;
 pub mod http;
+mod told;
 
 pub use asked::{Answered, Asked};
 pub use dispatcher::Dispatcher;
 pub(crate) use dispatcher::name as verdict_name;
 pub use endpoint::{Endpoint, EndpointSettings, GateSettings, Timeouts};
+pub(crate) use told::told;
 
 use async_trait::async_trait;
 use presence::{Attempt, Refusal};

@@ -18,6 +18,11 @@ impl Readiness {
         self.lock().stopping = true;
     }
 
+    /// Whether the server goes away.
+    pub fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
     /// What the last look at the store found.
     pub fn store(&self, problem: Option<String>) {
         self.lock().store = problem;

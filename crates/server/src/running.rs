@@ -31,7 +31,7 @@ use store::{
     EndpointChange, EndpointName, Memory, OpenError, Prune, Resync, Sqlite, Store, StoreError,
     UserQuery,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Clients are told to go over this long, so that they do not all redial at once.
@@ -375,6 +375,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
+            streams: Arc::new(Semaphore::new(admin::STREAMS_MAX)),
             epoch,
             token,
         }

@@ -5,7 +5,7 @@ mod support;
 
 use contract::buckets::{Buckets, bucket_of};
 use serde_json::{Value, json};
-use server::client::Client;
+use server::{client::Client, config::Secret};
 use std::collections::BTreeMap;
 use support::*;
 use wire::platform::Platform;
@@ -158,4 +158,107 @@ async fn why_tells_the_changes_of_a_user_with_what_became_of_them() {
     assert_eq!(told(1), (json!("login"), json!(200)));
     let (_, nobody) = herald.admin("GET", "/v1/users/nobody/why", "").await;
     assert!(nobody["now"].as_str().unwrap().starts_with("offline, and never told online"));
+}
+
+#[tokio::test]
+async fn what_the_app_is_told_can_be_read_in_order_with_the_same_ids() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.secrets = vec![Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
+    })
+    .await;
+    let (_, start) = herald.admin("GET", "/v1/events", "").await;
+    assert_eq!((&start["events"], &start["cursor"]), (&json!([]), &json!(0)));
+    let mut clients = crowd(&herald, &["a", "b"]).await;
+    clients.remove(0).close().await;
+    let told = app.hears(&["online a", "online b", "offline a"]).await;
+    herald.all_told().await;
+    let (_, page) = herald.admin("GET", "/v1/events?after=0&limit=2", "").await;
+    let (_, rest) = herald.admin("GET", &format!("/v1/events?after={}", page["cursor"]), "").await;
+    let events: Vec<_> =
+        [&page, &rest].iter().flat_map(|page| page["events"].as_array().unwrap().clone()).collect();
+    let what = |event: &Value| {
+        let body = &event["callback"];
+        format!(
+            "{} {}",
+            body["callbackCommand"].as_str().unwrap(),
+            body["userID"].as_str().unwrap()
+        )
+    };
+    let expected = [
+        "callbackUserOnlineCommand a",
+        "callbackUserOnlineCommand b",
+        "callbackUserOfflineCommand a",
+    ];
+    assert_eq!(events.iter().map(what).collect::<Vec<_>>(), expected);
+    assert_eq!(events[0]["callback"]["epoch"], page["epoch"]);
+    let mut ids: Vec<_> =
+        told.iter().map(|told| told.headers["webhook-id"].to_str().unwrap()).collect();
+    let mut read: Vec<_> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    read.sort_unstable();
+    assert_eq!(ids, read);
+    // What is not kept any more must not be skipped in silence.
+    assert_eq!(
+        herald.admin("POST", "/v1/callbacks/purge", r#"{"state":"delivered"}"#).await.0,
+        200
+    );
+    assert_eq!(herald.admin("GET", "/v1/events?after=0", "").await.0, 410);
+    assert_eq!(
+        herald.admin("GET", &format!("/v1/events?after={}", rest["cursor"]), "").await.0,
+        200
+    );
+    for bad in ["after=x", "limit=x", "page=1"] {
+        assert_eq!(herald.admin("GET", &format!("/v1/events?{bad}"), "").await.0, 400, "{bad}");
+    }
+    assert_eq!(herald.admin("GET", "/v1/events?endpoint=other", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_follows_what_happens_and_can_be_resumed() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    let _a = crowd(&herald, &["a"]).await;
+    let mut stream = streamed(&herald, "after=0").await;
+    assert_eq!(next_event(&mut stream).await, (1, "a".to_owned()));
+    let _b = crowd(&herald, &["b"]).await;
+    assert_eq!(next_event(&mut stream).await, (2, "b".to_owned()));
+    drop(stream);
+    let mut stream = streamed(&herald, "after=1").await;
+    assert_eq!(next_event(&mut stream).await, (2, "b".to_owned()));
+    // The server stops all the same.
+    herald.running.stop().await;
+}
+
+type Stream = tokio::io::Lines<tokio::io::BufReader<tokio::net::TcpStream>>;
+
+async fn streamed(herald: &Herald, query: &str) -> Stream {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+    let mut line = tokio::net::TcpStream::connect(herald.running.admin).await.unwrap();
+    let request = format!(
+        "GET /v1/events?{query} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
+         Accept: text/event-stream\r\n\r\n",
+        herald.running.admin_token
+    );
+    line.write_all(request.as_bytes()).await.unwrap();
+    tokio::io::BufReader::new(line).lines()
+}
+
+/// The id and the user of the next event.
+async fn next_event(stream: &mut Stream) -> (u64, String) {
+    let mut id = None;
+    while let Some(line) = stream.next_line().await.unwrap() {
+        if let Some(text) = line.strip_prefix("id: ") {
+            id = Some(text.parse().unwrap());
+        }
+        if let Some(json) = line.strip_prefix("data: ") {
+            let event: Value = serde_json::from_str(json).unwrap();
+            let user = event["callback"]["userID"].as_str().unwrap().to_owned();
+            return (id.take().or(event["cursor"].as_u64()).unwrap(), user);
+        }
+    }
+    panic!("the stream ended");
 }

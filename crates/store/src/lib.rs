@@ -78,6 +78,15 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// Callbacks, newest first, a page at a time.
     async fn callbacks(&self, query: CallbackQuery) -> Result<Vec<CallbackRecord>, StoreError>;
 
+    /// Callbacks of one endpoint in the order of their changes, owed or settled, from the row after
+    /// that one on. None if some of them are not kept any more.
+    async fn callbacks_after(
+        &self,
+        endpoint: &EndpointName,
+        row: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<CallbackRecord>>, StoreError>;
+
     /// One callback with its attempts.
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError>;
 

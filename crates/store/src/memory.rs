@@ -27,6 +27,8 @@ struct State {
     epoch: Option<String>,
     callbacks: BTreeMap<Row, Stored>,
     last_row: Row,
+    /// The newest row that was ever deleted.
+    forgotten_row: Row,
     accounts: HashMap<UserId, Account>,
     index: Index,
 }
@@ -163,6 +165,7 @@ impl Store for Memory {
             let was_dead = record.state == CallbackState::Dead;
             state.index.count_dead(&record.id.endpoint, -i64::from(was_dead));
             state.callbacks.remove(&row);
+            state.forgotten_row = state.forgotten_row.max(row);
             purged += 1;
         }
         Ok(purged)
@@ -193,6 +196,21 @@ impl Store for Memory {
                 && query.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.id.endpoint)
         });
         Ok(wanted.take(query.limit).cloned().collect())
+    }
+
+    async fn callbacks_after(
+        &self,
+        endpoint: &EndpointName,
+        row: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+        let state = self.lock();
+        if row < state.forgotten_row {
+            return Ok(None);
+        }
+        let records = state.callbacks.range(row + 1..).map(|(_, stored)| &stored.record);
+        let wanted = records.filter(|record| record.id.endpoint == *endpoint);
+        Ok(Some(wanted.take(limit).cloned().collect()))
     }
 
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
@@ -365,6 +383,7 @@ impl State {
         }
         for (row, endpoint, state) in &gone {
             self.callbacks.remove(row);
+            self.forgotten_row = self.forgotten_row.max(*row);
             self.index.count_dead(endpoint, -i64::from(*state == CallbackState::Dead));
         }
         gone.len() as u64

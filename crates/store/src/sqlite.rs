@@ -228,6 +228,17 @@ impl Store for Sqlite {
         self.for_people.run(move |connection| read::callbacks(connection, &query, owed)).await
     }
 
+    async fn callbacks_after(
+        &self,
+        endpoint: &EndpointName,
+        row: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+        let endpoint = endpoint.clone();
+        let read = move |connection: &_| read::callbacks_after(connection, &endpoint, row, limit);
+        self.for_people.run(read).await
+    }
+
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
         let (id, owed) = (id.clone(), self.index.lock().row_owed(id));
         self.for_people.run(move |connection| read::callback(connection, &id, owed)).await

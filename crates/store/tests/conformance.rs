@@ -32,6 +32,7 @@ for_every_backend! {
     a_replay_is_followed_by_the_newest
     a_replay_waits_for_the_one_in_flight
     what_is_purged_is_gone_and_what_is_owed_stays
+    callbacks_are_read_in_their_order_until_some_are_forgotten
     a_number_beyond_the_file_fails_its_own_commit_only
     the_backlog_counts_what_is_owed_and_dead
     a_long_line_collapses_to_its_last_word_which_says_for_how_many
@@ -495,6 +496,33 @@ async fn what_is_purged_is_gone_and_what_is_owed_stays(world: World) {
     assert_eq!(world.store.purge(rows).await.unwrap(), 2);
     assert_eq!(world.list(all()).await, ["owed online pending"]);
     assert_eq!((world.backlog().await.dead, world.backlog().await.owed), (0, 1));
+}
+
+async fn callbacks_are_read_in_their_order_until_some_are_forgotten(world: World) {
+    let after = async |row, limit| {
+        let read = world.store.callbacks_after(&main(), row, limit).await.unwrap()?;
+        let words = read.iter().map(|record| format!("{} {}", record.id.user, record.state.name()));
+        Some((words.collect::<Vec<_>>().join(", "), read.last().map_or(row, |last| last.row)))
+    };
+    assert_eq!(after(0, 9).await, Some((String::new(), 0)));
+    for user in ["a", "b", "c", "d"] {
+        world.online(user).await;
+    }
+    let claimed = world.claim(9).await;
+    world.settle(&claimed[0], Fate::Delivered).await.unwrap();
+    world.settle(&claimed[2], Fate::Dead).await.unwrap();
+    let (two, cursor) = after(0, 2).await.unwrap();
+    assert_eq!(two, "a delivered, b pending");
+    let (rest, end) = after(cursor, 9).await.unwrap();
+    assert_eq!(rest, "c dead, d pending");
+    assert_eq!(after(end, 9).await, Some((String::new(), end)));
+    let other = EndpointName::new("other");
+    assert_eq!(world.store.callbacks_after(&other, 0, 9).await.unwrap(), Some(Vec::new()));
+    // The first is forgotten: who has not read it must know.
+    let prune = Prune { history_before: Timestamp(999), ..keep_all() };
+    assert_eq!(world.store.prune(prune).await.unwrap().callbacks, 1);
+    assert_eq!(after(0, 9).await, None);
+    assert_eq!(after(cursor, 9).await.unwrap().0, "c dead, d pending");
 }
 
 async fn accounts_are_registered_all_or_none(world: World) {

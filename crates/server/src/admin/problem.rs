@@ -28,6 +28,10 @@ impl Problem {
         Problem { status: StatusCode::CONFLICT, detail: detail.into() }
     }
 
+    pub(super) fn gone(detail: impl Into<String>) -> Problem {
+        Problem { status: StatusCode::GONE, detail: detail.into() }
+    }
+
     pub(super) fn too_many_requests(detail: impl Into<String>) -> Problem {
         Problem { status: StatusCode::TOO_MANY_REQUESTS, detail: detail.into() }
     }

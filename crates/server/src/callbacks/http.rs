@@ -8,11 +8,11 @@ mod resolve;
 
 pub use client::{HttpSettings, SenderError};
 
-use super::{Endpoint, Sender, Sent};
+use super::{Endpoint, Sender, Sent, told::told};
 use crate::clock::Clock;
 use async_trait::async_trait;
 use contract::{
-    Answer, Dialect, Kind,
+    Answer, Dialect,
     signature::{sign, webhook_id},
 };
 use presence::{Attempt, Refusal, Timestamp};
@@ -59,7 +59,9 @@ impl HttpSender {
 
     async fn post(&self, endpoint: &Endpoint, callback: &Claimed) -> reqwest::Result<Sent> {
         let settings = &endpoint.settings;
-        let request = contract::request(settings.dialect, &settings.target, &told(callback));
+        let Claimed { lease, change, operation_id, collapsed, .. } = callback;
+        let told = told(&lease.id.user, change, operation_id, *collapsed, endpoint.epoch());
+        let request = contract::request(settings.dialect, &settings.target, &told);
         let signature = self.sign(endpoint, callback, &request.body);
         let mut post = self.client.post(request.url).body(request.body);
         for (name, value) in request.headers.into_iter().chain(signature) {
@@ -101,26 +103,6 @@ fn unanswered(error: String) -> Sent {
         answer: None,
         error: Some(error),
         refusal: Refusal::default(),
-    }
-}
-
-fn told(callback: &Claimed) -> contract::Callback {
-    let change = &callback.change;
-    contract::Callback {
-        kind: match change.kind {
-            presence::Kind::Online => Kind::Online,
-            presence::Kind::Offline => Kind::Offline,
-            presence::Kind::KickOff => Kind::KickOff,
-        },
-        user_id: callback.lease.id.user.to_string(),
-        seq: change.seq,
-        is_app_background: change.background,
-        conn_id: change.conn.map(|conn| conn.to_string()).unwrap_or_default(),
-        operation_id: callback.operation_id.clone(),
-        platform_id: change.platform.id(),
-        platform: change.platform.name().to_owned(),
-        reason: change.reason.name().to_owned(),
-        collapsed: callback.collapsed,
     }
 }
 

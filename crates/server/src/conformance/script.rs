@@ -142,6 +142,7 @@ impl Case {
             platform: String::new(),
             reason: String::new(),
             collapsed: 0,
+            epoch: String::new(),
         }
     }
 

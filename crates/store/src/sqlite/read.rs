@@ -166,6 +166,31 @@ fn matching(
     Ok(records)
 }
 
+/// In one transaction, or a callback that is settled meanwhile would be on neither page.
+pub(super) fn callbacks_after(
+    connection: &Connection,
+    endpoint: &EndpointName,
+    row: Row,
+    limit: usize,
+) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+    let reading = connection.unchecked_transaction()?;
+    if (row as i64) < number(&reading, "forgotten_row")? {
+        return Ok(None);
+    }
+    let mut records = Vec::new();
+    for select in [OUTBOX, HISTORY] {
+        let sql = format!("{select} WHERE id > ?1 AND endpoint = ?2 ORDER BY id LIMIT ?3");
+        let mut statement = reading.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![row, endpoint.as_str(), limit])?;
+        while let Some(row) = rows.next()? {
+            records.push(record(row)?);
+        }
+    }
+    records.sort_by_key(|record| record.row);
+    records.truncate(limit);
+    Ok(Some(records))
+}
+
 pub(super) fn callback(
     connection: &Connection,
     id: &CallbackId,
@@ -253,6 +278,7 @@ pub(super) fn everything_alive(connection: &Connection) -> Result<(Index, Number
     }
     let numbers = Numbers {
         last_row: number(connection, "last_row")? as Row,
+        forgotten_row: number(connection, "forgotten_row")? as Row,
         history_bytes: number(connection, "history_bytes")?,
         seq_floor: number(connection, "seq_floor")? as u64,
     };

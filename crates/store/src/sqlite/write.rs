@@ -74,6 +74,8 @@ impl Fact {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Numbers {
     pub(super) last_row: Row,
+    /// The newest row that was ever deleted.
+    pub(super) forgotten_row: Row,
     pub(super) history_bytes: i64,
     pub(super) seq_floor: u64,
 }
@@ -135,9 +137,10 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn end(self) -> Result<()> {
-        let Numbers { last_row, history_bytes, seq_floor } = *self.numbers;
+        let Numbers { last_row, forgotten_row, history_bytes, seq_floor } = *self.numbers;
         let numbers = [
             ("last_row", last_row as i64),
+            ("forgotten_row", forgotten_row as i64),
             ("history_bytes", history_bytes),
             ("seq_floor", seq_floor as i64),
         ];
@@ -521,6 +524,7 @@ impl<'a> Batch<'a> {
         if state == CallbackState::Dead.name() {
             learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
         }
+        self.numbers.forgotten_row = self.numbers.forgotten_row.max(row);
         self.forget(row)
     }
 
