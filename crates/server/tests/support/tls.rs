@@ -22,6 +22,9 @@ pub struct Tls {
     pub ca: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
     asks: bool,
+    /// For whom its certificate is.
+    name: &'static str,
+    is_expired: bool,
 }
 
 impl Tls {
@@ -30,12 +33,22 @@ impl Tls {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(&ca, issuer.pem()).unwrap();
-        Tls { ca, issuer, asks: false }
+        Tls { ca, issuer, asks: false, name: "localhost", is_expired: false }
     }
 
     /// Lets in only who has a certificate of this CA.
     pub fn that_asks(self) -> Tls {
         Tls { asks: true, ..self }
+    }
+
+    /// Its certificate is somebody else's.
+    pub fn named(self, name: &'static str) -> Tls {
+        Tls { name, ..self }
+    }
+
+    /// Its certificate was good until 2020.
+    pub fn expired(self) -> Tls {
+        Tls { is_expired: true, ..self }
     }
 
     /// A certificate and its key, for a client; their files.
@@ -49,7 +62,10 @@ impl Tls {
 
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut certificate = CertificateParams::new([name.to_owned()]).unwrap();
+        if self.is_expired {
+            certificate.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
         (certificate.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
@@ -65,7 +81,7 @@ impl Tls {
         } else {
             builder.with_no_client_auth()
         };
-        let (certificate, key) = self.issue("localhost");
+        let (certificate, key) = self.issue(self.name);
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         builder.with_single_cert(vec![certificate.der().clone()], key).unwrap()
     }
