@@ -3,10 +3,15 @@
 //! This is the only caller of [`presence::User::apply`] and of [`Store::commit`]. Nothing leaves
 //! (no 101, no kick, no callback) before its commit succeeded.
 
-use crate::{callbacks::Endpoint, clock::Clock, entropy, metrics::Metrics};
+use crate::{
+    callbacks::Endpoint,
+    clock::Clock,
+    entropy::{self, Entropy},
+    metrics::Metrics,
+};
 use presence::{Change, ConnId, Effects, End, Event, Now, Policy, Reason, Sight, User, UserId};
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -39,6 +44,7 @@ pub trait Sockets: Send + Sync + 'static {
 pub struct Driver {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     policy: Policy,
     endpoints: Vec<Arc<Endpoint>>,
     sockets: Arc<dyn Sockets>,
@@ -46,7 +52,8 @@ pub struct Driver {
     /// One commit in flight per user: the next event decides on committed state. Held across the
     /// commit on purpose; a task per user would be the same queue with more memory.
     lines: Vec<Mutex<()>>,
-    hasher: RandomState,
+    /// Hashed before the user, so that nobody can choose names that share a line.
+    lines_key: u64,
 }
 
 impl Driver {
@@ -54,14 +61,15 @@ impl Driver {
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
         policy: Policy,
         endpoints: Vec<Arc<Endpoint>>,
         sockets: Arc<dyn Sockets>,
         metrics: Arc<Metrics>,
     ) -> Driver {
         let lines = (0..LINES).map(|_| Mutex::new(())).collect();
-        let hasher = RandomState::new();
-        Driver { store, clock, policy, endpoints, sockets, metrics, lines, hasher }
+        let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
+        Driver { store, clock, entropy, policy, endpoints, sockets, metrics, lines, lines_key }
     }
 
     /// Carries one event through. On `Ok` it is durable, and these are its changes.
@@ -130,8 +138,9 @@ impl Driver {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                biased;
                 () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
@@ -170,9 +179,8 @@ impl Driver {
     ) -> Result<Vec<Change>, StoreError> {
         let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
-        let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
-        let line = self.hasher.hash_one(user) as usize % LINES;
-        let _turn = self.lines[line].lock().await;
+        let operation_id = operation_id.unwrap_or_else(|| entropy::operation_id(&*self.entropy));
+        let _turn = self.line(user).lock().await;
         let mut collisions = 0;
         loop {
             let now = self.clock.now();
@@ -198,6 +206,12 @@ impl Driver {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn line(&self, user: &UserId) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        (self.lines_key, user).hash(&mut hasher);
+        &self.lines[hasher.finish() as usize % LINES]
     }
 
     fn act(

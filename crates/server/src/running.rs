@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Backend, Config, Secret, SyncMode},
     driver::Driver,
-    entropy,
+    entropy::{self, OperatingSystem},
     gateway::{self, Gateway, GatewaySettings, Registry},
     listener::Listener,
     metrics::Metrics,
@@ -185,6 +185,7 @@ impl Running {
                 endpoint: Arc::clone(endpoint),
                 sender: Arc::new(sender),
                 clock: Arc::clone(&parts.clock),
+                entropy: Arc::new(OperatingSystem),
                 metrics: Arc::clone(&parts.metrics),
             };
             self.at_work.spawn(dispatcher.run(self.work.clone()));
@@ -272,6 +273,7 @@ impl Parts {
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),
             Arc::clone(&clock),
+            Arc::new(OperatingSystem),
             policy.clone(),
             endpoints.clone(),
             registry.clone(),
