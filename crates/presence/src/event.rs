@@ -1,8 +1,8 @@
 //! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
 
 use crate::{
-    Change, ConnId, Instant, Issued, LoginPolicy, Platform, Refusal, Standing, Status, Timestamp,
-    TokenHash,
+    Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Platform, Refusal, Standing,
+    Status, Timestamp, TokenHash,
 };
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -161,6 +161,8 @@ pub struct Policy {
     pub refused_for: Duration,
     /// How many logins and statuses a user may have in a minute; 0: no limit.
     pub user_budget: u32,
+    /// When losses are too many to be believed.
+    pub mass_loss: MassLossPolicy,
     /// Nobody's grace runs out before: see [`crate::MassLoss`].
     pub held_until: Instant,
 }
@@ -176,6 +178,7 @@ impl Default for Policy {
             logout_denies_token: false,
             refused_for: Duration::from_secs(60),
             user_budget: 30,
+            mass_loss: MassLossPolicy::default(),
             held_until: Instant(0),
         }
     }

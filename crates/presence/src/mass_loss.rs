@@ -17,6 +17,17 @@ pub struct MassLossPolicy {
     pub hold: Duration,
 }
 
+impl Default for MassLossPolicy {
+    fn default() -> MassLossPolicy {
+        MassLossPolicy {
+            share: 0.3,
+            min_connections: 1_000,
+            window: Duration::from_secs(10),
+            hold: Duration::from_secs(60),
+        }
+    }
+}
+
 /// The connections of one server, and for how long graces do not run out. Kept in memory only: after
 /// a restart there is a grace of its own.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,18 +92,12 @@ impl MassLoss {
 mod tests {
     use super::*;
 
-    const POLICY: MassLossPolicy = MassLossPolicy {
-        share: 0.3,
-        min_connections: 1_000,
-        window: Duration::from_secs(10),
-        hold: Duration::from_secs(60),
-    };
-
     /// So many connections, of which one is lost every `step` ms; what began a hold, and when.
     fn lose(open: u64, lost: u64, step: u64) -> Vec<(u64, Lost)> {
         let mut masses = MassLoss::default();
         (0..open).for_each(|_| masses.arrived());
-        let began = (0..lost).filter_map(|n| Some((n, masses.lost(Instant(n * step), &POLICY)?)));
+        let began = (0..lost)
+            .filter_map(|n| Some((n, masses.lost(Instant(n * step), &MassLossPolicy::default())?)));
         began.collect()
     }
 
@@ -112,8 +117,11 @@ mod tests {
     fn a_hold_ends_by_itself_and_another_may_follow() {
         let mut masses = MassLoss::default();
         (0..2_000).for_each(|_| masses.arrived());
-        let mut lose =
-            |n, at| (0..n).filter_map(|_| masses.lost(Instant(at), &POLICY)).collect::<Vec<_>>();
+        let mut lose = |n, at| {
+            (0..n)
+                .filter_map(|_| masses.lost(Instant(at), &MassLossPolicy::default()))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(lose(700, 1_000), [Lost { connections: 601, of: 2_000 }]);
         assert_eq!(lose(100, 60_999), []);
         assert_eq!(lose(300, 61_000), [Lost { connections: 391, of: 1_300 }]);
@@ -124,7 +132,7 @@ mod tests {
         let mut masses = MassLoss::default();
         (0..1_000).for_each(|_| masses.arrived());
         (0..900).for_each(|_| masses.left());
-        assert_eq!(masses.lost(Instant(1), &POLICY), None);
+        assert_eq!(masses.lost(Instant(1), &MassLossPolicy::default()), None);
         assert!(!masses.holds(Instant(1)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It answers callbacks, keeps who is online, shows that at `/`, and misbehaves to order.
 
-use crate::entropy;
+use crate::entropy::{self, OperatingSystem};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -81,7 +81,7 @@ impl App {
 async fn misbehave(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method() == http::Method::POST {
         tokio::time::sleep(app.faults.delay).await;
-        if entropy::chance() < app.faults.fail {
+        if entropy::chance(&OperatingSystem) < app.faults.fail {
             return (app.faults.status, Bytes::from_static(b"failing to order\n")).into_response();
         }
     }

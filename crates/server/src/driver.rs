@@ -3,13 +3,18 @@
 //! This is the only caller of [`presence::User::apply`] and of [`Store::commit`]. Nothing leaves
 //! (no 101, no kick, no callback) before its commit succeeded.
 
-use crate::{callbacks::Endpoint, clock::Clock, entropy, metrics::Metrics};
+use crate::{
+    callbacks::Endpoint,
+    clock::Clock,
+    entropy::{self, Entropy},
+    metrics::Metrics,
+};
 use presence::{
-    Change, ConnId, Denied, Effects, End, Event, Lost, MassLoss, MassLossPolicy, Now, Policy,
-    Reason, Refusal, Sight, User, UserId,
+    Change, ConnId, Denied, Effects, End, Event, Lost, MassLoss, Now, Policy, Reason, Refusal,
+    Sight, User, UserId,
 };
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -53,8 +58,8 @@ pub struct Outcome {
 pub struct Driver {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     policy: Policy,
-    mass_loss: MassLossPolicy,
     masses: Mutex<MassLoss>,
     endpoints: Vec<Arc<Endpoint>>,
     sockets: Arc<dyn Sockets>,
@@ -62,7 +67,8 @@ pub struct Driver {
     /// One commit in flight per user: the next event decides on committed state. Held across the
     /// commit on purpose; a task per user would be the same queue with more memory.
     lines: Vec<tokio::sync::Mutex<()>>,
-    hasher: RandomState,
+    /// Hashed before the user, so that nobody can choose names that share a line.
+    lines_key: u64,
 }
 
 impl Driver {
@@ -70,26 +76,26 @@ impl Driver {
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
         policy: Policy,
-        mass_loss: MassLossPolicy,
         endpoints: Vec<Arc<Endpoint>>,
         sockets: Arc<dyn Sockets>,
         metrics: Arc<Metrics>,
     ) -> Driver {
         let lines = (0..LINES).map(|_| tokio::sync::Mutex::new(())).collect();
-        let hasher = RandomState::new();
+        let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
         let masses = Mutex::default();
         Driver {
             store,
             clock,
+            entropy,
             policy,
-            mass_loss,
             masses,
             endpoints,
             sockets,
             metrics,
             lines,
-            hasher,
+            lines_key,
         }
     }
 
@@ -162,8 +168,9 @@ impl Driver {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                biased;
                 () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
@@ -226,9 +233,8 @@ impl Driver {
     ) -> Result<Outcome, StoreError> {
         let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
-        let operation_id = operation_id.unwrap_or_else(entropy::operation_id);
-        let line = self.hasher.hash_one(user) as usize % LINES;
-        let _turn = self.lines[line].lock().await;
+        let operation_id = operation_id.unwrap_or_else(|| entropy::operation_id(&*self.entropy));
+        let _turn = self.line(user).lock().await;
         let mut collisions = 0;
         loop {
             let now = self.clock.now();
@@ -261,6 +267,7 @@ impl Driver {
 
     /// So many connections may vanish at once that it is not their users who left.
     fn count_sockets(&self, event: &Event, (before, now): (usize, usize)) {
+        let mass_loss = self.policy.mass_loss;
         let mut masses = self.masses();
         (before..now).for_each(|_| masses.arrived());
         let is_lost = matches!(event, Event::Disconnected { end, .. } if *end != End::LoggedOut);
@@ -270,10 +277,10 @@ impl Driver {
                 Event::Restarted => {}
                 _ if is_lost => {
                     let at = self.clock.now().mono;
-                    if let Some(Lost { connections, of }) = masses.lost(at, &self.mass_loss) {
+                    if let Some(Lost { connections, of }) = masses.lost(at, &mass_loss) {
                         self.metrics.mass_losses.inc();
                         tracing::error!(
-                            connections, of, hold = ?self.mass_loss.hold,
+                            connections, of, hold = ?mass_loss.hold,
                             "connections vanish in masses; for a while nobody is told offline \
                              whose grace runs out (presence.mass_loss)"
                         );
@@ -286,6 +293,12 @@ impl Driver {
 
     fn masses(&self) -> MutexGuard<'_, MassLoss> {
         self.masses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        (self.lines_key, user).hash(&mut hasher);
+        &self.lines[hasher.finish() as usize % LINES]
     }
 
     fn act(

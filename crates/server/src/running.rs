@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Backend, Config, Mode, Secret, SyncMode},
     driver::Driver,
-    entropy,
+    entropy::{self, OperatingSystem},
     gateway::{self, Gateway, GatewaySettings, Registry},
     listener::Listener,
     metrics::Metrics,
@@ -185,6 +185,7 @@ impl Running {
                 endpoint: Arc::clone(endpoint),
                 sender: Arc::new(sender),
                 clock: Arc::clone(&parts.clock),
+                entropy: Arc::new(OperatingSystem),
                 metrics: Arc::clone(&parts.metrics),
             };
             self.at_work.spawn(dispatcher.run(self.work.clone()));
@@ -270,13 +271,14 @@ impl Parts {
             logout_denies_token: config.auth.logout_denies_token,
             refused_for: config.presence.refused_for,
             user_budget: config.presence.user_budget as u32,
+            mass_loss: mass_loss(config),
             held_until: Instant(0),
         };
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),
             Arc::clone(&clock),
+            Arc::new(OperatingSystem),
             policy,
-            mass_loss(config),
             endpoints.clone(),
             registry.clone(),
             Arc::clone(&metrics),

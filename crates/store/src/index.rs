@@ -180,6 +180,10 @@ impl Index {
         self.endpoints.get(endpoint).cloned().unwrap_or_default()
     }
 
+    pub(crate) fn endpoints(&self) -> &HashMap<EndpointName, EndpointState> {
+        &self.endpoints
+    }
+
     pub(crate) fn put_endpoint(&mut self, endpoint: EndpointName, state: EndpointState) {
         self.endpoints.insert(endpoint, state);
     }

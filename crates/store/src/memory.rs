@@ -33,18 +33,55 @@ struct State {
     index: Index,
 }
 
+#[derive(Clone)]
 struct StoredUser {
     version: u64,
     state: User,
+    wake_at: Option<Instant>,
     touched_at: Timestamp,
 }
 
+#[derive(Clone)]
 struct Stored {
     record: CallbackRecord,
+    queued_at: Timestamp,
     settled_at: Timestamp,
 }
 
 impl Memory {
+    /// What the next process would find, had this one had a disk. Like [`crate::Sqlite`] it knows
+    /// no leases and no due times.
+    pub fn reopened(&self) -> Memory {
+        let old = self.lock();
+        let mut index = Index::default();
+        for (name, user) in &old.users {
+            index.put_user(name, user.version, user.state.clone(), user.wake_at);
+        }
+        for (row, Stored { record, queued_at, .. }) in &old.callbacks {
+            match record.state {
+                CallbackState::Pending => {
+                    index.requeue(&record.id, *row, record.change.kind, *queued_at);
+                }
+                CallbackState::Dead => index.count_dead(&record.id.endpoint, 1),
+                _ => {}
+            }
+        }
+        for (name, state) in old.index.endpoints() {
+            index.put_endpoint(name.clone(), state.clone());
+        }
+        let state = State {
+            users: old.users.clone(),
+            seq_floor: old.seq_floor,
+            epoch: old.epoch.clone(),
+            callbacks: old.callbacks.clone(),
+            last_row: old.last_row,
+            forgotten_row: old.forgotten_row,
+            accounts: old.accounts.clone(),
+            index,
+        };
+        Memory { state: Mutex::new(state) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +107,12 @@ impl Store for Memory {
             state.settle(settlement)?;
         }
         let version = version + 1;
-        let stored = StoredUser { version, state: commit.state.clone(), touched_at: commit.at };
+        let stored = StoredUser {
+            version,
+            state: commit.state.clone(),
+            wake_at: commit.wake_at,
+            touched_at: commit.at,
+        };
         state.users.insert(commit.user.clone(), stored);
         state.index.put_user(&commit.user, version, commit.state, commit.wake_at);
         for callback in commit.callbacks {
@@ -89,7 +131,8 @@ impl Store for Memory {
                 replayed: false,
                 collapsed: 0,
             };
-            state.callbacks.insert(record.row, Stored { record, settled_at: commit.at });
+            let (queued_at, settled_at) = (record.change.at, commit.at);
+            state.callbacks.insert(record.row, Stored { record, queued_at, settled_at });
         }
         Ok(())
     }
@@ -278,7 +321,7 @@ impl State {
         if !self.index.holds(&lease) {
             return Err(StoreError::LeaseLost);
         }
-        let Some(Stored { record, settled_at }) = self.callbacks.get_mut(&lease.row) else {
+        let Some(Stored { record, settled_at, .. }) = self.callbacks.get_mut(&lease.row) else {
             return Err(StoreError::LeaseLost);
         };
         keep_attempt(&mut record.attempts, attempt);
@@ -312,7 +355,9 @@ impl State {
         let mut superseded = 0;
         for (row, by) in rows.iter().zip(replaced) {
             let Some(by) = by else { continue };
-            let Some(Stored { record, settled_at }) = self.callbacks.get_mut(row) else { continue };
+            let Some(Stored { record, settled_at, .. }) = self.callbacks.get_mut(row) else {
+                continue;
+            };
             record.state = CallbackState::Superseded;
             *settled_at = wish.at;
             let speaks_for = record.collapsed + 1;
@@ -332,7 +377,8 @@ impl State {
     }
 
     fn requeue(&mut self, row: Row, now: Timestamp) {
-        let Some(Stored { record, .. }) = self.callbacks.get_mut(&row) else { return };
+        let Some(Stored { record, queued_at, .. }) = self.callbacks.get_mut(&row) else { return };
+        *queued_at = now;
         let was_dead = record.state == CallbackState::Dead;
         self.index.count_dead(&record.id.endpoint, -i64::from(was_dead));
         record.state = CallbackState::Pending;
@@ -342,20 +388,19 @@ impl State {
     }
 
     fn expire(&mut self, prune: Prune) -> u64 {
-        let owed =
-            self.callbacks.values_mut().map(|stored| (&mut stored.record, &mut stored.settled_at));
+        let owed = self.callbacks.values_mut();
         let mut over: HashMap<_, _> = self.index.overflow(prune.owed_max).into_iter().collect();
-        let old = owed.filter(|(record, _)| {
+        let old = owed.filter(|Stored { record, queued_at, .. }| {
             let pending = record.state == CallbackState::Pending;
             if !pending || self.index.is_leased(&record.id, record.row) {
                 return false;
             }
             let surplus = over.get_mut(&record.id.endpoint).filter(|over| **over > 0);
             let too_many = surplus.map(|over| *over -= 1).is_some();
-            too_many || record.change.at < prune.owed_before
+            too_many || *queued_at < prune.owed_before
         });
         let mut gone = Vec::new();
-        for (record, settled_at) in old.take(prune.limit) {
+        for Stored { record, settled_at, .. } in old.take(prune.limit) {
             record.state = CallbackState::Expired;
             *settled_at = prune.now;
             gone.push((record.id.clone(), record.row));

@@ -47,6 +47,8 @@ for_every_backend! {
     accounts_are_registered_all_or_none
     a_probe_succeeds
     the_first_epoch_stays
+    a_restart_forgets_nothing_and_everything_owed_is_due
+    the_seq_floor_and_the_dead_survive_a_restart
 }
 
 async fn an_unknown_user_is_offline(world: World) {
@@ -543,23 +545,82 @@ async fn the_first_epoch_stays(world: World) {
     assert_eq!(world.store.epoch("second").await.unwrap(), "first");
 }
 
+async fn a_restart_forgets_nothing_and_everything_owed_is_due(mut world: World) {
+    world.online("a").await;
+    world.online("b").await;
+    world.offline("b").await;
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::RetryAt { at: Instant(1 << 40), counts: true }).await.unwrap();
+    world.store.change_endpoint(&main(), EndpointChange::Paused(true)).await.unwrap();
+    world.store.epoch("an epoch").await.unwrap();
+    let before = world.store.callbacks(all()).await.unwrap();
+    let commit = Commit { wake_at: Some(Instant(7)), ..world.login("a", "x", 9).await };
+    world.store.commit(commit).await.unwrap();
+
+    world.reopen();
+    assert_eq!(world.store.callbacks(all()).await.unwrap()[1..], before);
+    assert!(world.store.endpoint(&main()).await.unwrap().paused);
+    assert_eq!(world.store.epoch("another").await.unwrap(), "an epoch");
+    assert_eq!(world.store.users_online().await.unwrap(), 1);
+    assert_eq!(world.store.load(&name("a")).await.unwrap().version, 2);
+    assert_eq!(world.store.due_wakeups(Instant(7), 9).await.unwrap(), [name("a")]);
+    let claimed = world.claim(9).await;
+    assert_eq!(told(&claimed), ["a online", "b online"]);
+    assert_eq!((claimed[0].tries, claimed[1].tries), (1, 0));
+    assert_eq!(world.store.backlog(&main()).await.unwrap().owed, 4);
+}
+
+async fn the_seq_floor_and_the_dead_survive_a_restart(mut world: World) {
+    world.online("gone").await;
+    world.offline("gone").await;
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    world.deliver_all().await;
+    world.store.prune(Prune { users_before: Timestamp(99), ..keep_all() }).await.unwrap();
+    world.reopen();
+    assert_eq!(world.store.load(&name("gone")).await.unwrap().value.last_seq(), 2);
+    assert_eq!(world.store.backlog(&main()).await.unwrap().dead, 1);
+}
+
 const LEASE: Duration = Duration::from_secs(10);
 
 /// One store, and users who live in it.
 struct World {
     store: Arc<dyn Store>,
+    memory: Option<Arc<Memory>>,
     folder: Option<tempfile::TempDir>,
 }
 
 impl World {
     fn memory() -> World {
-        World { store: Arc::new(Memory::default()), folder: None }
+        let memory = Arc::new(Memory::default());
+        World { store: Arc::clone(&memory) as _, memory: Some(memory), folder: None }
     }
 
     fn sqlite() -> World {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(folder.path(), Sync::Normal).unwrap();
-        World { store: Arc::new(store), folder: Some(folder) }
+        World { store: Arc::new(store), memory: None, folder: Some(folder) }
+    }
+
+    /// Closes the store as a crash would leave it, and opens it again.
+    fn reopen(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            *memory = Arc::new(memory.reopened());
+            self.store = Arc::clone(memory) as _;
+            return;
+        }
+        let folder = self.folder.as_ref().expect("it is in memory or on disk");
+        self.store = Arc::new(Memory::default());
+        let opened = (0..100).find_map(|_| match Sqlite::open(folder.path(), Sync::Normal) {
+            Ok(store) => Some(store),
+            Err(OpenError::InUse(_)) => {
+                std::thread::sleep(Duration::from_millis(20));
+                None
+            }
+            Err(error) => panic!("{error}"),
+        });
+        self.store = Arc::new(opened.expect("the old store lets go of the folder"));
     }
 
     /// The `seq` of what it causes is one more than the highest so far, as is its time.
@@ -747,50 +808,6 @@ mod on_disk {
     use super::*;
 
     #[tokio::test]
-    async fn a_restart_forgets_nothing_and_everything_owed_is_due() {
-        let mut world = World::sqlite();
-        world.online("a").await;
-        world.online("b").await;
-        world.offline("b").await;
-        let claimed = world.claim(1).await;
-        world
-            .settle(&claimed[0], Fate::RetryAt { at: Instant(1 << 40), counts: true })
-            .await
-            .unwrap();
-        world.store.change_endpoint(&main(), EndpointChange::Paused(true)).await.unwrap();
-        world.store.epoch("an epoch").await.unwrap();
-        let before = world.store.callbacks(all()).await.unwrap();
-        let commit = Commit { wake_at: Some(Instant(7)), ..world.login("a", "x", 9).await };
-        world.store.commit(commit).await.unwrap();
-
-        world.reopen();
-        assert_eq!(world.store.callbacks(all()).await.unwrap()[1..], before);
-        assert!(world.store.endpoint(&main()).await.unwrap().paused);
-        assert_eq!(world.store.epoch("another").await.unwrap(), "an epoch");
-        assert_eq!(world.store.users_online().await.unwrap(), 1);
-        assert_eq!(world.store.load(&name("a")).await.unwrap().version, 2);
-        assert_eq!(world.store.due_wakeups(Instant(7), 9).await.unwrap(), [name("a")]);
-        let claimed = world.claim(9).await;
-        assert_eq!(told(&claimed), ["a online", "b online"]);
-        assert_eq!((claimed[0].tries, claimed[1].tries), (1, 0));
-        assert_eq!(world.store.backlog(&main()).await.unwrap().owed, 4);
-    }
-
-    #[tokio::test]
-    async fn the_seq_floor_and_the_dead_survive_a_restart() {
-        let mut world = World::sqlite();
-        world.online("gone").await;
-        world.offline("gone").await;
-        let claimed = world.claim(1).await;
-        world.settle(&claimed[0], Fate::Dead).await.unwrap();
-        world.deliver_all().await;
-        world.store.prune(Prune { users_before: Timestamp(99), ..keep_all() }).await.unwrap();
-        world.reopen();
-        assert_eq!(world.store.load(&name("gone")).await.unwrap().value.last_seq(), 2);
-        assert_eq!(world.store.backlog(&main()).await.unwrap().dead, 1);
-    }
-
-    #[tokio::test]
     async fn a_folder_is_used_by_one_store_at_a_time() {
         let world = World::sqlite();
         let folder = world.folder.as_ref().unwrap().path();
@@ -824,22 +841,5 @@ mod on_disk {
         let connection = rusqlite::Connection::open(file).unwrap();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         connection.query_row(checkpoint, [], |_| Ok(())).unwrap();
-    }
-
-    impl World {
-        /// Closes the store as a crash would leave it, and opens it again.
-        fn reopen(&mut self) {
-            let folder = self.folder.as_ref().expect("only called on disk");
-            self.store = Arc::new(Memory::default());
-            let opened = (0..100).find_map(|_| match Sqlite::open(folder.path(), Sync::Normal) {
-                Ok(store) => Some(store),
-                Err(OpenError::InUse(_)) => {
-                    std::thread::sleep(Duration::from_millis(20));
-                    None
-                }
-                Err(error) => panic!("{error}"),
-            });
-            self.store = Arc::new(opened.expect("the old store lets go of the folder"));
-        }
     }
 }

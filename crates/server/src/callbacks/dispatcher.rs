@@ -4,7 +4,13 @@
 //! at once. While the endpoint backs off nothing is claimed, so the backlog stays on disk.
 
 use super::{Answered, Endpoint, EndpointSettings, Sender, Sent};
-use crate::{clock::Clock, config::OnRefusal, driver::Driver, entropy, metrics::Metrics};
+use crate::{
+    clock::Clock,
+    config::OnRefusal,
+    driver::Driver,
+    entropy::{self, Entropy},
+    metrics::Metrics,
+};
 use presence::{
     Attempt, Kind, Now, Permit, Refusal, Scope, Timestamp, Verdict, retry_wait, verdict,
 };
@@ -31,6 +37,7 @@ pub struct Dispatcher {
     pub endpoint: Arc<Endpoint>,
     pub sender: Arc<dyn Sender>,
     pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -53,10 +60,11 @@ impl Dispatcher {
             }
             let sleep = tokio::time::sleep(self.idle_for(room).await);
             tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
                 () = news => {}
                 _ = in_flight.join_next(), if !in_flight.is_empty() => {}
                 () = sleep => {}
-                () = stop.cancelled() => {}
             }
             while in_flight.try_join_next().is_some() {}
         }
@@ -223,7 +231,8 @@ impl Dispatcher {
         let failing_since = health.failing_since();
         match verdict {
             Verdict::BackOff => {
-                health.failed(began.mono, now.mono, sent.retry_after, entropy::chance());
+                let chance = entropy::chance(&*self.entropy);
+                health.failed(began.mono, now.mono, sent.retry_after, chance);
                 self.endpoint.pace().turned_away(began.mono, now.mono);
                 if failing_since.is_none() {
                     let error = sent.error.as_deref();
