@@ -864,7 +864,18 @@ fn while_graces_are_held_nobody_is_told_offline_by_time() {
         41s  logout c
         60s  tick
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b web u      -> online b web [cp-] login #2000
+            3s   lost a               -> wake 60s
+            3s   lost b               -> wake 60s
+            30s  tick                 -> wake 60s
+            31s  connect c ios t      -> offline a ios [c--] lost #31000, online c ios [c--] reconnect #31001, wake 60s
+            32s  status web busy until 40s -> online c ios [c--] status #32000, wake 40s
+            40s  tick                 -> wake 60s
+            41s  logout c             -> offline c ios [cp-] logged_out #41000, wake 60s
+            60s  tick                 -> offline b web [cpu] lost #60000
+        "#]],
     );
 }
 
