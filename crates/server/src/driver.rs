@@ -9,7 +9,9 @@ use crate::{
     entropy::{self, Entropy},
     metrics::Metrics,
 };
-use presence::{Change, ConnId, Effects, End, Event, Now, Policy, Reason, Sight, User, UserId};
+use presence::{
+    Change, ConnId, Effects, End, Event, Now, Policy, Reason, Sight, Timestamp, User, UserId,
+};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -109,6 +111,11 @@ impl Driver {
         let operation_id = Some(callback.operation_id.clone());
         let user = &callback.lease.id.user;
         self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
+    }
+
+    /// A `seq` below that of every change that is not stored yet.
+    pub fn fence(&self) -> Timestamp {
+        Timestamp(self.clock.now().wall.0.saturating_sub(1))
     }
 
     /// At boot: every connection of the process before this one is lost, unless it comes back.
