@@ -13,8 +13,9 @@ use presence::{
     Change, ConnId, Effects, End, Event, Now, Policy, Reason, Sight, Timestamp, User, UserId,
 };
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
@@ -56,6 +57,28 @@ pub struct Driver {
     lines: Vec<Mutex<()>>,
     /// Hashed before the user, so that nobody can choose names that share a line.
     lines_key: u64,
+    deciding: Decisions,
+}
+
+/// When the steps were decided that are not stored yet, and how many each time.
+type Decisions = std::sync::Mutex<BTreeMap<Timestamp, usize>>;
+
+/// One step that is not stored yet.
+struct Deciding<'a> {
+    of: &'a Decisions,
+    at: Timestamp,
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        let mut deciding = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut steps) = deciding.entry(self.at) {
+            *steps.get_mut() -= 1;
+            if *steps.get() == 0 {
+                steps.remove();
+            }
+        }
+    }
 }
 
 impl Driver {
@@ -71,7 +94,19 @@ impl Driver {
     ) -> Driver {
         let lines = (0..LINES).map(|_| Mutex::new(())).collect();
         let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
-        Driver { store, clock, entropy, policy, endpoints, sockets, metrics, lines, lines_key }
+        let deciding = Decisions::default();
+        Driver {
+            store,
+            clock,
+            entropy,
+            policy,
+            endpoints,
+            sockets,
+            metrics,
+            lines,
+            lines_key,
+            deciding,
+        }
     }
 
     /// Carries one event through. On `Ok` it is durable, and these are its changes.
@@ -113,9 +148,22 @@ impl Driver {
         self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
     }
 
-    /// A `seq` below that of every change that is not stored yet.
-    pub fn fence(&self) -> Timestamp {
-        Timestamp(self.clock.now().wall.0.saturating_sub(1))
+    /// A `seq` below that of every change that is not stored yet, as long as the clock does not step
+    /// back: below now, and below what was decided and waits for the store.
+    pub fn fence(&self) -> u64 {
+        let deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now().wall;
+        let oldest = deciding.keys().next().map_or(now, |oldest| now.min(*oldest));
+        oldest.0.saturating_sub(1)
+    }
+
+    /// Reads the clock for a decision. Until it is dropped the fence stays below.
+    fn decide(&self) -> (Now, Deciding<'_>) {
+        // The clock is read under the lock, or a fence could be asked for in between.
+        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        *deciding.entry(now.wall).or_default() += 1;
+        (now, Deciding { of: &self.deciding, at: now.wall })
     }
 
     /// At boot: every connection of the process before this one is lost, unless it comes back.
@@ -190,7 +238,7 @@ impl Driver {
         let _turn = self.line(user).lock().await;
         let mut collisions = 0;
         loop {
-            let now = self.clock.now();
+            let (now, _deciding) = self.decide();
             let Versioned { version, value: before } = self.store.load(user).await?;
             let mut state = before.clone();
             let effects = state.apply(event.clone(), now, &self.policy);

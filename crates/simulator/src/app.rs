@@ -219,7 +219,7 @@ impl App {
 
     /// Reads who is online, as `GET /v1/snapshot` tells it, and says so.
     pub(crate) async fn resync(&self, world: &World, node: &Node) {
-        let fence = node.driver.fence().0;
+        let fence = node.driver.fence();
         let query = UserQuery { online_only: true, after: None, limit: usize::MAX };
         let Ok(users) = node.disk.users(query).await else { return };
         let mut snapshot = BTreeMap::new();

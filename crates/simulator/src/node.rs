@@ -4,8 +4,8 @@
 use crate::{
     bite::Bite,
     disk::Disk,
-    gateway::Sockets,
     network::Network,
+    sockets::Sockets,
     world::{NodeClock, World},
 };
 use presence::{Policy, Timestamp};
@@ -233,5 +233,36 @@ async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(PRUNE_EVERY) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::StoreWeather;
+    use presence::{Event, Platform, Status, UserId};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_is_not_stored_yet_is_beyond_the_fence() {
+        let world = Arc::new(World::new(1, None));
+        let node = Node::boot(&world, Memory::default(), 1).await.map_err(|_| ()).unwrap();
+        world.set_store_weather(StoreWeather { fail_percent: 0, slow_ms: 10_000 });
+        let handling: Vec<_> = (0..20)
+            .map(|number| {
+                let (driver, user) = (Arc::clone(&node.driver), UserId::new(format!("u{number}")));
+                let event = Event::StatusSet { platform: Platform::Web, status: Status::default() };
+                tokio::spawn(async move { driver.handle(&user, event, None).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let fence = node.driver.fence();
+        let under_way: Vec<_> = handling.into_iter().filter(|task| !task.is_finished()).collect();
+        assert!(!under_way.is_empty(), "some writes take long");
+        for task in under_way {
+            let changes = task.await.unwrap().unwrap();
+            assert!(changes[0].seq > fence, "{changes:?} is below {fence}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(node.driver.fence() > fence, "it rises when all is stored");
     }
 }
