@@ -1,7 +1,7 @@
 //! The clients: they log in, come and go, lose their lines, and redial as the real SDKs do.
 
 use crate::{
-    gateway::{Line, NotAdmitted, Said, Told, dial},
+    sockets::{Line, NotAdmitted, Said, Told, dial},
     world::World,
 };
 use presence::{ConnId, Event, Issued, Login, Platform, Timestamp, TokenHash, UserId};
