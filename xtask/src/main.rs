@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask test | crash | fuzz | websocket | webhooks | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | sim | fuzz | websocket | webhooks | bench | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.
@@ -6,6 +6,7 @@
 mod e2e;
 mod fuzz;
 mod install;
+mod sim;
 mod steps;
 mod tidy;
 mod webhooks;
@@ -19,6 +20,8 @@ use steps::{Steps, cargo};
 const HELP: &str = "\
 cargo xtask test              everything that must pass, as CI runs it
 cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
+cargo xtask sim               3,000 seeds of the simulator, 10 simulated minutes each; `--seeds N`,
+                              `--from S`; `--seed S`: one, with its trace; `--bite`: bugs put in
 cargo xtask fuzz [SECONDS]    every target of fuzz/, 60 seconds each unless said otherwise
 cargo xtask websocket         the Autobahn cases against the gateway's sockets
 cargo xtask bench             logins per second, callback latency, memory per idle connection
@@ -34,6 +37,7 @@ fn main() -> Result<()> {
         ["test"] => test(),
         ["crash"] => crash("50"),
         ["crash", cycles] => crash(cycles),
+        ["sim", ref arguments @ ..] => sim::sim(arguments),
         ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
         ["fuzz"] => fuzz::targets(&Search::of("60")?),
         ["fuzz", seconds] => fuzz::targets(&Search::of(seconds)?),
@@ -61,6 +65,7 @@ fn test() -> Result<()> {
         docs.env("RUSTDOCFLAGS", "-D warnings");
         steps::run(docs)
     });
+    steps.step("simulator", || sim::sim(&["--seeds", "300"]));
     steps.step("fuzz", || fuzz::targets(&Search::SHORT));
     steps.step("reference verifiers", webhooks::reference_verifiers);
     steps.step("real OpenIM SDKs", e2e::real_sdks);

@@ -11,11 +11,12 @@ const SOURCE_LINES_MAX: usize = 600;
 const ARCHITECTURE_LINES_MAX: usize = 200;
 
 /// A word, and the only files (beginnings of paths) that may hold it.
-const ONLY_IN: [(&str, &[&str]); 4] = [
+const ONLY_IN: [(&str, &[&str]); 5] = [
     ("reqwest::", &["crates/server/src/callbacks/http", "crates/server/src/config/"]),
     ("rusqlite::", &["crates/store/src/sqlite", "crates/store/tests/"]),
     ("gateway::{", &["crates/server/src/running.rs", "crates/server/src/gateway"]),
     ("axum::", &["crates/server/", "crates/receiver/"]),
+    ("simulator::", &["crates/simulator/"]),
 ];
 
 /// Words that name nothing, in names of files.

@@ -10,10 +10,11 @@ use crate::{
     metrics::Metrics,
 };
 use presence::{
-    Change, ConnId, Denied, Effects, End, Event, Lost, MassLoss, Now, Policy, Reason, Refusal,
-    Sight, User, UserId,
+    Change, ConnId, Denied, Effects, End, Event, Instant, Lost, MassLoss, Now, Policy, Reason,
+    Refusal, Sight, Timestamp, User, UserId,
 };
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -69,6 +70,28 @@ pub struct Driver {
     lines: Vec<tokio::sync::Mutex<()>>,
     /// Hashed before the user, so that nobody can choose names that share a line.
     lines_key: u64,
+    deciding: Decisions,
+}
+
+/// When the steps were decided that are not stored yet, and how many each time.
+type Decisions = Mutex<BTreeMap<Timestamp, usize>>;
+
+/// One step that is not stored yet.
+struct Deciding<'a> {
+    of: &'a Decisions,
+    at: Timestamp,
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        let mut deciding = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut steps) = deciding.entry(self.at) {
+            *steps.get_mut() -= 1;
+            if *steps.get() == 0 {
+                steps.remove();
+            }
+        }
+    }
 }
 
 impl Driver {
@@ -85,6 +108,7 @@ impl Driver {
         let lines = (0..LINES).map(|_| tokio::sync::Mutex::new(())).collect();
         let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
         let masses = Mutex::default();
+        let deciding = Decisions::default();
         Driver {
             store,
             clock,
@@ -96,6 +120,7 @@ impl Driver {
             metrics,
             lines,
             lines_key,
+            deciding,
         }
     }
 
@@ -139,6 +164,24 @@ impl Driver {
         self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
     }
 
+    /// A `seq` below that of every change that is not stored yet, as long as the clock does not step
+    /// back: below now, and below what was decided and waits for the store.
+    pub fn fence(&self) -> u64 {
+        let deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now().wall;
+        let oldest = deciding.keys().next().map_or(now, |oldest| now.min(*oldest));
+        oldest.0.saturating_sub(1)
+    }
+
+    /// Reads the clock for a decision. Until it is dropped the fence stays below.
+    fn decide(&self) -> (Now, Deciding<'_>) {
+        // The clock is read under the lock, or a fence could be asked for in between.
+        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        *deciding.entry(now.wall).or_default() += 1;
+        (now, Deciding { of: &self.deciding, at: now.wall })
+    }
+
     /// At boot: every connection of the process before this one is lost, unless it comes back.
     pub async fn recover(self: &Arc<Self>) -> Result<u64, StoreError> {
         let mut recovered = 0;
@@ -159,7 +202,7 @@ impl Driver {
         while !stop.is_cancelled() {
             let held = self.masses().holds(self.clock.now().mono);
             self.metrics.graces_held.set(held.into());
-            let wait = match self.tick_due_unless(held).await {
+            let wait = match self.tick_due().await {
                 Ok(TICKS_MAX) => continue,
                 Ok(_) => TICK_EVERY,
                 Err(error) => {
@@ -173,11 +216,6 @@ impl Driver {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-    }
-
-    /// While graces are held there is little to tick, and it may wait.
-    async fn tick_due_unless(self: &Arc<Self>, held: bool) -> Result<usize, StoreError> {
-        if held { Ok(0) } else { self.tick_due().await }
     }
 
     /// Ticks users whose deadline has come; returns how many.
@@ -237,10 +275,10 @@ impl Driver {
         let _turn = self.line(user).lock().await;
         let mut collisions = 0;
         loop {
-            let now = self.clock.now();
+            let (now, _deciding) = self.decide();
             let Versioned { version, value: before } = self.store.load(user).await?;
             let mut state = before.clone();
-            let policy = Policy { held_until: self.masses().held_until(), ..self.policy };
+            let policy = Policy { held_until: self.held_until(), ..self.policy };
             let effects = state.apply(event.clone(), now, &policy);
             let seen = (before.sight(), state.sight());
             let sockets = (before.sockets(), state.sockets());
@@ -289,6 +327,11 @@ impl Driver {
                 _ => masses.left(),
             }
         }
+    }
+
+    /// Nobody's grace runs out before.
+    pub fn held_until(&self) -> Instant {
+        self.masses().held_until()
     }
 
     fn masses(&self) -> MutexGuard<'_, MassLoss> {

@@ -63,7 +63,7 @@ pub(super) async fn run(
         let (length, right) = (body.len(), BUCKETS * 8);
         Problem::bad_request(format!("the body has {length} bytes, and must have {right}"))
     })?;
-    let fence = admin.clock.now().wall.0.saturating_sub(1);
+    let fence = admin.driver.fence();
     let mut truth = Buckets::new();
     for_all_online(&admin, |user, state| truth.toggle(user.as_str(), &detail(state, fields)))
         .await?;

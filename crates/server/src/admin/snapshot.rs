@@ -33,8 +33,7 @@ pub(super) async fn run(
     Params(params): Params<Wanted>,
 ) -> Result<Json<Page>, Problem> {
     let (fence, after) = match &params.cursor {
-        // Changes from this millisecond on are not below it.
-        None => (admin.clock.now().wall.0.saturating_sub(1), None),
+        None => (admin.driver.fence(), None),
         Some(cursor) => read(cursor).ok_or_else(|| {
             Problem::bad_request("cursor: send the one of the page before, as it is")
         })?,

@@ -1,0 +1,348 @@
+//! The Apps: each keeps two views of who is online, naively in arrival order and by highest `seq`,
+//! and misbehaves as the storm tells it to.
+
+use crate::{node::Node, plan::Kind, world::World};
+use presence::{Attempt, Change, ConnId, Platform, Refusal, UserId};
+use server::callbacks::Sent;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use store::{CallbackId, EndpointChange, Store, UserQuery};
+use tokio::sync::oneshot;
+
+/// How often an App saves its view, and so how much it forgets when it rolls back.
+pub(crate) const SAVED_EVERY: Duration = Duration::from_secs(5);
+/// How many of those it keeps.
+const SAVED_MAX: usize = 4;
+
+/// What an App keeps one word about: a user, one of their platforms, or one of their connections
+/// (all virtual ones are one).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    User(UserId),
+    Platform(UserId, Platform),
+    Connection(UserId, Option<ConnId>),
+}
+
+impl Kind {
+    pub(crate) fn subject(
+        self,
+        user: &UserId,
+        platform: Platform,
+        conn: Option<ConnId>,
+    ) -> Subject {
+        match self {
+            Kind::Flag | Kind::QuietFlag => Subject::User(user.clone()),
+            Kind::Platforms => Subject::Platform(user.clone(), platform),
+            Kind::Connections => Subject::Connection(user.clone(), conn),
+        }
+    }
+}
+
+/// How an App is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Well,
+    /// No connection.
+    Unreachable,
+    /// A connection, and then nothing.
+    Hangs,
+    /// The whole answer takes up to so long, in milliseconds.
+    Slow(u64),
+    /// This HTTP status, whether or not the callback was applied.
+    Status(u16),
+    /// 429 with `Retry-After`, in seconds.
+    TooMany(u64),
+    /// 410: Herald pauses.
+    Gone,
+}
+
+/// One App.
+pub(crate) struct App {
+    pub(crate) number: usize,
+    pub(crate) kind: Kind,
+    state: Mutex<State>,
+}
+
+struct State {
+    mode: Mode,
+    views: Views,
+    saved: VecDeque<Views>,
+    /// Rises when it restarts: what was being worked on then is gone.
+    life: u64,
+    /// Something was applied out of its order, so the naive view may be wrong.
+    out_of_order: bool,
+    /// Its view is wrong until it has read a snapshot.
+    to_resync: bool,
+    resyncs: u64,
+    /// Callbacks that it always fails at.
+    fails_at: BTreeSet<CallbackId>,
+    accepted: BTreeSet<CallbackId>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Views {
+    pub(crate) naive: BTreeSet<Subject>,
+    latest: BTreeMap<Subject, (u64, bool)>,
+}
+
+impl Views {
+    fn apply(&mut self, subject: &Subject, seq: u64, online: bool) {
+        if online {
+            self.naive.insert(subject.clone());
+        } else {
+            self.naive.remove(subject);
+        }
+        let latest = self.latest.entry(subject.clone()).or_insert((0, false));
+        if seq > latest.0 {
+            *latest = (seq, online);
+        }
+    }
+
+    pub(crate) fn by_seq(&self) -> BTreeSet<Subject> {
+        let online = self.latest.iter().filter(|(_, (_, online))| *online);
+        online.map(|(subject, _)| subject.clone()).collect()
+    }
+
+    /// Who is on the snapshot is as it says, unless something newer is known; who is not is offline,
+    /// unless something beyond the fence is known.
+    fn merge(&mut self, snapshot: &BTreeMap<Subject, u64>, fence: u64) {
+        for (_, latest) in self
+            .latest
+            .iter_mut()
+            .filter(|(subject, latest)| !snapshot.contains_key(subject) && latest.0 <= fence)
+        {
+            latest.1 = false;
+        }
+        for (subject, seq) in snapshot {
+            let latest = self.latest.entry(subject.clone()).or_insert((0, false));
+            if *seq >= latest.0 {
+                *latest = (*seq, true);
+            }
+        }
+    }
+}
+
+/// One callback on its way.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) id: CallbackId,
+    pub(crate) change: Change,
+    /// The header `herald-resync`.
+    pub(crate) resync: bool,
+}
+
+impl App {
+    pub(crate) fn new(number: usize, kind: Kind) -> App {
+        let state = State {
+            mode: Mode::Well,
+            views: Views::default(),
+            saved: VecDeque::new(),
+            life: 0,
+            out_of_order: false,
+            to_resync: false,
+            resyncs: 0,
+            fails_at: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+        };
+        App { number, kind, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.state().mode
+    }
+
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.state().mode = mode;
+    }
+
+    pub(crate) fn views(&self) -> Views {
+        self.state().views.clone()
+    }
+
+    pub(crate) fn accepted(&self, id: &CallbackId) -> bool {
+        self.state().accepted.contains(id)
+    }
+
+    pub(crate) fn resyncs(&self) -> u64 {
+        self.state().resyncs
+    }
+
+    /// Whether an App that applies in arrival order can be right.
+    pub(crate) fn is_in_order(&self) -> bool {
+        !self.state().out_of_order
+    }
+
+    pub(crate) fn goes_out_of_order(&self) {
+        self.state().out_of_order = true;
+    }
+
+    /// From now on it fails at nothing.
+    pub(crate) fn is_mended(&self) {
+        self.state().fails_at.clear();
+    }
+
+    pub(crate) fn save(&self) {
+        let mut state = self.state();
+        let views = state.views.clone();
+        state.saved.push_back(views);
+        if state.saved.len() > SAVED_MAX {
+            state.saved.pop_front();
+        }
+    }
+
+    /// It restarts, and its last seconds are lost.
+    pub(crate) fn roll_back(&self) {
+        let mut state = self.state();
+        state.views = state.saved.front().cloned().unwrap_or_default();
+        // It may lack departures, so nobody in it is online until a callback or the snapshot says so.
+        state.views.latest.values_mut().for_each(|latest| latest.1 = false);
+        state.saved.clear();
+        state.life += 1;
+        state.to_resync = true;
+    }
+
+    /// Somebody tells it to read who is online.
+    pub(crate) fn must_resync(&self) {
+        self.state().to_resync = true;
+    }
+
+    pub(crate) fn wants_resync(&self) -> bool {
+        self.state().to_resync
+    }
+
+    /// Reads who is online, as `GET /v1/snapshot` tells it, and says so.
+    pub(crate) async fn resync(&self, world: &World, node: &Node) {
+        let fence = node.driver.fence();
+        let query = UserQuery { online_only: true, after: None, limit: usize::MAX };
+        let Ok(users) = node.disk.users(query).await else { return };
+        let mut snapshot = BTreeMap::new();
+        for (user, state) in &users {
+            for connection in state.connections() {
+                let subject = self.kind.subject(user, connection.platform, connection.told_id());
+                snapshot.insert(subject, state.last_seq());
+            }
+        }
+        // Who applies naively takes no callbacks while it reads.
+        self.state().views.naive = snapshot.keys().cloned().collect();
+        if world.plan.faults.clock_steps {
+            // A fence is a time, and worth nothing where the clock steps: it does the same.
+            self.state().views.merge(&snapshot, u64::MAX);
+        } else {
+            let life = self.state().life;
+            world.sleep(1..3_000).await;
+            if self.state().life != life {
+                return;
+            }
+            self.state().views.merge(&snapshot, fence);
+        }
+        {
+            let mut state = self.state();
+            // What was saved before would bring back what the snapshot has put right.
+            state.saved.clear();
+            state.to_resync = false;
+            state.resyncs += 1;
+        }
+        world.note(&format!("app {} has read the snapshot", self.number));
+        world.count("app: resync from a snapshot");
+        let name = world.plan.endpoint_name(self.number);
+        if node.disk.change_endpoint(&name, EndpointChange::Resynced).await.is_err() {
+            self.state().to_resync = true;
+        }
+    }
+
+    /// Works on one request. No answer is sent: the line breaks.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        world: Arc<World>,
+        request: Request,
+        answer: oneshot::Sender<Sent>,
+    ) {
+        let life = self.state().life;
+        let mode = self.mode();
+        let pause = match mode {
+            Mode::Slow(most_ms) => world.within(1..most_ms),
+            Mode::Hangs => 6_000 + world.within(0..20_000),
+            _ => world.within(1..40),
+        };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let late = answer.is_closed();
+        if self.state().life != life || (late && !world.plan.faults.late) {
+            return;
+        }
+        if request.resync {
+            self.state().to_resync = true;
+        }
+        if late {
+            world.count("app: applied late");
+            self.goes_out_of_order();
+        }
+        let sent = self.decide(&world, mode, &request);
+        if world.plan.faults.apps_troubled && !world.is_quiet() && world.percent(1) {
+            world.count("app: answer lost");
+            return;
+        }
+        world.sleep(1..20).await;
+        let _ = answer.send(sent);
+    }
+
+    fn decide(&self, world: &World, mode: Mode, request: &Request) -> Sent {
+        let faults = &world.plan.faults;
+        let storm = !world.is_quiet();
+        if faults.fails_one && storm && world.percent(3) {
+            self.state().fails_at.insert(request.id.clone());
+        }
+        if self.state().fails_at.contains(&request.id) {
+            world.count("app: actionCode 1");
+            return answered(200, 1, false, None);
+        }
+        match mode {
+            Mode::Status(status) => {
+                world.count("app: error status");
+                if world.percent(30) {
+                    self.apply(world, request);
+                }
+                return answered(status, 0, false, None);
+            }
+            Mode::TooMany(seconds) => {
+                world.count("app: 429");
+                return answered(429, 0, false, Some(Duration::from_secs(seconds)));
+            }
+            Mode::Gone => {
+                world.count("app: 410");
+                return answered(410, 0, false, None);
+            }
+            Mode::Well | Mode::Slow(_) | Mode::Hangs | Mode::Unreachable => {}
+        }
+        self.apply(world, request);
+        self.state().accepted.insert(request.id.clone());
+        if faults.refuses && storm && world.percent(3) {
+            world.count("app: refusal");
+            return answered(200, 0, true, None);
+        }
+        answered(200, 0, false, None)
+    }
+
+    fn apply(&self, world: &World, request: &Request) {
+        let Request { id, change, .. } = request;
+        world.note(&format!("app {} applies {:?} {}", self.number, change.kind, id));
+        let online = match change.kind {
+            presence::Kind::Online => true,
+            presence::Kind::Offline => false,
+            presence::Kind::KickOff => return,
+        };
+        let subject = self.kind.subject(&id.user, change.platform, change.conn);
+        self.state().views.apply(&subject, id.seq, online);
+    }
+}
+
+fn answered(status: u16, action_code: i64, refuses: bool, retry_after: Option<Duration>) -> Sent {
+    let attempt = Attempt::Answered { status, action_code, refuses };
+    Sent { attempt, retry_after, answer: None, error: None, refusal: Refusal::default() }
+}

@@ -1,0 +1,36 @@
+//! Bugs that are put in on purpose, at the seams around the real code, to show that they are found.
+
+/// One such bug, and the promise that it breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bite {
+    /// P1: the store says that a write is durable up to a second before it is.
+    SyncsLater,
+    /// P1: a callback that is to be sent again is settled as delivered.
+    BackOffIsDelivered,
+    /// P2: a lease ends at once, so a callback is given out while it is in flight.
+    LeaseForgotten,
+    /// P2: a user who is offline is read back without the last `seq`.
+    SeqForgotten,
+    /// P3: what the last process left is not taken over at boot.
+    NoRecover,
+    /// P4: the connections of the last process get no grace.
+    NoRestartGrace,
+    /// P5: deadlines are forgotten.
+    NoWakeups,
+    /// P6: all endpoints wait for each other.
+    OneEndpointAtATime,
+}
+
+impl Bite {
+    /// All of them.
+    pub const ALL: [Bite; 8] = [
+        Bite::SyncsLater,
+        Bite::BackOffIsDelivered,
+        Bite::LeaseForgotten,
+        Bite::SeqForgotten,
+        Bite::NoRecover,
+        Bite::NoRestartGrace,
+        Bite::NoWakeups,
+        Bite::OneEndpointAtATime,
+    ];
+}

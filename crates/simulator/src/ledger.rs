@@ -1,0 +1,253 @@
+//! What the checkers of P1, P2, P4, P5 and P6 remember while a run goes on, and what they say of
+//! each step. What must hold at the end is in `verdicts.rs`.
+
+use crate::{app::Mode, world::World};
+use presence::{Attempt, Change, ConnId, End, Kind, Platform, Reason, Session, UserId};
+use std::{collections::BTreeMap, time::Duration};
+use store::{CallbackId, Claimed, Commit};
+
+/// The contract keeps `seq` below it.
+const SEQ_END: u64 = 1 << 53;
+/// A working store, and every other App, must not let anybody wait longer: P6.
+const LOGIN_MS_MAX: u64 = 500;
+const FIRST_ATTEMPT_MS_MAX: u64 = 4_000;
+/// After its last trouble an endpoint may take so long to be as fast as ever.
+const RECOVERY_MS: u64 = 60_000;
+/// Rounding of clocks, in milliseconds.
+const SLACK_MS: u64 = 2;
+
+/// The books.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) sockets: BTreeMap<ConnId, Socket>,
+    last_seq: BTreeMap<UserId, u64>,
+    /// What a caller was told is stored: when.
+    pub(crate) promised: BTreeMap<CallbackId, u64>,
+    lanes: BTreeMap<(usize, UserId), Lane>,
+    /// When each endpoint was last in any trouble.
+    troubled_at: BTreeMap<usize, u64>,
+}
+
+/// A socket of the simulated gateway: the truth.
+pub(crate) struct Socket {
+    pub(crate) user: UserId,
+    pub(crate) platform: Platform,
+    pub(crate) node: u32,
+    pub(crate) stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Not let in yet.
+    Waits,
+    Open,
+    /// Since then, by that end; none: kicked, or the server went away.
+    Ended(u64, Option<End>),
+}
+
+/// The callbacks of one user to one endpoint.
+#[derive(Default)]
+struct Lane {
+    last: u64,
+    in_flight: Option<u64>,
+}
+
+impl World {
+    pub(crate) fn socket_waits(&self, conn: ConnId, user: &UserId, platform: Platform, node: u32) {
+        let socket = Socket { user: user.clone(), platform, node, stage: Stage::Waits };
+        self.ledger().sockets.insert(conn, socket);
+    }
+
+    pub(crate) fn socket_opens(&self, conn: ConnId) {
+        if let Some(socket) = self.ledger().sockets.get_mut(&conn)
+            && socket.stage == Stage::Waits
+        {
+            socket.stage = Stage::Open;
+        }
+    }
+
+    pub(crate) fn socket_ends(&self, conn: ConnId, end: Option<End>) {
+        let now = self.ms();
+        if let Some(socket) = self.ledger().sockets.get_mut(&conn)
+            && !matches!(socket.stage, Stage::Ended(..))
+        {
+            socket.stage = Stage::Ended(now, end);
+        }
+    }
+
+    /// A process ended, and its sockets with it.
+    pub(crate) fn node_ends(&self, node: u32) {
+        let now = self.ms();
+        let mut ledger = self.ledger();
+        for socket in ledger.sockets.values_mut() {
+            if socket.node == node && !matches!(socket.stage, Stage::Ended(..)) {
+                socket.stage = Stage::Ended(now, Some(End::ServerLost));
+            }
+        }
+        ledger.lanes.values_mut().for_each(|lane| lane.in_flight = None);
+    }
+
+    /// A step is durable, and decides from now on.
+    pub(crate) fn committed(&self, commit: &Commit, node: u32, booted_at: u64) {
+        let mut changes: Vec<&Change> = commit.callbacks.iter().map(|new| &new.change).collect();
+        changes.sort_by_key(|change| change.seq);
+        changes.dedup();
+        for change in &changes {
+            let Change { seq, kind, reason, platform, conn, .. } = change;
+            let conn = conn.map_or("-".to_owned(), short);
+            let user = &commit.user;
+            self.note(&format!(
+                "{user} {kind:?} {} on {} {conn} #{seq}",
+                reason.name(),
+                platform.name()
+            ));
+            self.count(match kind {
+                Kind::Online => "change: online",
+                Kind::Offline => "change: offline",
+                Kind::KickOff => "change: kick-off",
+            });
+        }
+        self.check_seq(&commit.user, &changes);
+        self.check_presence(commit, &changes, node);
+        self.check_graces(&changes, node, booted_at);
+    }
+
+    /// P2: strictly rising for ever.
+    fn check_seq(&self, user: &UserId, changes: &[&Change]) {
+        for change in changes {
+            let last = self.ledger().last_seq.insert(user.clone(), change.seq).unwrap_or(0);
+            if change.seq <= last || change.seq >= SEQ_END {
+                self.violated(
+                    "P2",
+                    &format!("the seq of {user} goes from {last} to {}", change.seq),
+                );
+            }
+        }
+    }
+
+    /// P4: nobody with an open socket is taken for gone.
+    fn check_presence(&self, commit: &Commit, changes: &[&Change], node: u32) {
+        let mut wrong = Vec::new();
+        for (conn, socket) in &self.ledger().sockets {
+            if socket.user != commit.user || socket.node != node || socket.stage != Stage::Open {
+                continue;
+            }
+            let connections = commit.state.connections();
+            let is_live = connections.iter().any(|c| c.id == *conn && c.session == Session::Live);
+            let sent_away = changes.iter().any(|change| {
+                let on_purpose =
+                    matches!(change.reason, Reason::Kicked | Reason::Refused | Reason::LoggedOut);
+                change.kind == Kind::Offline && change.conn == Some(*conn) && on_purpose
+            });
+            if !is_live && !sent_away {
+                wrong.push(format!("{} has an open socket {}", socket.user, short(*conn)));
+            }
+        }
+        wrong.iter().for_each(|who| self.violated("P4", &format!("{who} and counts as gone")));
+    }
+
+    /// P4: a loss is news after its grace, counted from the loss or the start of this process.
+    fn check_graces(&self, changes: &[&Change], node: u32, booted_at: u64) {
+        for change in changes {
+            let lost = matches!(
+                change.reason,
+                Reason::Closed | Reason::Lost | Reason::Misbehaved | Reason::ServerLost
+            );
+            let is_edge = change.edges.user || change.edges.platform;
+            if change.kind != Kind::Offline || !lost || !is_edge {
+                continue;
+            }
+            let Some(conn) = change.conn else { continue };
+            let policy = &self.plan.policy;
+            let (from, grace) = match self.ledger().sockets.get(&conn) {
+                Some(Socket { node: of, stage: Stage::Ended(at, _), .. }) if *of == node => {
+                    (*at, policy.offline_grace)
+                }
+                _ => (booted_at, policy.restart_grace),
+            };
+            let waited = self.ms() - from + SLACK_MS;
+            if Duration::from_millis(waited) < grace {
+                let conn = short(conn);
+                self.violated("P4", &format!("{conn} is told offline after {waited} ms"));
+            }
+        }
+    }
+
+    /// The caller was told that a step is stored.
+    pub(crate) fn promised(&self, commit: &Commit) {
+        let now = self.ms();
+        let mut ledger = self.ledger();
+        for new in &commit.callbacks {
+            let (endpoint, user) = (new.endpoint.clone(), commit.user.clone());
+            ledger.promised.insert(CallbackId { endpoint, user, seq: new.change.seq }, now);
+        }
+    }
+
+    /// P2: in order, one in flight. P6: at once, unless the endpoint itself is the reason.
+    pub(crate) fn attempt_begins(&self, app: usize, callback: &Claimed) {
+        let (now, id) = (self.ms(), &callback.lease.id);
+        let calm_ms = self.store_calm_for().as_millis() as u64;
+        let mut ledger = self.ledger();
+        let well = ledger.troubled_at.get(&app).map_or(now, |at| now - at);
+        let waited = ledger.promised.get(id).map(|at| now - at);
+        let lane = ledger.lanes.entry((app, id.user.clone())).or_default();
+        let mut problem = None;
+        if let Some(other) = lane.in_flight.replace(id.seq) {
+            problem = Some(("P2", format!("{id} is sent while #{other} is in flight")));
+        } else if !callback.replayed && id.seq < lane.last {
+            problem = Some(("P2", format!("{id} is sent after #{}", lane.last)));
+        }
+        lane.last = lane.last.max(id.seq);
+        drop(ledger);
+        let fresh = callback.attempts == 0 && !callback.replayed;
+        if let Some(waited) = waited.filter(|_| fresh)
+            && waited > FIRST_ATTEMPT_MS_MAX
+            && self.apps[app].mode() == Mode::Well
+            && well > waited + RECOVERY_MS
+            && calm_ms > waited + RECOVERY_MS
+        {
+            problem = Some(("P6", format!("{id} waited {waited} ms for a working endpoint")));
+        }
+        if let Some((promise, how)) = problem {
+            self.violated(promise, &how);
+        }
+    }
+
+    pub(crate) fn attempt_ended(&self, app: usize, callback: &Claimed, attempt: Attempt) {
+        let id = &callback.lease.id;
+        let now = self.ms();
+        let mut ledger = self.ledger();
+        if let Some(lane) = ledger.lanes.get_mut(&(app, id.user.clone())) {
+            lane.in_flight = None;
+        }
+        let fine = matches!(attempt, Attempt::Answered { status: 200, action_code: 0, .. });
+        if !fine {
+            ledger.troubled_at.insert(app, now);
+        }
+        drop(ledger);
+        if fine {
+            self.count("callback taken");
+        }
+    }
+
+    /// The endpoint is slow or paused, which delays what it is told.
+    pub(crate) fn endpoint_is_troubled(&self, app: usize) {
+        let now = self.ms();
+        self.ledger().troubled_at.insert(app, now);
+    }
+
+    /// P6: a login never waits for an App.
+    pub(crate) fn login_took(&self, user: &UserId, began: u64) {
+        let took = self.ms() - began;
+        let calm = self.store_calm_for() > Duration::from_millis(took + 2_000);
+        if calm && took > LOGIN_MS_MAX {
+            self.violated("P6", &format!("a login of {user} took {took} ms"));
+        }
+    }
+}
+
+/// Enough of a connection's name to know it by.
+pub(crate) fn short(conn: ConnId) -> String {
+    let [.., a, b, c] = conn.0;
+    format!("{a:02x}{b:02x}{c:02x}")
+}

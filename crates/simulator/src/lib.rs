@@ -1,0 +1,99 @@
+//! Runs the real core, driver and dispatchers through a storm that one seed decides, and checks the
+//! promises P1 to P6 of the design.
+//!
+//! Start at [`run`]. What is simulated are the seams: clock, chance, store, sockets, and the sender
+//! of callbacks; time jumps from one event to the next, on one thread.
+//!
+//! **Invariant:** a seed decides everything: the same one gives the same trace. Nothing in here asks
+//! the time, draws a number or iterates a hash map of its own.
+
+#![warn(missing_docs)]
+
+mod app;
+mod bite;
+mod client;
+mod coverage;
+mod dice;
+mod disk;
+mod ledger;
+mod network;
+mod node;
+mod plan;
+mod sockets;
+mod storm;
+mod sweep;
+mod verdicts;
+mod world;
+
+pub use bite::Bite;
+pub use coverage::Coverage;
+pub use sweep::{Swept, sweep};
+
+use std::{
+    cell::RefCell,
+    panic,
+    sync::{Arc, Once},
+};
+use world::World;
+
+/// How long a run is, in simulated seconds.
+pub const SECONDS: u64 = 600;
+
+/// How a run went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What happened, line by line.
+    pub trace: Vec<String>,
+    /// Of the whole trace.
+    pub hash: u64,
+    /// What was exercised.
+    pub coverage: Coverage,
+    /// The first promise that was broken, and how.
+    pub violation: Option<String>,
+}
+
+thread_local! {
+    /// The last panic of a task of the run on this thread.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs one seed, with a bug put in if asked for.
+pub fn run(seed: u64, bite: Option<Bite>) -> Outcome {
+    remember_panics();
+    PANIC.take();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without IO can always be built");
+    let world = runtime.block_on(async {
+        let world = Arc::new(World::new(seed, bite));
+        let playing = tokio::spawn(storm::play(Arc::clone(&world)));
+        tokio::select! {
+            biased;
+            () = world.broken.cancelled() => {}
+            _ = playing => {}
+        }
+        world
+    });
+    // Ends every task, so that nothing is noted any more.
+    drop(runtime);
+    let (trace, hash, coverage, violation) = world.take();
+    let panicked = PANIC.take().map(|words| format!("panic: {words}"));
+    Outcome { trace, hash, coverage, violation: panicked.or(violation) }
+}
+
+/// Tasks swallow panics; a run must not.
+fn remember_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if tokio::runtime::Handle::try_current().is_ok() {
+                PANIC.set(Some(info.to_string()));
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}

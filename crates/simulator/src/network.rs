@@ -1,0 +1,101 @@
+//! The way from Herald to an App: a [`Sender`] that delays, loses, repeats and cuts off.
+//!
+//! It keeps to the endpoint's timeout, as `callbacks::http` does; the App's work goes on without it.
+
+use crate::{
+    app::{Mode, Request},
+    bite::Bite,
+    world::World,
+};
+use async_trait::async_trait;
+use presence::{Attempt, Refusal};
+use server::callbacks::{Endpoint, Sender, Sent};
+use std::sync::Arc;
+use store::Claimed;
+use tokio::sync::{Mutex, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// The network of one process, as it reaches one App.
+pub(crate) struct Network {
+    pub(crate) world: Arc<World>,
+    pub(crate) app: usize,
+    /// The process is dead: nothing it does has an effect.
+    pub(crate) dead: CancellationToken,
+    /// Shared by all endpoints, for [`Bite::OneEndpointAtATime`].
+    pub(crate) only_one: Arc<Mutex<()>>,
+}
+
+#[async_trait]
+impl Sender for Network {
+    async fn send(&self, endpoint: &Endpoint, callback: &Claimed) -> Sent {
+        let _turn = match self.world.bite {
+            Some(Bite::OneEndpointAtATime) => Some(self.only_one.lock().await),
+            _ => None,
+        };
+        if self.dead.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        let id = &callback.lease.id;
+        self.world.attempt_begins(self.app, callback);
+        self.world.note(&format!(
+            "send {id} {:?}, attempt {}",
+            callback.change.kind,
+            callback.attempts + 1
+        ));
+        let resync = endpoint.needs_resync();
+        let request = Request { id: id.clone(), change: callback.change.clone(), resync };
+        let timeout = endpoint.timeout(callback.change.kind);
+        let sent = tokio::time::timeout(timeout, self.exchange(request)).await;
+        if self.dead.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        let sent = sent.unwrap_or_else(|_| {
+            self.world.count("network: no answer in time");
+            unanswered("no answer in time")
+        });
+        self.world.note(&format!("sent {id} {:?}", sent.attempt));
+        self.world.attempt_ended(self.app, callback, sent.attempt);
+        sent
+    }
+}
+
+impl Network {
+    async fn exchange(&self, request: Request) -> Sent {
+        let world = &self.world;
+        let app = Arc::clone(&world.apps[self.app]);
+        world.sleep(1..10).await;
+        if app.mode() == Mode::Unreachable {
+            world.count("network: no connection");
+            return unanswered("no connection");
+        }
+        let (answer, answered) = oneshot::channel();
+        let faults = &world.plan.faults;
+        if faults.duplicates && !world.is_quiet() && world.percent(5) {
+            world.count("network: duplicate");
+            let again = world.within(0..2) * world.within(0..30_000);
+            let (app, world, request) = (Arc::clone(&app), Arc::clone(world), request.clone());
+            // A copy that nobody waits for; one that is held up may arrive after newer ones.
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(again)).await;
+                let (answer, _answered) = oneshot::channel();
+                if again > 0 {
+                    app.goes_out_of_order();
+                }
+                app.serve(world, request, answer).await;
+            });
+        }
+        tokio::spawn(app.serve(Arc::clone(world), request, answer));
+        answered.await.unwrap_or_else(|_| unanswered("the exchange broke off"))
+    }
+}
+
+fn unanswered(why: &str) -> Sent {
+    let error = Some(why.to_owned());
+    Sent {
+        attempt: Attempt::Unanswered,
+        retry_after: None,
+        answer: None,
+        error,
+        refusal: Refusal::default(),
+    }
+}

@@ -1,0 +1,270 @@
+//! One process of Herald: the real driver and dispatchers, put together as `server::running` does,
+//! on a simulated disk, clock and network. It can be stopped, and it can crash.
+
+use crate::{
+    bite::Bite,
+    disk::Disk,
+    network::Network,
+    sockets::Sockets,
+    world::{NodeClock, World},
+};
+use presence::{Policy, RefusalLimit, Timestamp};
+use server::{
+    callbacks::{Dispatcher, Endpoint, EndpointSettings, Timeouts},
+    clock::Clock,
+    config::OnRefusal,
+    driver::Driver,
+    metrics::Metrics,
+};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use store::{Memory, Prune, Store};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// As in `server::running`.
+const FAREWELL: Duration = Duration::from_secs(3);
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+const FINISH_MAX: Duration = Duration::from_secs(20);
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// How often [`Bite::SyncsLater`] syncs.
+const SYNCS_EVERY: Duration = Duration::from_secs(1);
+
+/// A process at work.
+pub(crate) struct Node {
+    pub(crate) number: u32,
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) sockets: Arc<Sockets>,
+    /// Cancelled by a crash, or after the end: nothing it does has an effect any more.
+    pub(crate) dead: CancellationToken,
+    /// Cancelled when nobody is let in any more.
+    pub(crate) doors: CancellationToken,
+    work: CancellationToken,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Node {
+    /// Starts a process on what the last one left; gives it back if the process cannot start.
+    pub(crate) async fn boot(
+        world: &Arc<World>,
+        memory: Memory,
+        number: u32,
+    ) -> Result<Arc<Node>, Memory> {
+        world.store_is_troubled();
+        let dead = CancellationToken::new();
+        let disk = Arc::new(Disk::open(world, memory, &dead, number));
+        let clock: Arc<dyn Clock> = Arc::new(NodeClock::start(world));
+        let sockets = Arc::new(Sockets::new(world, &dead));
+        let endpoints: Vec<_> = (0..world.apps.len()).map(|n| endpoint(world, n)).collect();
+        let metrics = Arc::new(Metrics::default());
+        let driver = Arc::new(Driver::new(
+            Arc::clone(&disk) as _,
+            Arc::clone(&clock),
+            Arc::clone(world) as _,
+            policy(world),
+            endpoints.clone(),
+            Arc::clone(&sockets) as _,
+            Arc::clone(&metrics),
+        ));
+        if world.bite != Some(Bite::NoRecover)
+            && let Err(error) = driver.recover().await
+        {
+            world.note(&format!("node {number} cannot start: {error}"));
+            world.count("node: failed start");
+            dead.cancel();
+            return Err(disk.survivor());
+        }
+        let node = Arc::new(Node {
+            number,
+            driver,
+            disk,
+            clock,
+            endpoints,
+            sockets,
+            dead,
+            doors: CancellationToken::new(),
+            work: CancellationToken::new(),
+            tasks: Mutex::default(),
+        });
+        node.put_to_work(world, &metrics);
+        world.note(&format!("node {number} starts"));
+        world.store_is_troubled();
+        Ok(node)
+    }
+
+    fn put_to_work(&self, world: &Arc<World>, metrics: &Arc<Metrics>) {
+        self.spawn(Arc::clone(&self.driver).run(self.work.clone()));
+        let only_one = Arc::default();
+        for (app, endpoint) in self.endpoints.iter().enumerate() {
+            let network = Network {
+                world: Arc::clone(world),
+                app,
+                dead: self.dead.clone(),
+                only_one: Arc::clone(&only_one),
+            };
+            let dispatcher = Dispatcher {
+                store: Arc::clone(&self.disk) as _,
+                driver: Arc::clone(&self.driver),
+                endpoint: Arc::clone(endpoint),
+                sender: Arc::new(network),
+                clock: Arc::clone(&self.clock),
+                entropy: Arc::clone(world) as _,
+                metrics: Arc::clone(metrics),
+            };
+            self.spawn(dispatcher.run(self.work.clone()));
+        }
+        self.spawn(prune(Arc::clone(world), Arc::clone(&self.disk), self.work.clone()));
+        if world.bite == Some(Bite::SyncsLater) {
+            let (disk, stop) = (Arc::clone(&self.disk), self.work.clone());
+            self.spawn(async move {
+                while !stop.is_cancelled() {
+                    tokio::time::sleep(SYNCS_EVERY).await;
+                    disk.sync();
+                }
+            });
+        }
+    }
+
+    /// Runs something that ends with the process.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+
+    fn take_tasks(&self) -> JoinSet<()> {
+        std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks the process something; none when it dies meanwhile.
+    pub(crate) async fn ask<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.dead.cancelled() => None,
+            answer = question => Some(answer),
+        }
+    }
+
+    /// Dies at once. Returns what the disk has.
+    pub(crate) fn crash(&self, world: &World) -> Memory {
+        world.note(&format!("node {} crashes", self.number));
+        self.end(world)
+    }
+
+    fn end(&self, world: &World) -> Memory {
+        self.doors.cancel();
+        self.dead.cancel();
+        world.set_node(None);
+        world.node_ends(self.number);
+        drop(self.take_tasks());
+        self.disk.survivor()
+    }
+
+    /// Stops as `Running::stop` does. Returns what the disk has.
+    pub(crate) async fn stop(&self, world: &World) -> Memory {
+        world.note(&format!("node {} stops", self.number));
+        self.doors.cancel();
+        self.sockets.close_all(FAREWELL).await;
+        let gone = async {
+            while self.sockets.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL_MAX, gone).await;
+        self.work.cancel();
+        let mut tasks = self.take_tasks();
+        let finished = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_MAX, finished).await.is_err() {
+            world.count("node: stopped unfinished");
+        }
+        self.end(world)
+    }
+}
+
+fn policy(world: &World) -> Policy {
+    let mut policy = world.plan.policy;
+    if world.bite == Some(Bite::NoRestartGrace) {
+        policy.restart_grace = Duration::ZERO;
+    }
+    policy
+}
+
+fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
+    let plan = &world.plan;
+    let timeout = Duration::from_secs(5);
+    let (target, secrets) = Default::default();
+    Arc::new(Endpoint::new(EndpointSettings {
+        name: plan.endpoint_name(number),
+        target,
+        dialect: contract::Dialect::Classic,
+        interest: plan.endpoints[number].interest(plan.kick_off),
+        timeouts: Timeouts { online: timeout, offline: timeout, kick_off: timeout },
+        on_refusal: match plan.closes_on_refusal {
+            true => OnRefusal::Disconnect,
+            false => OnRefusal::Ignore,
+        },
+        gate: None,
+        refusal_limit: RefusalLimit { share_max: 1.0, window: timeout },
+        secrets,
+        concurrency_max: 64,
+        collapse_after: plan.collapse_after,
+    }))
+}
+
+/// As in `server::running`; the whole history is kept, for the verdicts.
+async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let now = world.wall();
+        let prune = Prune {
+            now,
+            history_before: Timestamp(0),
+            failed_before: Timestamp(0),
+            history_bytes_max: u64::MAX,
+            owed_before: Timestamp(0),
+            owed_max: world.plan.owed_max,
+            users_before: Timestamp(now.0.saturating_sub(world.plan.forget_after_ms)),
+            limit: 2_000,
+        };
+        let _ = disk.prune(prune).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::StoreWeather;
+    use presence::{Event, Platform, Status, UserId};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_is_not_stored_yet_is_beyond_the_fence() {
+        let world = Arc::new(World::new(1, None));
+        let node = Node::boot(&world, Memory::default(), 1).await.map_err(|_| ()).unwrap();
+        world.set_store_weather(StoreWeather { fail_percent: 0, slow_ms: 10_000 });
+        let handling: Vec<_> = (0..20)
+            .map(|number| {
+                let (driver, user) = (Arc::clone(&node.driver), UserId::new(format!("u{number}")));
+                let event = Event::StatusSet { platform: Platform::Web, status: Status::default() };
+                tokio::spawn(async move { driver.handle(&user, event, None).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let fence = node.driver.fence();
+        let under_way: Vec<_> = handling.into_iter().filter(|task| !task.is_finished()).collect();
+        assert!(!under_way.is_empty(), "some writes take long");
+        for task in under_way {
+            let changes = task.await.unwrap().unwrap().changes;
+            assert!(changes[0].seq > fence, "{changes:?} is below {fence}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(node.driver.fence() > fence, "it rises when all is stored");
+    }
+}

@@ -1,0 +1,136 @@
+//! What kind of run a seed means: the operator's settings, and which faults it may have at all.
+
+use crate::dice::Dice;
+use presence::{Interest, LoginPolicy, MassLossPolicy, Policy, Scope};
+use std::time::Duration;
+use store::EndpointName;
+
+/// What kind of App an endpoint tells: the table of the contract's §8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One flag per user, told every login.
+    Flag,
+    /// One flag per user, told no repeats.
+    QuietFlag,
+    /// A set of connections.
+    Connections,
+    /// A state per platform.
+    Platforms,
+}
+
+impl Kind {
+    pub(crate) fn interest(self, kick_off: bool) -> Interest {
+        let (online, offline) = match self {
+            Kind::Flag => (Scope::Connection, Scope::User),
+            Kind::QuietFlag => (Scope::User, Scope::User),
+            Kind::Connections => (Scope::Connection, Scope::Connection),
+            Kind::Platforms => (Scope::Platform, Scope::Platform),
+        };
+        Interest { online: Some(online), offline: Some(offline), kick_off }
+    }
+
+    pub(crate) fn is_flag(self) -> bool {
+        matches!(self, Kind::Flag | Kind::QuietFlag)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Flag => "flag",
+            Kind::QuietFlag => "quiet-flag",
+            Kind::Connections => "connections",
+            Kind::Platforms => "platforms",
+        }
+    }
+}
+
+/// Everything that is settled before the first event.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) users: usize,
+    pub(crate) endpoints: Vec<Kind>,
+    pub(crate) policy: Policy,
+    pub(crate) kick_off: bool,
+    pub(crate) closes_on_refusal: bool,
+    pub(crate) collapse_after: Option<Duration>,
+    pub(crate) owed_max: u64,
+    /// How long an offline user is remembered, in milliseconds.
+    pub(crate) forget_after_ms: u64,
+    pub(crate) faults: Faults,
+}
+
+/// Which kinds of fault a run may have. Each is left out of some runs, so that it hides nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Faults {
+    pub(crate) store_fails: bool,
+    pub(crate) store_slow: bool,
+    pub(crate) crashes: bool,
+    pub(crate) stops: bool,
+    pub(crate) clock_steps: bool,
+    pub(crate) cuts: bool,
+    pub(crate) apps_troubled: bool,
+    pub(crate) apps_roll_back: bool,
+    /// Apps apply requests that Herald has given up.
+    pub(crate) late: bool,
+    pub(crate) duplicates: bool,
+    pub(crate) fails_one: bool,
+    pub(crate) refuses: bool,
+}
+
+impl Plan {
+    pub(crate) fn draw(dice: &mut Dice) -> Plan {
+        let login = dice.pick(&[
+            LoginPolicy::None,
+            LoginPolicy::SamePlatformKicks,
+            LoginPolicy::SameClassKicks,
+            LoginPolicy::PcAndOther,
+        ]);
+        let mut endpoints = vec![Kind::Flag, Kind::Connections, Kind::Platforms];
+        if dice.percent(30) {
+            endpoints.push(Kind::QuietFlag);
+        }
+        Plan {
+            users: dice.within(3..13) as usize,
+            endpoints,
+            policy: Policy {
+                offline_grace: Duration::from_secs(20),
+                restart_grace: Duration::from_secs(60),
+                virtual_lease: Duration::from_secs(dice.within(30..90)),
+                login,
+                known_tokens_only: dice.percent(20),
+                logout_denies_token: dice.percent(50),
+                refused_for: Duration::from_secs(dice.pick(&[0, 60])),
+                user_budget: dice.pick(&[0, 10, 30]),
+                mass_loss: MassLossPolicy {
+                    min_connections: dice.pick(&[4, 1_000]),
+                    ..MassLossPolicy::default()
+                },
+                ..Policy::default()
+            },
+            kick_off: dice.percent(50),
+            closes_on_refusal: dice.percent(70),
+            collapse_after: dice.percent(60).then(|| dice.ms(1_000..60_000)),
+            owed_max: if dice.percent(20) { dice.within(5..60) } else { 1_000_000 },
+            forget_after_ms: if dice.percent(40) { dice.within(5_000..60_000) } else { 1 << 40 },
+            faults: Faults {
+                store_fails: dice.percent(50),
+                store_slow: dice.percent(40),
+                crashes: dice.percent(60),
+                stops: dice.percent(40),
+                clock_steps: dice.percent(40),
+                cuts: dice.percent(50),
+                apps_troubled: dice.percent(75),
+                apps_roll_back: dice.percent(30),
+                late: dice.percent(40),
+                duplicates: dice.percent(50),
+                fails_one: dice.percent(40),
+                refuses: dice.percent(40),
+            },
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn endpoint_name(&self, number: usize) -> EndpointName {
+        EndpointName::new(self.endpoints[number].name())
+    }
+}

@@ -1,0 +1,283 @@
+//! The weather: when processes stop and crash, disks and lines fail, Apps misbehave, clocks step and
+//! backends call; and the quiet after it, in which everything must become right.
+
+use crate::{
+    app::{Mode, SAVED_EVERY},
+    client::spawn_devices,
+    node::Node,
+    verdicts,
+    world::{StoreWeather, World},
+};
+use presence::{Availability, Event, Kick, Platform, Status, Timestamp, UserId};
+use std::{future::Future, sync::Arc, time::Duration};
+use store::{CallbackQuery, CallbackState, EndpointChange, Memory, Store};
+
+/// Ten minutes in all.
+const STORM: Duration = Duration::from_secs(390);
+/// No process ends after it, so that the next one has started when the storm is over.
+const LAST_STOP: Duration = Duration::from_secs(310);
+const QUIET: Duration = Duration::from_secs(210);
+/// How often an App that must reads the snapshot, and an operator looks.
+const LOOKS_EVERY: Duration = Duration::from_secs(3);
+
+/// Lives through one run.
+pub(crate) async fn play(world: Arc<World>) {
+    let node = boot(&world, Memory::default(), 1).await;
+    world.set_node(Some(node));
+    for number in 0..world.plan.users {
+        spawn_devices(&world, &user(number));
+    }
+    tokio::spawn(operate(Arc::clone(&world)));
+    tokio::spawn(save(Arc::clone(&world)));
+    tokio::spawn(verdicts::audit(Arc::clone(&world)));
+    tokio::spawn(during_storm(Arc::clone(&world), backend(Arc::clone(&world))));
+    tokio::spawn(during_storm(Arc::clone(&world), lesser_faults(Arc::clone(&world))));
+    processes(&world).await;
+    calm_down(&world).await;
+    tokio::time::sleep(QUIET).await;
+    verdicts::at_the_end(&world).await;
+}
+
+async fn during_storm(world: Arc<World>, what: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = world.quiet.cancelled() => {}
+        () = what => {}
+    }
+}
+
+fn user(number: usize) -> UserId {
+    UserId::new(format!("u{number}"))
+}
+
+/// Tries until a process has started.
+async fn boot(world: &Arc<World>, mut memory: Memory, mut number: u32) -> Arc<Node> {
+    loop {
+        match Node::boot(world, memory, number).await {
+            Ok(node) => return node,
+            Err(left) => memory = left,
+        }
+        world.sleep(500..2_000).await;
+        number += 1;
+    }
+}
+
+/// Stops and crashes, until the storm is over; then a process runs.
+async fn processes(world: &Arc<World>) {
+    let faults = &world.plan.faults;
+    let (last, ends) = (LAST_STOP.as_millis() as u64, STORM.as_millis() as u64);
+    loop {
+        world.sleep(5_000..120_000).await;
+        let Some(node) = world.node().filter(|_| world.ms() < last) else { break };
+        let stops = faults.stops && (!faults.crashes || world.percent(40));
+        let memory = match (stops, faults.crashes) {
+            (true, _) => {
+                world.count("node: stop");
+                node.stop(world).await
+            }
+            (_, true) => {
+                world.count("node: crash");
+                node.crash(world)
+            }
+            _ => continue,
+        };
+        let number = node.number + 1;
+        drop(node);
+        let away = world.pick(&[10, 1_000, 5_000, 40_000]);
+        world.sleep(1..away).await;
+        world.set_node(Some(boot(world, memory, number).await));
+    }
+    tokio::time::sleep(Duration::from_millis(ends.saturating_sub(world.ms()))).await;
+}
+
+/// Everything else that goes wrong for a while, one after another and over each other.
+async fn lesser_faults(world: Arc<World>) {
+    loop {
+        world.sleep(500..20_000).await;
+        let faults = &world.plan.faults;
+        let lasts = Duration::from_millis(world.within(500..25_000));
+        match world.below(8) {
+            0 if faults.store_fails => {
+                let fail_percent = world.pick(&[10, 50, 100]);
+                world.set_store_weather(StoreWeather { fail_percent, slow_ms: 0 });
+                tokio::time::sleep(lasts).await;
+                world.set_store_weather(StoreWeather::default());
+            }
+            1 if faults.store_slow => {
+                let slow_ms = world.pick(&[100, 1_000, 6_000]);
+                world.set_store_weather(StoreWeather { fail_percent: 0, slow_ms });
+                tokio::time::sleep(lasts).await;
+                world.set_store_weather(StoreWeather::default());
+            }
+            2 if faults.clock_steps => {
+                let by = world.pick(&[-3_600_000, -300_000, -5_000, -50, 50, 5_000, 300_000]);
+                world.note(&format!("the wall clock steps by {by} ms"));
+                world.count("clock: step");
+                world.step_wall(by);
+            }
+            3 if faults.cuts => {
+                world.note("clients are cut off");
+                world.count("network: clients cut off");
+                world.cut_off(true);
+                tokio::time::sleep(lasts).await;
+                world.cut_off(false);
+            }
+            4..=6 if faults.apps_troubled => {
+                tokio::spawn(during_storm(
+                    Arc::clone(&world),
+                    trouble(Arc::clone(&world), 2 * lasts),
+                ));
+            }
+            7 if faults.apps_roll_back => {
+                let app = &world.apps[world.below(world.apps.len())];
+                world.note(&format!("app {} restarts and rolls back", app.number));
+                world.count("app: restart with rollback");
+                app.roll_back();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One App is in trouble for a while.
+async fn trouble(world: Arc<World>, lasts: Duration) {
+    let app = Arc::clone(&world.apps[world.below(world.apps.len())]);
+    let mode = match world.below(7) {
+        0 => Mode::Unreachable,
+        1 => Mode::Hangs,
+        2 => Mode::Slow(world.pick(&[500, 3_000, 7_000])),
+        3 | 4 => Mode::Status(world.pick(&[500, 502, 503, 504, 302, 401, 404, 400])),
+        5 => Mode::TooMany(world.pick(&[0, 1, 7, 20])),
+        _ => Mode::Gone,
+    };
+    world.note(&format!("app {} is {mode:?} for {} ms", app.number, lasts.as_millis()));
+    app.set_mode(mode);
+    tokio::time::sleep(lasts).await;
+    app.set_mode(Mode::Well);
+    world.endpoint_is_troubled(app.number);
+    world.note(&format!("app {} is well", app.number));
+}
+
+/// What backends ask for over REST.
+async fn backend(world: Arc<World>) {
+    loop {
+        world.sleep(200..12_000).await;
+        let Some(node) = world.node() else { continue };
+        let user = user(world.below(world.plan.users));
+        let platform = world.pick(&[Platform::Ios, Platform::Web, Platform::Windows]);
+        let event = match world.below(10) {
+            0..5 => {
+                world.count("backend: status set");
+                Event::StatusSet { platform, status: status(&world) }
+            }
+            5 | 6 => {
+                world.count("backend: status cleared");
+                Event::StatusCleared { platform: world.percent(50).then_some(platform) }
+            }
+            7 => {
+                world.count("backend: kick");
+                Event::Kicked(Kick::Everywhere)
+            }
+            8 => {
+                world.count("backend: kick");
+                Event::Kicked(Kick::Platform(platform))
+            }
+            _ => {
+                world.count("backend: forced logout");
+                let until = Timestamp(world.wall().0 / 1000 * 1000);
+                Event::Kicked(Kick::Tokens(platform, until))
+            }
+        };
+        world.note(&format!("backend: {user} {event:?}"));
+        let _ = node.ask(node.driver.handle(&user, event, None)).await;
+    }
+}
+
+fn status(world: &World) -> Status {
+    let availability = world.pick(&[
+        Availability::Online,
+        Availability::Online,
+        Availability::Busy,
+        Availability::Invisible,
+    ]);
+    let ends = world.percent(50).then(|| Timestamp(world.wall().0 + world.within(1_000..60_000)));
+    Status { availability, expires_at: ends, ..Status::default() }
+}
+
+/// Apps save their views now and then.
+async fn save(world: Arc<World>) {
+    loop {
+        tokio::time::sleep(SAVED_EVERY).await;
+        world.apps.iter().for_each(|app| app.save());
+    }
+}
+
+/// Operators resume what is paused; Apps that must read the snapshot.
+async fn operate(world: Arc<World>) {
+    loop {
+        tokio::time::sleep(LOOKS_EVERY).await;
+        let Some(node) = world.node() else { continue };
+        for (app, endpoint) in world.apps.iter().zip(&node.endpoints) {
+            let name = &endpoint.settings.name;
+            let stands = node.ask(node.disk.endpoint(name)).await;
+            let Some(Ok(stands)) = stands else { continue };
+            if stands.paused && app.mode() != Mode::Gone {
+                world.count("operator: resume");
+                world.endpoint_is_troubled(app.number);
+                let change = EndpointChange::Paused(false);
+                if let Some(Ok(())) = node.ask(node.disk.change_endpoint(name, change)).await {
+                    endpoint.health().resume();
+                    endpoint.news.notify_one();
+                }
+            }
+            if app.wants_resync() {
+                node.ask(app.resync(&world, &node)).await;
+            }
+        }
+    }
+}
+
+/// The end of all faults.
+async fn calm_down(world: &Arc<World>) {
+    world.note("the storm is over");
+    world.quiet.cancel();
+    world.set_store_weather(StoreWeather::default());
+    world.cut_off(false);
+    for app in &world.apps {
+        app.set_mode(Mode::Well);
+        app.is_mended();
+        world.endpoint_is_troubled(app.number);
+    }
+    // What is under way ends before the dead are told again.
+    tokio::time::sleep(QUIET / 3).await;
+    replay_the_dead(world).await;
+}
+
+async fn replay_the_dead(world: &Arc<World>) {
+    let Some(node) = world.node() else { return };
+    let state = Some(CallbackState::Dead);
+    let query = CallbackQuery { state, limit: usize::MAX, ..CallbackQuery::default() };
+    let dead = node.disk.memory.callbacks(query).await.unwrap_or_default();
+    for record in dead.iter().rev() {
+        let number = node.endpoints.iter().position(|e| e.settings.name == record.id.endpoint);
+        let app = &world.apps[number.unwrap_or(0)];
+        // It cannot know that its snapshot was newer, and is to read another one instead.
+        if app.resyncs() > 0 {
+            app.must_resync();
+            continue;
+        }
+        // A replay is followed by the user's newest one, which is enough for a flag.
+        if !app.kind.is_flag() {
+            app.goes_out_of_order();
+        }
+        world.count("operator: replay of a dead callback");
+        for _ in 0..20 {
+            let replayed = node.disk.replay(&record.id, world.wall()).await;
+            if !matches!(replayed, Ok(store::Replayed::InFlight)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    node.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
+}

@@ -1,0 +1,147 @@
+//! What must hold at any time while the store works (P5), and when everything has been quiet (P1,
+//! P3).
+
+use crate::{
+    app::Subject,
+    ledger::{Stage, short},
+    node::Node,
+    world::World,
+};
+use presence::{ConnId, Session};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use store::{CallbackQuery, CallbackRecord, CallbackState, Store, UserQuery};
+
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// How long after its time a departure may still be undecided: a tick, and its commit.
+const LATE_MS_MAX: u64 = 1_000;
+/// The store must have worked for so long before it can be blamed.
+const CALM: Duration = Duration::from_secs(5);
+
+/// P5: who is gone counts as present no longer than promised.
+pub(crate) async fn audit(world: Arc<World>) {
+    loop {
+        tokio::time::sleep(LOOKS_EVERY).await;
+        let Some(node) = world.node() else { continue };
+        // A process that stops keeps those whom it sends away, for the next one.
+        if world.store_calm_for() < CALM || node.doors.is_cancelled() {
+            continue;
+        }
+        let query = UserQuery { online_only: true, after: None, limit: usize::MAX };
+        let users = node.disk.memory.users(query).await.unwrap_or_default();
+        let now = node.clock.now().mono;
+        let held_until = node.driver.held_until();
+        for (user, state) in users {
+            for connection in state.connections() {
+                let problem = match connection.session {
+                    Session::AtGate | Session::Live => is_a_ghost(&world, &node, connection.id),
+                    Session::Lingering { until, .. } => {
+                        until.max(held_until).0 + LATE_MS_MAX < now.0
+                    }
+                    Session::Virtual { until } => until.0 + LATE_MS_MAX < now.0,
+                };
+                if problem {
+                    let session = connection.session;
+                    let conn = short(connection.id);
+                    world.violated("P5", &format!("{conn} of {user} still counts: {session:?}"));
+                }
+            }
+        }
+    }
+}
+
+/// It counts as live, and its socket has been gone for a while, or never was.
+fn is_a_ghost(world: &World, node: &Node, conn: ConnId) -> bool {
+    let now = world.ms();
+    match world.ledger().sockets.get(&conn) {
+        Some(socket) if socket.node == node.number => match socket.stage {
+            Stage::Waits | Stage::Open => false,
+            Stage::Ended(at, _) => at + LATE_MS_MAX < now,
+        },
+        _ => true,
+    }
+}
+
+/// P1 and P3, when all is quiet.
+pub(crate) async fn at_the_end(world: &Arc<World>) {
+    let Some(node) = world.node() else {
+        return world.violated("P3", "no process runs at the end");
+    };
+    let query = CallbackQuery { limit: usize::MAX, ..CallbackQuery::default() };
+    let records = node.disk.memory.callbacks(query).await.unwrap_or_default();
+    nothing_is_lost(world, &records);
+    for (number, endpoint) in node.endpoints.iter().enumerate() {
+        let stands = node.disk.memory.endpoint(&endpoint.settings.name).await.unwrap_or_default();
+        let of = records.iter().filter(|record| record.id.endpoint == endpoint.settings.name);
+        let expired = of.filter(|record| record.state == CallbackState::Expired).count();
+        if expired > 0 && stands.resync.is_none() && world.apps[number].resyncs() == 0 {
+            world.violated("P1", &format!("{expired} callbacks expired and no App was told"));
+        }
+    }
+    the_views_are_right(world, &node);
+}
+
+/// P1: what was promised is delivered, or recorded as something that is not.
+fn nothing_is_lost(world: &World, records: &[CallbackRecord]) {
+    let known: BTreeSet<_> = records.iter().map(|record| &record.id).collect();
+    let promised: Vec<_> = world.ledger().promised.keys().cloned().collect();
+    for id in &promised {
+        if !known.contains(id) {
+            world.violated("P1", &format!("{id} was promised and is nowhere"));
+        }
+    }
+    for CallbackRecord { id, state, .. } in records {
+        let app = world.apps.iter().find(|app| app.kind.name() == id.endpoint.as_str());
+        let accepted = app.is_some_and(|app| app.accepted(id));
+        match state {
+            CallbackState::Pending => {
+                world.violated("P1", &format!("{id} is still owed to an App that is well"));
+            }
+            CallbackState::Delivered if !accepted => {
+                world.violated("P1", &format!("{id} counts as delivered, and no App took it"));
+            }
+            CallbackState::Delivered => world.count("callback delivered"),
+            CallbackState::Dead => world.count("callback dead at the end"),
+            CallbackState::Expired => world.count("callback expired"),
+            CallbackState::Superseded => world.count("callback superseded"),
+        }
+    }
+}
+
+/// P3: what each App believes is what the sockets say.
+fn the_views_are_right(world: &World, node: &Node) {
+    for app in &world.apps {
+        let truth: BTreeSet<Subject> = {
+            let ledger = world.ledger();
+            let open = ledger
+                .sockets
+                .iter()
+                .filter(|(_, socket)| socket.stage == Stage::Open && socket.node == node.number);
+            open.map(|(conn, s)| app.kind.subject(&s.user, s.platform, Some(*conn))).collect()
+        };
+        let views = app.views();
+        compare(world, app.kind.name(), "by seq", &truth, &views.by_seq());
+        world.count("verdict: view by seq");
+        if app.is_in_order() {
+            compare(world, app.kind.name(), "in arrival order", &truth, &views.naive);
+            world.count("verdict: view in arrival order");
+        }
+        if !truth.is_empty() {
+            world.count("verdict: somebody is online");
+        }
+    }
+}
+
+fn compare(
+    world: &World,
+    app: &str,
+    how: &str,
+    truth: &BTreeSet<Subject>,
+    view: &BTreeSet<Subject>,
+) {
+    if truth != view {
+        let missing: Vec<_> = truth.difference(view).collect();
+        let wrong: Vec<_> = view.difference(truth).collect();
+        let text = format!("the App `{app}`, {how}: misses {missing:?}, wrongly has {wrong:?}");
+        world.violated("P3", &text);
+    }
+}

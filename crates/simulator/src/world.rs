@@ -1,0 +1,253 @@
+//! What all actors of a run share: time, chance, the trace, and what they know of each other.
+
+use crate::{
+    app::App, bite::Bite, coverage::Coverage, dice::Dice, ledger::Ledger, node::Node, plan::Plan,
+};
+use presence::{Instant, Now, Timestamp};
+use server::{clock::Clock, entropy::Entropy};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The wall time at which every run begins.
+const BEGAN_AT: u64 = 1_767_225_600_000;
+
+/// One run.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) bite: Option<Bite>,
+    pub(crate) apps: Vec<Arc<App>>,
+    /// Rung when clients are cut off.
+    pub(crate) cuts: Notify,
+    /// Cancelled when the storm is over and everything has time to become right.
+    pub(crate) quiet: CancellationToken,
+    /// Cancelled at the first broken promise.
+    pub(crate) broken: CancellationToken,
+    began: tokio::time::Instant,
+    state: Mutex<State>,
+    ledger: Mutex<Ledger>,
+}
+
+struct State {
+    dice: Dice,
+    /// Of the code under test: apart, so that a further draw of ours does not change its.
+    entropy: Dice,
+    trace: Trace,
+    coverage: Coverage,
+    violation: Option<String>,
+    /// How far the wall clock is off, in milliseconds.
+    wall_off: i64,
+    store: StoreWeather,
+    store_troubled_at: u64,
+    /// No client reaches Herald.
+    cut_off: bool,
+    node: Option<Arc<Node>>,
+}
+
+/// How the disk is doing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StoreWeather {
+    /// How many of a hundred calls fail.
+    pub(crate) fail_percent: u64,
+    /// The longest a write may take, in milliseconds, when it takes longer than usual.
+    pub(crate) slow_ms: u64,
+}
+
+#[derive(Default)]
+struct Trace {
+    lines: Vec<String>,
+    hash: u64,
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "the simulated time, which stands still")]
+    pub(crate) fn new(seed: u64, bite: Option<Bite>) -> World {
+        let mut dice = Dice::new(seed);
+        let plan = Plan::draw(&mut dice);
+        let entropy = Dice::new(dice.roll());
+        let apps = plan.endpoints.iter().enumerate();
+        World {
+            apps: apps.map(|(number, kind)| Arc::new(App::new(number, *kind))).collect(),
+            plan,
+            bite,
+            cuts: Notify::new(),
+            quiet: CancellationToken::new(),
+            broken: CancellationToken::new(),
+            began: tokio::time::Instant::now(),
+            state: Mutex::new(State {
+                dice,
+                entropy,
+                trace: Trace { lines: Vec::new(), hash: 0xcbf2_9ce4_8422_2325 },
+                coverage: Coverage::default(),
+                violation: None,
+                wall_off: 0,
+                store: StoreWeather::default(),
+                store_troubled_at: 0,
+                cut_off: false,
+                node: None,
+            }),
+            ledger: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the checkers know.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Simulated milliseconds since the beginning.
+    pub(crate) fn ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        Timestamp((BEGAN_AT + self.ms()).saturating_add_signed(self.state().wall_off))
+    }
+
+    pub(crate) fn step_wall(&self, by_ms: i64) {
+        self.state().wall_off += by_ms;
+    }
+
+    pub(crate) fn percent(&self, chance: u64) -> bool {
+        self.state().dice.percent(chance)
+    }
+
+    pub(crate) fn below(&self, end: usize) -> usize {
+        self.state().dice.below(end)
+    }
+
+    pub(crate) fn within(&self, range: Range<u64>) -> u64 {
+        self.state().dice.within(range)
+    }
+
+    pub(crate) fn pick<T: Copy>(&self, from: &[T]) -> T {
+        self.state().dice.pick(from)
+    }
+
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.state().dice.fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) async fn sleep(&self, ms: Range<u64>) {
+        let pause = self.state().dice.ms(ms);
+        tokio::time::sleep(pause).await;
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.is_cancelled()
+    }
+
+    /// Notes what happened; the same seed notes the same.
+    pub(crate) fn note(&self, what: &str) {
+        let line = format!("{:>7} {what}", self.ms());
+        let trace = &mut self.state().trace;
+        for byte in line.bytes() {
+            trace.hash = (trace.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        trace.lines.push(line);
+    }
+
+    /// Counts that something was exercised.
+    pub(crate) fn count(&self, what: &'static str) {
+        self.state().coverage.count(what);
+    }
+
+    /// A promise is broken: the run ends here.
+    pub(crate) fn violated(&self, promise: &str, how: &str) {
+        let text = format!("{promise}: {how}");
+        self.note(&format!("VIOLATED {text}"));
+        self.state().violation.get_or_insert(text);
+        self.broken.cancel();
+    }
+
+    pub(crate) fn store_weather(&self) -> StoreWeather {
+        self.state().store
+    }
+
+    pub(crate) fn set_store_weather(&self, weather: StoreWeather) {
+        self.state().store = weather;
+    }
+
+    /// The store, or its process, cannot be expected to keep times now.
+    pub(crate) fn store_is_troubled(&self) {
+        let now = self.ms();
+        self.state().store_troubled_at = now;
+    }
+
+    /// Cuts all clients off, or no longer.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.state().cut_off = cut_off;
+        if cut_off {
+            self.cuts.notify_waiters();
+        }
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.state().cut_off
+    }
+
+    /// For how long the store has been working as it should.
+    pub(crate) fn store_calm_for(&self) -> Duration {
+        let now = self.ms();
+        Duration::from_millis(now - self.state().store_troubled_at)
+    }
+
+    /// The process that runs now, if one does.
+    pub(crate) fn node(&self) -> Option<Arc<Node>> {
+        self.state().node.clone()
+    }
+
+    pub(crate) fn set_node(&self, node: Option<Arc<Node>>) {
+        self.state().node = node;
+    }
+
+    /// What is left of a run: the trace and its hash, what was covered, what was broken.
+    pub(crate) fn take(&self) -> (Vec<String>, u64, Coverage, Option<String>) {
+        let mut state = self.state();
+        // The node knows the world, and so neither would ever be dropped.
+        let node = state.node.take();
+        let trace = std::mem::take(&mut state.trace);
+        let coverage = std::mem::take(&mut state.coverage);
+        let violation = state.violation.take();
+        drop(state);
+        drop(node);
+        (trace.lines, trace.hash, coverage, violation)
+    }
+}
+
+impl Entropy for World {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.state().entropy.fill(bytes);
+    }
+}
+
+/// The clocks of one process: the monotonic one begins at the wall time of its start, as
+/// [`server::clock::SystemClock`] does.
+pub(crate) struct NodeClock {
+    world: Arc<World>,
+    began: u64,
+    began_at: u64,
+}
+
+impl NodeClock {
+    pub(crate) fn start(world: &Arc<World>) -> NodeClock {
+        NodeClock { began: world.ms(), began_at: world.wall().0, world: Arc::clone(world) }
+    }
+}
+
+impl Clock for NodeClock {
+    fn now(&self) -> Now {
+        let mono = Instant(self.began_at + (self.world.ms() - self.began));
+        Now { mono, wall: self.world.wall() }
+    }
+}
