@@ -94,7 +94,7 @@ impl World {
         changes.dedup();
         for change in &changes {
             let Change { seq, kind, reason, platform, conn, .. } = change;
-            let conn = conn.map_or("-".to_owned(), |conn| short(conn));
+            let conn = conn.map_or("-".to_owned(), short);
             let user = &commit.user;
             self.note(&format!(
                 "{user} {kind:?} {} on {} {conn} #{seq}",

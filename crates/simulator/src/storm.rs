@@ -126,7 +126,7 @@ async fn lesser_faults(world: Arc<World>) {
                 tokio::time::sleep(lasts).await;
                 world.cut_off(false);
             }
-            4 | 5 | 6 if faults.apps_troubled => {
+            4..=6 if faults.apps_troubled => {
                 tokio::spawn(during_storm(
                     Arc::clone(&world),
                     trouble(Arc::clone(&world), 2 * lasts),

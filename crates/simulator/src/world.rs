@@ -107,7 +107,6 @@ impl World {
     }
 
     /// Simulated milliseconds since the beginning.
-    #[expect(clippy::disallowed_methods, reason = "the simulated time")]
     pub(crate) fn ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
