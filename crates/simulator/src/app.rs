@@ -154,6 +154,11 @@ impl App {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Which one of its lives this is.
+    pub(crate) fn life(&self) -> u64 {
+        self.state().life
+    }
+
     pub(crate) fn mode(&self) -> Mode {
         self.state().mode
     }
@@ -235,9 +240,9 @@ impl App {
             // A fence is a time, and worth nothing where the clock steps: it does the same.
             self.state().views.merge(&snapshot, u64::MAX);
         } else {
-            let life = self.state().life;
+            let life = self.life();
             world.sleep(1..3_000).await;
-            if self.state().life != life {
+            if self.life() != life {
                 return;
             }
             self.state().views.merge(&snapshot, fence);
@@ -264,7 +269,7 @@ impl App {
         request: Request,
         answer: oneshot::Sender<Sent>,
     ) {
-        let life = self.state().life;
+        let life = self.life();
         let mode = self.mode();
         let pause = match mode {
             Mode::Slow(most_ms) => world.within(1..most_ms),
@@ -273,7 +278,7 @@ impl App {
         };
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let late = answer.is_closed();
-        if self.state().life != life || (late && !world.plan.faults.late) {
+        if self.life() != life || (late && !world.plan.faults.late) {
             return;
         }
         if request.resync {

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// Longer than this is trouble, in milliseconds.
 const WRITE_MS_MAX: u64 = 12;
 
+/// One write in so many is cut short by a crash, in runs that have crashes.
+const CRASH_ONE_IN: u64 = 1_500;
+
 /// The store of one process.
 pub(crate) struct Disk {
     pub(crate) world: Arc<World>,
@@ -68,6 +71,13 @@ impl Disk {
         }
     }
 
+    /// Processes die in the middle of a write more often than chance has it.
+    fn may_crash(&self) {
+        if self.world.plan.faults.crashes && self.world.within(0..CRASH_ONE_IN) == 0 {
+            self.world.crashes.notify_one();
+        }
+    }
+
     async fn read(&self) -> Result<(), StoreError> {
         self.gate().await;
         self.may_fail()
@@ -76,11 +86,13 @@ impl Disk {
     /// The time until a write is durable. Who dies in here loses it.
     async fn sync_write(&self) -> Result<(), StoreError> {
         self.gate().await;
+        self.may_crash();
         let slow = self.world.store_weather().slow_ms;
         let took = if slow > 0 && self.world.percent(50) {
-            self.world.store_is_troubled();
+            let took = self.world.within(1..slow);
+            self.world.store_is_troubled(took);
             self.world.count("store: slow write");
-            self.world.within(1..slow)
+            took
         } else {
             self.world.within(1..WRITE_MS_MAX)
         };
@@ -89,14 +101,12 @@ impl Disk {
             self.world.count("crash: unsynced write lost");
         }
         self.gate().await;
-        if slow > 0 {
-            self.world.store_is_troubled();
-        }
         self.may_fail()
     }
 
     /// The time until the caller hears of it. Who dies in here keeps a write that nobody was told.
     async fn answer(&self) {
+        self.may_crash();
         self.world.sleep(1..4).await;
         if self.dead.is_cancelled() {
             self.world.count("crash: unanswered write kept");
@@ -107,7 +117,7 @@ impl Disk {
     fn may_fail(&self) -> Result<(), StoreError> {
         let percent = self.world.store_weather().fail_percent;
         if percent > 0 {
-            self.world.store_is_troubled();
+            self.world.store_is_troubled(0);
         }
         if self.world.percent(percent) {
             self.world.count("store: failed call");

@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use presence::{Attempt, Refusal};
 use server::callbacks::{Endpoint, Sender, Sent};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::Claimed;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -74,13 +74,18 @@ impl Network {
             world.count("network: duplicate");
             let again = world.within(0..2) * world.within(0..30_000);
             let (app, world, request) = (Arc::clone(&app), Arc::clone(world), request.clone());
-            // A copy that nobody waits for; one that is held up may arrive after newer ones.
+            let life = app.life();
+            // A copy that nobody waits for; one that is held up may arrive after newer ones. It does
+            // not outlive the App.
             tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_millis(again)).await;
-                let (answer, _answered) = oneshot::channel();
+                tokio::time::sleep(Duration::from_millis(again)).await;
+                if app.life() != life {
+                    return;
+                }
                 if again > 0 {
                     app.goes_out_of_order();
                 }
+                let (answer, _answered) = oneshot::channel();
                 app.serve(world, request, answer).await;
             });
         }

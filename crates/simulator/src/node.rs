@@ -56,7 +56,7 @@ impl Node {
         memory: Memory,
         number: u32,
     ) -> Result<Arc<Node>, Memory> {
-        world.store_is_troubled();
+        world.store_is_troubled(0);
         let dead = CancellationToken::new();
         let disk = Arc::new(Disk::open(world, memory, &dead, number));
         let clock: Arc<dyn Clock> = Arc::new(NodeClock::start(world));
@@ -94,7 +94,7 @@ impl Node {
         });
         node.put_to_work(world, &metrics);
         world.note(&format!("node {number} starts"));
-        world.store_is_troubled();
+        world.store_is_troubled(0);
         Ok(node)
     }
 

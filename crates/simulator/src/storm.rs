@@ -8,7 +8,7 @@ use crate::{
     verdicts,
     world::{StoreWeather, World},
 };
-use presence::{Availability, Event, Kick, Platform, Status, Timestamp, UserId};
+use presence::{Availability, Event, Kick, Permit, Platform, Status, Timestamp, UserId};
 use std::{future::Future, sync::Arc, time::Duration};
 use store::{CallbackQuery, CallbackState, EndpointChange, Memory, Store};
 
@@ -67,9 +67,13 @@ async fn processes(world: &Arc<World>) {
     let faults = &world.plan.faults;
     let (last, ends) = (LAST_STOP.as_millis() as u64, STORM.as_millis() as u64);
     loop {
-        world.sleep(5_000..120_000).await;
+        let bell = tokio::select! {
+            biased;
+            () = world.crashes.notified() => true,
+            () = world.sleep(5_000..120_000) => false,
+        };
         let Some(node) = world.node().filter(|_| world.ms() < last) else { break };
-        let stops = faults.stops && (!faults.crashes || world.percent(40));
+        let stops = !bell && faults.stops && (!faults.crashes || world.percent(40));
         let memory = match (stops, faults.crashes) {
             (true, _) => {
                 world.count("node: stop");
@@ -221,7 +225,10 @@ async fn operate(world: Arc<World>) {
             let name = &endpoint.settings.name;
             let stands = node.ask(node.disk.endpoint(name)).await;
             let Some(Ok(stands)) = stands else { continue };
-            if stands.paused && app.mode() != Mode::Gone {
+            // As the management API shows it: in the store, or only here, where that failed.
+            let permit = endpoint.health().permit(node.clock.now().mono);
+            let is_paused = stands.paused || permit == Permit::Paused;
+            if is_paused && app.mode() != Mode::Gone {
                 world.count("operator: resume");
                 world.endpoint_is_troubled(app.number);
                 let change = EndpointChange::Paused(false);

@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) bite: Option<Bite>,
     pub(crate) apps: Vec<Arc<App>>,
+    /// Rung when the process is to crash right now.
+    pub(crate) crashes: Notify,
     /// Rung when clients are cut off.
     pub(crate) cuts: Notify,
     /// Cancelled when the storm is over and everything has time to become right.
@@ -42,7 +44,7 @@ struct State {
     /// How far the wall clock is off, in milliseconds.
     wall_off: i64,
     store: StoreWeather,
-    store_troubled_at: u64,
+    store_troubled_until: u64,
     /// No client reaches Herald.
     cut_off: bool,
     node: Option<Arc<Node>>,
@@ -74,6 +76,7 @@ impl World {
             apps: apps.map(|(number, kind)| Arc::new(App::new(number, *kind))).collect(),
             plan,
             bite,
+            crashes: Notify::new(),
             cuts: Notify::new(),
             quiet: CancellationToken::new(),
             broken: CancellationToken::new(),
@@ -86,7 +89,7 @@ impl World {
                 violation: None,
                 wall_off: 0,
                 store: StoreWeather::default(),
-                store_troubled_at: 0,
+                store_troubled_until: 0,
                 cut_off: false,
                 node: None,
             }),
@@ -178,10 +181,11 @@ impl World {
         self.state().store = weather;
     }
 
-    /// The store, or its process, cannot be expected to keep times now.
-    pub(crate) fn store_is_troubled(&self) {
-        let now = self.ms();
-        self.state().store_troubled_at = now;
+    /// The store, or its process, cannot be expected to keep times now, nor for so long.
+    pub(crate) fn store_is_troubled(&self, for_ms: u64) {
+        let until = self.ms() + for_ms;
+        let mut state = self.state();
+        state.store_troubled_until = state.store_troubled_until.max(until);
     }
 
     /// Cuts all clients off, or no longer.
@@ -199,7 +203,7 @@ impl World {
     /// For how long the store has been working as it should.
     pub(crate) fn store_calm_for(&self) -> Duration {
         let now = self.ms();
-        Duration::from_millis(now - self.state().store_troubled_at)
+        Duration::from_millis(now.saturating_sub(self.state().store_troubled_until))
     }
 
     /// The process that runs now, if one does.
