@@ -90,8 +90,7 @@ async fn misbehave(State(app): State<Arc<App>>, request: Request, next: Next) ->
 
 async fn online(State(app): State<Arc<App>>) -> Json<Value> {
     let view = app.view.lock().unwrap_or_else(PoisonError::into_inner);
-    let users = view.online().map(|present| {
-        json!({ "userID": present.user_id, "seq": present.seq, "connID": present.conn_id })
-    });
+    let users =
+        view.online().map(|present| json!({ "userID": present.user_id, "seq": present.seq }));
     Json(json!({ "online": users.collect::<Vec<_>>() }))
 }
