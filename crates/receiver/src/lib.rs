@@ -10,6 +10,7 @@ pub mod axum;
 mod receiver;
 mod reject;
 mod reply;
+pub mod sql;
 mod verify;
 mod view;
 
