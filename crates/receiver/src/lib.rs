@@ -11,6 +11,7 @@ mod receiver;
 mod reject;
 mod reply;
 pub mod sql;
+pub mod sync;
 mod verify;
 mod view;
 

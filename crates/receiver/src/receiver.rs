@@ -102,6 +102,8 @@ impl Receiver {
         let mut event = self.event(query, body)?;
         let operation_id = header("operationid").filter(|id| !id.is_empty());
         event.operation_id = operation_id.map(str::to_owned).or(event.operation_id);
+        event.epoch = header("herald-epoch").map(str::to_owned);
+        event.resync_needed = header("herald-resync") == Some("needed");
         Ok(event)
     }
 
@@ -204,6 +206,12 @@ pub struct Event {
     /// How many older callbacks of the user this one speaks for: they were not sent, because this one
     /// says all that matters after an outage.
     pub collapsed: u64,
+    /// Names the store of Herald: the header `herald-epoch`. Another one than before: the store was
+    /// lost.
+    pub epoch: Option<String>,
+    /// Whether something was not told for good: the header `herald-resync`. Read who is online; see
+    /// [`sync`](crate::sync).
+    pub resync_needed: bool,
 }
 
 impl Event {
@@ -256,6 +264,8 @@ impl From<Callback> for Event {
             platform: told(callback.platform),
             reason: told(callback.reason),
             collapsed: callback.collapsed,
+            epoch: None,
+            resync_needed: false,
         }
     }
 }

@@ -36,6 +36,12 @@ pub struct Sql {
     /// Forgets what is offline with a seq below: seq. As
     /// [`forget_offline_before`](crate::View::forget_offline_before) says, `now - retention`.
     pub forget: &'static str,
+    /// Who is online among users by name: after this one, up to this one or NULL. User, subject, seq.
+    /// For [`Side::held`](crate::sync::Side::held).
+    pub held: &'static str,
+    /// The truth about one: user, subject, seq, whether it is online, fence. For
+    /// [`Side::correct`](crate::sync::Side::correct).
+    pub correct: &'static str,
 }
 
 /// One flag per user; the settings that Herald begins with.
@@ -59,6 +65,13 @@ WHERE excluded.seq > herald_users.seq",
     is_online: "SELECT EXISTS (SELECT 1 FROM herald_users WHERE user_id = $1 AND online)",
     online: "SELECT user_id, seq FROM herald_users WHERE online ORDER BY user_id",
     forget: "DELETE FROM herald_users WHERE NOT online AND seq < $1",
+    held: "
+SELECT user_id, seq FROM herald_users
+WHERE online AND user_id > $1 AND (CAST($2 AS TEXT) IS NULL OR user_id <= $2)",
+    correct: "
+INSERT INTO herald_users (user_id, seq, online) VALUES ($1, $2, $3)
+ON CONFLICT (user_id) DO UPDATE SET seq = excluded.seq, online = excluded.online
+WHERE herald_users.seq <= excluded.seq OR herald_users.seq <= $4",
 };
 
 /// A state per platform; Herald with both scopes `"platform"` and `extra_fields = true`.
@@ -88,6 +101,13 @@ WHERE excluded.seq > herald_platforms.seq",
 SELECT user_id, platform_id, seq FROM herald_platforms WHERE online
 ORDER BY user_id, platform_id",
     forget: "DELETE FROM herald_platforms WHERE NOT online AND seq < $1",
+    held: "
+SELECT user_id, platform_id, seq FROM herald_platforms
+WHERE online AND user_id > $1 AND (CAST($2 AS TEXT) IS NULL OR user_id <= $2)",
+    correct: "
+INSERT INTO herald_platforms (user_id, platform_id, seq, online) VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_id, platform_id) DO UPDATE SET seq = excluded.seq, online = excluded.online
+WHERE herald_platforms.seq <= excluded.seq OR herald_platforms.seq <= $5",
 };
 
 /// A set of connections; Herald with both scopes `"connection"`. `conn_id` is `''` for what a status
@@ -118,4 +138,11 @@ WHERE excluded.seq > herald_connections.seq",
 SELECT user_id, conn_id, seq FROM herald_connections WHERE online
 ORDER BY user_id, conn_id",
     forget: "DELETE FROM herald_connections WHERE NOT online AND seq < $1",
+    held: "
+SELECT user_id, conn_id, seq FROM herald_connections
+WHERE online AND user_id > $1 AND (CAST($2 AS TEXT) IS NULL OR user_id <= $2)",
+    correct: "
+INSERT INTO herald_connections (user_id, conn_id, seq, online) VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_id, conn_id) DO UPDATE SET seq = excluded.seq, online = excluded.online
+WHERE herald_connections.seq <= excluded.seq OR herald_connections.seq <= $5",
 };

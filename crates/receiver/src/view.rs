@@ -1,8 +1,12 @@
 //! Who is online, kept right however callbacks arrive: late, twice, in any order.
 //!
-//! It never forgets by itself, and keeps nothing on disk: after a restart of the App it is empty.
+//! It never forgets by itself, and keeps nothing on disk: after a restart of the App it is empty,
+//! until [`sync`](crate::sync) fills it. The same in a database is [`sql`](crate::sql).
 
-use crate::{Event, Scope, Subject};
+use crate::{
+    Event, Scope, Subject,
+    sync::{Correction, Held, Span},
+};
 use std::{cmp::Ordering, collections::BTreeMap};
 
 /// One flag for each subject, by the highest seq. What a subject is, is what Herald's
@@ -112,5 +116,32 @@ impl View {
         let before = self.known.len();
         self.known.retain(|_, known| known.online || known.seq >= seq);
         before - self.known.len()
+    }
+
+    /// Who is online among these users; for [`sync`](crate::sync).
+    pub fn held(&self, span: &Span) -> Vec<Held> {
+        let from = (span.after.clone(), Subject::FIRST);
+        let theirs = self
+            .known
+            .range(from..)
+            .take_while(|((user, _), _)| span.upto.as_ref().is_none_or(|upto| user <= upto));
+        let online = theirs.filter(|((user, _), known)| *user != span.after && known.online);
+        let held = online.map(|((user_id, subject), known)| Held {
+            user_id: user_id.clone(),
+            subject: subject.clone(),
+            seq: known.seq,
+        });
+        held.collect()
+    }
+
+    /// Takes in the truth about some, where nothing newer is known; for [`sync`](crate::sync).
+    pub fn correct(&mut self, corrections: &[Correction], fence: u64) {
+        for Correction { user_id, subject, seq, online } in corrections {
+            let key = (user_id.clone(), subject.clone());
+            let newer = |known: &Latest| known.seq > (*seq).max(fence);
+            if !self.known.get(&key).is_some_and(newer) {
+                self.known.insert(key, Latest { seq: *seq, online: *online });
+            }
+        }
     }
 }

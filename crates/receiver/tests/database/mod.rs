@@ -71,16 +71,16 @@ pub fn apply(database: &mut dyn Database, scope: Scope, event: &Event) -> usize 
 
 /// Who is online by the view, as the statement `online` tells it.
 pub fn rows(view: &View) -> Vec<Vec<String>> {
-    let rows = view.online().map(|present| {
-        let subject = match present.subject {
-            Subject::User => None,
-            Subject::Platform(id) => Some(id.to_string()),
-            Subject::Connection(id) => Some(id.clone()),
-        };
-        let user = Some(present.user_id.to_owned());
-        user.into_iter().chain(subject).chain(Some(present.seq.to_string())).collect()
-    });
-    rows.collect()
+    view.online().map(|present| row(present.user_id, present.subject, present.seq)).collect()
+}
+
+pub fn row(user_id: &str, subject: &Subject, seq: u64) -> Vec<String> {
+    let subject = match subject {
+        Subject::User => None,
+        Subject::Platform(id) => Some(id.to_string()),
+        Subject::Connection(id) => Some(id.clone()),
+    };
+    Some(user_id.to_owned()).into_iter().chain(subject).chain(Some(seq.to_string())).collect()
 }
 
 /// SQLite in memory.
