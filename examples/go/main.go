@@ -6,124 +6,74 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"html"
 	"io"
-	"log"
-	"math"
 	"net/http"
 	"os"
-	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-const online, offline, kickOff = "callbackUserOnlineCommand", "callbackUserOfflineCommand", "callbackUserKickOffCommand"
+var commandsTaken = map[string]bool{"callbackUserOnlineCommand": true, "callbackUserOfflineCommand": true, "callbackUserKickOffCommand": true}
+var secret = os.Getenv("HERALD_SECRET") // whsec_…, one of Herald's callbacks.secrets; "" takes all
+var key, keyError = base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+var lock sync.Mutex
+var seqs, present = map[string]int64{}, map[string]bool{} // by user; a real App keeps them in its database
 
-type latest struct {
-	seq    int64
-	online bool
-}
-
-var (
-	secret = os.Getenv("HERALD_SECRET") // whsec_…, one of Herald's callbacks.secrets; "" takes all
-	key    []byte
-	lock   sync.Mutex
-	newest = map[string]latest{} // by user; a real App keeps this in its database
-)
-
-// signed checks by Standard Webhooks: over id, time and the body as it came.
-func signed(header http.Header, body []byte) bool {
-	id, at := header.Get("webhook-id"), header.Get("webhook-timestamp")
-	unix, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || math.Abs(float64(time.Now().Unix()-unix)) > 300 {
-		return false
-	}
+// signed goes by Standard Webhooks: over id, time and the body as it came.
+func signed(header http.Header, body []byte) (good bool) {
+	var unix int64
+	fmt.Sscan(header.Get("webhook-timestamp"), &unix)
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id + "." + at + "." + string(body)))
-	good := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	for _, one := range strings.Split(header.Get("webhook-signature"), " ") {
-		if hmac.Equal(good, []byte(one)) {
-			return true
+	fmt.Fprintf(mac, "%s.%s.%s", header.Get("webhook-id"), header.Get("webhook-timestamp"), body)
+	for _, one := range strings.Fields(header.Get("webhook-signature")) {
+		given, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(one, "v1,"))
+		good = good || hmac.Equal(given, mac.Sum(nil))
+	}
+	return good && time.Since(time.Unix(unix, 0)).Abs() <= 5*time.Minute
+}
+
+// take returns an HTTP status; after 401 Herald holds everything back until the secrets agree.
+func take(header http.Header, commands []string, body []byte) int {
+	told, command := map[string]any{}, commands[len(commands)-1] // Herald's stands last
+	err := json.Unmarshal(body, &told)
+	user, _ := told["userID"].(string)
+	seq, isNumber := told["seq"].(float64) // exact: it stays below 2^53
+	if secret != "" && !signed(header, body) {
+		return 401
+	} else if err != nil || user == "" || !isNumber || !commandsTaken[command] || command != told["callbackCommand"] {
+		return 400
+	} else if command != "callbackUserKickOffCommand" && int64(seq) > seqs[user] { // an offline follows if the user is gone
+		seqs[user], present[user] = int64(seq), true
+		if command == "callbackUserOfflineCommand" {
+			delete(present, user)
 		}
 	}
-	return false
-}
-
-func take(query []string, body []byte) error {
-	var told struct {
-		UserID, CallbackCommand string
-		Seq                     *int64
-	}
-	if err := json.Unmarshal(body, &told); err != nil {
-		return err
-	}
-	// Herald's command stands last.
-	if command := told.CallbackCommand; len(query) == 0 || query[len(query)-1] != command ||
-		command != online && command != offline && command != kickOff {
-		return errors.New("not a command of this App, or URL and body differ")
-	}
-	if told.UserID == "" || told.Seq == nil {
-		return errors.New("userID or seq is missing")
-	}
-	lock.Lock()
-	defer lock.Unlock()
-	// A kick-off changes nothing: an offline follows it if the user is gone.
-	if known, seen := newest[told.UserID]; told.CallbackCommand != kickOff && (!seen || *told.Seq > known.seq) {
-		newest[told.UserID] = latest{*told.Seq, told.CallbackCommand == online}
-	}
-	return nil
-}
-
-func callback(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 65536))
-	status, code, why := 200, 0, ""
-	if err != nil {
-		status, why = 413, err.Error()
-	} else if secret != "" && !signed(r.Header, body) {
-		status, why = 401, "not signed by us, or too long ago" // Herald holds everything back until the secrets agree
-	} else if err = take(r.URL.Query()["command"], body); err != nil {
-		status, why = 400, err.Error()
-	}
-	if status != 200 {
-		code = 1
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]any{"actionCode": code, "errCode": status * code, "errMsg": why, "errDlt": "", "nextCode": ""})
-}
-
-func page(w http.ResponseWriter) {
-	lock.Lock()
-	defer lock.Unlock()
-	users := []string{}
-	for user, known := range newest {
-		if known.online {
-			users = append(users, "<p>"+html.EscapeString(user))
-		}
-	}
-	sort.Strings(users)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprintf(w, "%d online%s", len(users), strings.Join(users, ""))
+	return 200
 }
 
 func main() {
-	port := os.Getenv("PORT")
-	if port == "" {
-		port = "10006"
-	}
-	var err error
-	if key, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_")); err != nil {
-		log.Fatal("HERALD_SECRET: ", err)
-	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			callback(w, r)
-		} else {
-			page(w)
+	port := 10006
+	fmt.Sscan(os.Getenv("PORT"), &port)
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		body, tooLong := io.ReadAll(http.MaxBytesReader(w, r.Body, 65536))
+		status := 413
+		lock.Lock()
+		defer lock.Unlock()
+		if r.Method != http.MethodPost {
+			users, _ := json.Marshal(present)
+			fmt.Fprintf(w, "%d online: %s", len(present), users)
+			return
+		} else if tooLong == nil {
+			status = take(r.Header, append([]string{""}, r.URL.Query()["command"]...), body)
 		}
-	})))
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"actionCode":%d,"errCode":%[1]d,"errMsg":%q,"errDlt":"","nextCode":""}`, status-200, http.StatusText(status))
+	})
+	if keyError != nil {
+		panic(fmt.Sprint("HERALD_SECRET: ", keyError))
+	}
+	panic(http.ListenAndServe(fmt.Sprint("127.0.0.1:", port), nil))
 }

@@ -2,7 +2,7 @@
 
 use crate::steps::run;
 use anyhow::Result;
-use std::{env, path::PathBuf, process::Command};
+use std::{env, fs, path::PathBuf, process::Command};
 
 /// Installs packages of the system.
 pub(crate) fn packages(names: &[&str]) -> Result<()> {
@@ -15,16 +15,24 @@ pub(crate) fn packages(names: &[&str]) -> Result<()> {
     run(install)
 }
 
-/// What the Apps of `examples/` run on.
+/// What the Apps of `examples/` run on, and the database of the receiver's tests.
 pub(crate) fn languages() -> Result<()> {
     let all = [
-        ("python3", "--version", "python3"),
-        ("node", "--version", "nodejs"),
-        ("go", "version", "golang-go"),
+        ("python3", runs("python3", &["--version"])),
+        ("nodejs", runs("node", &["--version"])),
+        ("golang-go", runs("go", &["version"])),
+        ("default-jdk-headless", runs("javac", &["--version"])),
+        ("postgresql", has_postgresql()),
     ];
-    let missing = all.into_iter().filter(|(program, version, _)| !runs(program, &[version]));
-    let missing: Vec<_> = missing.map(|(_, _, package)| package).collect();
+    let missing = all.into_iter().filter(|(_, is_there)| !is_there);
+    let missing: Vec<_> = missing.map(|(package, _)| package).collect();
     if missing.is_empty() { Ok(()) } else { packages(&missing) }
+}
+
+/// Debian keeps the server out of the path, in a folder of its version.
+fn has_postgresql() -> bool {
+    let mut versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.any(|version| version.path().join("bin/initdb").exists()) || runs("initdb", &["-V"])
 }
 
 /// Whether a program is there and runs with these arguments.

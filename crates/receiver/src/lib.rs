@@ -10,11 +10,13 @@ pub mod axum;
 mod receiver;
 mod reject;
 mod reply;
+pub mod sql;
+pub mod sync;
 mod verify;
 mod view;
 
-pub use contract::{Answer, Kind, signature::SecretError};
-pub use receiver::{BODY_BYTES_MAX, Event, Receiver};
+pub use contract::{Answer, Kind, Scope, signature::SecretError};
+pub use receiver::{BODY_BYTES_MAX, Event, Receiver, Subject};
 pub use reject::Reject;
 pub use reply::Reply;
 pub use view::{Applied, Present, View};

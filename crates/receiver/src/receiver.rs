@@ -3,7 +3,7 @@
 //! It never asks the time, and never looks at where a request comes from: without
 //! [`Receiver::secrets`] keep the callback URL away from strangers.
 
-use crate::{Reject, verify};
+use crate::{Reject, Scope, verify};
 use contract::{
     BodyError, Callback, Dialect, Kind,
     signature::{SecretError, SigningSecret},
@@ -102,6 +102,8 @@ impl Receiver {
         let mut event = self.event(query, body)?;
         let operation_id = header("operationid").filter(|id| !id.is_empty());
         event.operation_id = operation_id.map(str::to_owned).or(event.operation_id);
+        event.epoch = header("herald-epoch").map(str::to_owned);
+        event.resync_needed = header("herald-resync") == Some("needed");
         Ok(event)
     }
 
@@ -204,6 +206,48 @@ pub struct Event {
     /// How many older callbacks of the user this one speaks for: they were not sent, because this one
     /// says all that matters after an outage.
     pub collapsed: u64,
+    /// Names the store of Herald: the header `herald-epoch`. Another one than before: the store was
+    /// lost.
+    pub epoch: Option<String>,
+    /// Whether something was not told for good: the header `herald-resync`. Read who is online; see
+    /// [`sync`](crate::sync).
+    pub resync_needed: bool,
+}
+
+impl Event {
+    /// What it says about being online; nothing for a kick-off.
+    pub fn online(&self) -> Option<bool> {
+        match self.kind {
+            Kind::Online => Some(true),
+            Kind::Offline => Some(false),
+            Kind::KickOff => None,
+        }
+    }
+
+    /// What it is about, to an App that keeps apart what this scope does; none if Herald did not
+    /// tell the platform.
+    pub fn subject(&self, scope: Scope) -> Option<Subject> {
+        match scope {
+            Scope::User => Some(Subject::User),
+            Scope::Platform => self.platform_id.map(Subject::Platform),
+            Scope::Connection => Some(Subject::Connection(self.conn_id.clone())),
+        }
+    }
+}
+
+/// What an App keeps one flag for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The user as a whole.
+    User,
+    /// The user on a platform, by OpenIM's number.
+    Platform(u8),
+    /// One connection by its connID, or by `""` all that a status holds without a connection.
+    Connection(String),
+}
+
+impl Subject {
+    pub(crate) const FIRST: Subject = Subject::User;
 }
 
 impl From<Callback> for Event {
@@ -220,6 +264,8 @@ impl From<Callback> for Event {
             platform: told(callback.platform),
             reason: told(callback.reason),
             collapsed: callback.collapsed,
+            epoch: None,
+            resync_needed: false,
         }
     }
 }

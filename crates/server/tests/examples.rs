@@ -75,3 +75,8 @@ async fn the_app_in_go_passes() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     check(&app, &[]).await;
 }
+
+#[tokio::test]
+async fn the_app_in_java_passes() {
+    check("java", &[example("java/App.java")]).await;
+}

@@ -46,6 +46,10 @@ async fn a_snapshot_tells_all_who_are_online_page_by_page_with_one_fence() {
         "userID": "a", "seq": a["seq"], "platformIDs": [1], "connIDs": [a["connections"][0]["connID"]]
     });
     assert_eq!(first["users"][0], expected);
+    // Without a connection: as it is named in callbacks.
+    herald.set_status("v", Platform::Web, json!({ "status": 1 })).await;
+    let (_, last) = herald.admin("GET", &format!("/v1/snapshot?cursor={fence}%3Ad"), "").await;
+    assert_eq!(last["users"][0]["connIDs"], json!([""]));
     for bad in ["cursor=x", "cursor=x%3Ay", "page=2"] {
         assert_eq!(herald.admin("GET", &format!("/v1/snapshot?{bad}"), "").await.0, 400, "{bad}");
     }
@@ -55,25 +59,7 @@ async fn a_snapshot_tells_all_who_are_online_page_by_page_with_one_fence() {
 async fn diff(herald: &Herald, fields: &str, believed: &BTreeMap<String, String>) -> Value {
     let mut buckets = Buckets::new();
     believed.iter().for_each(|(user, detail)| buckets.toggle(user, detail));
-    post(herald, &format!("/v1/diff{fields}"), &buckets.to_bytes()).await.1
-}
-
-async fn post(herald: &Herald, path: &str, body: &[u8]) -> (u16, Value) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: {}\r\n\r\n",
-        herald.running.admin_token,
-        body.len()
-    );
-    let mut line = tokio::net::TcpStream::connect(herald.running.admin).await.unwrap();
-    line.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-    let mut answer = Vec::new();
-    line.read_to_end(&mut answer).await.unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap())
+    herald.tell_admin(&format!("/v1/diff{fields}"), &buckets.to_bytes()).await.1
 }
 
 #[tokio::test]
@@ -119,7 +105,7 @@ async fn a_diff_is_as_fine_as_what_the_app_keeps() {
         assert_eq!(told["differing"], differing, "{fields} {detail}");
     }
     for (path, body) in [("/v1/diff", &[0; 9][..]), ("/v1/diff?fields=all", &[0; 524_288][..])] {
-        assert_eq!(post(&herald, path, body).await.0, 400, "{path}");
+        assert_eq!(herald.tell_admin(path, body).await.0, 400, "{path}");
     }
 }
 

@@ -3,7 +3,8 @@
 use presence::{User, UserId};
 use serde::Serialize;
 
-/// Platforms rise by their number, connections by their id; virtual connections have none.
+/// Platforms rise by their number, connections by their id; all virtual ones are `""`, as in
+/// callbacks.
 #[derive(Serialize)]
 pub(super) struct OnlineView {
     #[serde(rename = "userID")]
@@ -18,9 +19,11 @@ pub(super) struct OnlineView {
 
 impl OnlineView {
     pub(super) fn new(user: &UserId, state: &User) -> OnlineView {
-        let told = state.connections().iter().filter_map(|connection| connection.told_id());
-        let mut conn_ids: Vec<String> = told.map(|id| id.to_string()).collect();
+        let told = state.connections().iter().map(|connection| connection.told_id());
+        let mut conn_ids: Vec<String> =
+            told.map(|id| id.map(|id| id.to_string()).unwrap_or_default()).collect();
         conn_ids.sort_unstable();
+        conn_ids.dedup();
         OnlineView {
             user_id: user.to_string(),
             seq: state.last_seq(),

@@ -8,6 +8,7 @@ use receiver::{Applied, Event, Receiver};
 use serde_json::json;
 use server::{
     app::{self, Faults},
+    entropy::{self, OperatingSystem},
     listener::Listener,
 };
 use std::{io::Write, net::SocketAddr, time::Duration};
@@ -26,10 +27,23 @@ pub(crate) struct Arguments {
     secret: Vec<String>,
     /// Which share of callbacks fails
     #[arg(long, default_value = "0%", value_parser = share, value_name = "SHARE")]
-    fail: f32,
+    fail: f64,
     /// With which HTTP status they fail
     #[arg(long, default_value = "503", value_parser = status)]
     status: StatusCode,
+    /// Which share is never answered
+    #[arg(long, default_value = "0%", value_parser = share, value_name = "SHARE")]
+    hang: f64,
+    /// Of which share the connection is closed without an answer
+    #[arg(long, default_value = "0%", value_parser = share, value_name = "SHARE")]
+    drop: f64,
+    /// Which share is taken, and answered with bytes that are no answer; all without a value
+    #[arg(long, default_value = "0%", default_missing_value = "100%", num_args = 0..=1,
+          value_parser = share, value_name = "SHARE")]
+    garbage: f64,
+    /// Makes the n-th request meet the same fault in each run with it
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// How long every answer takes
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
     delay: Duration,
@@ -46,9 +60,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let faults = Faults {
         fail: arguments.fail,
         status: arguments.status,
+        hang: arguments.hang,
+        drop: arguments.drop,
+        garbage: arguments.garbage,
         delay: arguments.delay,
         refuse: arguments.refuse.into_iter().collect(),
+        seed: arguments
+            .seed
+            .unwrap_or_else(|| u64::from_be_bytes(entropy::bytes(&OperatingSystem))),
     };
+    let together = faults.fail + faults.hang + faults.drop + faults.garbage;
+    if together > 1.0 + f64::EPSILON {
+        let told = "--fail, --hang, --drop and --garbage are more than 100% together";
+        return Err(anyhow::anyhow!(told).into());
+    }
     let router = app::router(receiver, faults, Box::new(print));
     let listener = Listener::bind(arguments.listen, Duration::from_secs(10)).await;
     let taken = || format!("cannot listen on {}; give another with --listen", arguments.listen);
@@ -75,9 +100,9 @@ fn print(event: &Event, applied: &Applied) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn share(text: &str) -> Result<f32, String> {
+fn share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
-    match number.parse::<f32>() {
+    match number.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("expected a share such as 20%".into()),
     }

@@ -98,6 +98,17 @@ impl Herald {
         (status, serde_json::from_str(&body).unwrap_or_default())
     }
 
+    /// One `POST` of bytes to the management API: status and JSON.
+    pub async fn tell_admin(&self, path: &str, body: &[u8]) -> (u16, serde_json::Value) {
+        let (status, body) = ask_admin(&self.door(), "POST", path, body).await;
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Where its management API is, and with which token.
+    pub fn door(&self) -> Door {
+        (self.running.admin, self.running.admin_token.clone())
+    }
+
     /// Waits for the first attempt of the user's newest callback, which failed; its words.
     pub async fn failure_of(&self, user: &str) -> String {
         let path = format!("/v1/callbacks?user={user}");
@@ -119,6 +130,25 @@ impl Herald {
     pub async fn all_told(&self) {
         eventually("nothing is owed", || async { self.running.owed().await.unwrap() == 0 }).await;
     }
+}
+
+pub type Door = (SocketAddr, String);
+
+pub async fn ask_admin(door: &Door, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: {}\r\n\r\n",
+        door.1,
+        body.len()
+    );
+    let mut line = tokio::net::TcpStream::connect(door.0).await.unwrap();
+    line.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    line.read_to_end(&mut answer).await.unwrap();
+    let at = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+    (status, answer.split_off(at + 4))
 }
 
 /// Short graces, free ports, a folder of its own.
