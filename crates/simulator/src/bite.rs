@@ -13,6 +13,8 @@ pub enum Bite {
     SeqForgotten,
     /// P3: what the last process left is not taken over at boot.
     NoRecover,
+    /// P3: an App that keeps a flag is told of each connection that ends.
+    WrongScope,
     /// P4: the connections of the last process get no grace.
     NoRestartGrace,
     /// P5: deadlines are forgotten.
@@ -23,12 +25,13 @@ pub enum Bite {
 
 impl Bite {
     /// All of them.
-    pub const ALL: [Bite; 8] = [
+    pub const ALL: [Bite; 9] = [
         Bite::SyncsLater,
         Bite::BackOffIsDelivered,
         Bite::LeaseForgotten,
         Bite::SeqForgotten,
         Bite::NoRecover,
+        Bite::WrongScope,
         Bite::NoRestartGrace,
         Bite::NoWakeups,
         Bite::OneEndpointAtATime,

@@ -8,7 +8,7 @@ use crate::{
     sockets::Sockets,
     world::{NodeClock, World},
 };
-use presence::{Policy, RefusalLimit, Timestamp};
+use presence::{Policy, RefusalLimit, Scope, Timestamp};
 use server::{
     callbacks::{Dispatcher, Endpoint, EndpointSettings, Timeouts},
     clock::Clock,
@@ -197,11 +197,15 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
     let plan = &world.plan;
     let timeout = Duration::from_secs(5);
     let (target, secrets) = Default::default();
+    let mut interest = plan.endpoints[number].interest(plan.kick_off);
+    if world.bite == Some(Bite::WrongScope) {
+        interest.offline = Some(Scope::Connection);
+    }
     Arc::new(Endpoint::new(EndpointSettings {
         name: plan.endpoint_name(number),
         target,
         dialect: contract::Dialect::Classic,
-        interest: plan.endpoints[number].interest(plan.kick_off),
+        interest,
         timeouts: Timeouts { online: timeout, offline: timeout, kick_off: timeout },
         on_refusal: match plan.closes_on_refusal {
             true => OnRefusal::Disconnect,
