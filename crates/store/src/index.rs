@@ -176,6 +176,12 @@ impl Index {
         self.endpoints.get(endpoint).cloned().unwrap_or_default()
     }
 
+    /// All that are owed something or were ever noted, by name.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointName> {
+        let names: BTreeSet<_> = self.queues.keys().chain(self.endpoints.keys()).collect();
+        names.into_iter().cloned().collect()
+    }
+
     pub(crate) fn put_endpoint(&mut self, endpoint: EndpointName, state: EndpointState) {
         self.endpoints.insert(endpoint, state);
     }

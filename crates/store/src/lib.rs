@@ -84,6 +84,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// What one endpoint is owed.
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
 
+    /// The names of all endpoints that were ever owed or noted something, also of those that nobody
+    /// sends to any more.
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError>;
+
     /// How an endpoint stands.
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError>;
 

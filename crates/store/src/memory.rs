@@ -205,6 +205,10 @@ impl Store for Memory {
         Ok(self.lock().index.backlog(endpoint))
     }
 
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError> {
+        Ok(self.lock().index.endpoints())
+    }
+
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
         Ok(self.lock().index.endpoint(endpoint))
     }
