@@ -20,8 +20,8 @@ pub fn refusal(host: &str, address: IpAddr) -> Option<String> {
         format!("the callback URL's host {host} has the address {address}, {kind}")
     };
     Some(format!(
-        "{found}, and callbacks.deny_private is true; give the App a public address, or set \
-         callbacks.deny_private = false"
+        "{found}, and deny_private is true; give the App a public address, or set \
+         deny_private = false"
     ))
 }
 

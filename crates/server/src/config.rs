@@ -29,8 +29,8 @@ pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use origin::{Origin, Origins};
 pub use sections::{
-    Admin, Api, Auth, Callbacks, Config, Gateway, History, KickOff, Log, Login, MassLoss, Offline,
-    Online, Presence, Refusal, Store,
+    Admin, Api, Auth, Callbacks, Config, FurtherEndpoint, Gateway, History, KickOff, Log, Login,
+    MAIN, MassLoss, Offline, Online, Outbox, Presence, Refusal, Store, section_of,
 };
 pub use types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 
@@ -105,6 +105,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_a_further_endpoint_in_the_default_file_can_be_used() {
+        let (_, example) = DEFAULT_TOML.split_once("\n# [[callbacks.endpoints]]\n").unwrap();
+        let example = example.lines().map_while(|line| line.strip_prefix("# "));
+        let example = example.collect::<Vec<_>>().join("\n");
+        let text = format!("[auth]\nsecret = 'of the test'\n[[callbacks.endpoints]]\n{example}");
+        let loaded = load(Some(("a.toml", &text)), [], false, &|_| unreachable!()).unwrap();
+        let [FurtherEndpoint { name, callbacks }] = &loaded.config.further_endpoints[..] else {
+            panic!("{:?}", loaded.config.further_endpoints);
+        };
+        assert_eq!((name.as_str(), callbacks.online.scope), ("audit", Scope::User));
+        assert_eq!(loaded.config.callbacks, Callbacks::default());
+    }
+
+    #[test]
     fn the_default_file_has_every_key_with_its_default_and_a_comment() {
         let (text, Loaded { origins, .. }) = complete();
         let lines: Vec<_> = text.lines().collect();
@@ -129,13 +143,14 @@ mod tests {
         let config = unlike_the_default();
         let text = dump(&config, &Origins::default());
         for shown in [&text, &format!("{config:?}")] {
-            let secrets = ["eleven", "twelve", "thirty", "whsec_"];
+            let secrets = ["eleven", "twelve", "thirty", "forty", "whsec_"];
             assert!(!secrets.iter().any(|secret| shown.contains(secret)), "{shown}");
         }
         let mut text = text;
-        for secret in
-            ["eleven-eleven-eleven", "twelve", "thirty", "thirty-one", SIGNING[0], SIGNING[1]]
-        {
+        let of_all = ["eleven-eleven-eleven", "twelve"];
+        let of_main = ["thirty", "thirty-one", SIGNING[0], SIGNING[1]];
+        let of_further = ["forty", "forty-one"];
+        for secret in [&of_all[..], &of_main, &of_further].concat() {
             text = text.replacen("***", secret, 1);
         }
         let (cert, key) = tls::tests::pair();
@@ -215,8 +230,6 @@ mod tests {
                 sdk_name: "twenty".to_owned(),
                 extra_fields: true,
                 concurrency_max: 21,
-                retention: Duration::from_secs(22),
-                owed_max: 2_200,
                 collapse_after: Duration::from_secs(22),
                 online: Online {
                     enable: false,
@@ -234,6 +247,11 @@ mod tests {
                     scope: Scope::Connection,
                 },
                 kick_off: KickOff { enable: true, timeout: Duration::from_secs(25) },
+            },
+            further_endpoints: further(),
+            outbox: Outbox {
+                retention: Duration::from_secs(22),
+                owed_max: 2_200,
                 history: History { age: Duration::from_secs(26), bytes: Size(27) },
             },
             store: Store {
@@ -243,5 +261,19 @@ mod tests {
             },
             log: Log { format: LogFormat::Json, level: "trace".to_owned() },
         }
+    }
+
+    fn further() -> Vec<FurtherEndpoint> {
+        let callbacks = Callbacks {
+            url: Some("http://app.example".to_owned()),
+            headers: [("X-A".to_owned(), Secret::new("forty"))].into_iter().collect(),
+            bearer: Some(Secret::new("forty-one")),
+            dialect: contract::Dialect::V38,
+            offline: Offline { scope: Scope::Platform, ..Offline::default() },
+            ..Callbacks::default()
+        };
+        let quiet = Callbacks { url: callbacks.url.clone(), ..Callbacks::default() };
+        let endpoint = |name: &str, callbacks| FurtherEndpoint { name: name.to_owned(), callbacks };
+        vec![endpoint("audit", callbacks), endpoint("quiet", quiet)]
     }
 }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod conformance;
 pub mod driver;
+mod endpoints;
 pub mod entropy;
 pub mod files;
 pub mod gateway;

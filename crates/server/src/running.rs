@@ -4,12 +4,13 @@ use crate::{
     admin::{self, Admin},
     api::{self, Api, ApiSettings},
     callbacks::{
-        Dispatcher, Endpoint, EndpointSettings, GateSettings, Timeouts,
-        http::{HttpSender, HttpSettings, SenderError},
+        Dispatcher, Endpoint, EndpointSettings,
+        http::{HttpSender, SenderError},
     },
     clock::{Clock, SystemClock},
-    config::{self, Backend, Config, Mode, Secret, SyncMode},
+    config::{self, Backend, Config, SyncMode},
     driver::Driver,
+    endpoints,
     entropy::{self, OperatingSystem},
     gateway::{self, Gateway, GatewaySettings, Registry},
     listener::Listener,
@@ -18,8 +19,7 @@ use crate::{
     tokens::Tokens,
 };
 use axum::{Router, routing::any};
-use contract::signature::SigningSecret;
-use presence::{Instant, Interest, MassLossPolicy, Policy, RefusalLimit, Timestamp};
+use presence::{Instant, MassLossPolicy, Policy, Timestamp};
 use std::{
     fs, io,
     net::SocketAddr,
@@ -28,8 +28,7 @@ use std::{
     time::Duration,
 };
 use store::{
-    EndpointChange, EndpointName, Memory, OpenError, Prune, Resync, Sqlite, Store, StoreError,
-    UserQuery,
+    EndpointChange, Memory, OpenError, Prune, Resync, Sqlite, Store, StoreError, UserQuery,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -49,8 +48,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
 /// A store that takes longer is as good as none.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The only endpoint, until there are more.
-const MAIN: &str = "main";
+/// What an endpoint is told of that is not configured.
+const NOTHING: &str = "nothing";
 const TOKEN_FILE: &str = "admin-token";
 
 /// A server at work.
@@ -102,15 +101,20 @@ pub enum StartError {
     #[error("cannot read {key} = {path:?}")]
     Pem {
         /// The key that names it.
-        key: &'static str,
+        key: String,
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// TLS cannot be set up.
-    #[error("cannot set up the sending of callbacks")]
-    Sender(#[from] SenderError),
+    /// An endpoint cannot be sent to.
+    #[error("cannot set up the sending of callbacks ({section})")]
+    Sender {
+        /// Where it is configured.
+        section: String,
+        /// What is wrong there.
+        source: SenderError,
+    },
 }
 
 /// The three ports, bound and not yet served.
@@ -140,11 +144,12 @@ impl Running {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ports = Ports::bind(config).await?;
         let parts = Parts::build(config)?;
-        let senders = parts.senders(config)?;
+        let senders = endpoints::senders(config, &parts.endpoints, &parts.clock)?;
         let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
         tracing::info!(users = recovered, "took over who was online");
         let epoch = parts.epoch().await.map_err(StartError::Recover)?;
         parts.note_what_is_told().await.map_err(StartError::Recover)?;
+        parts.note_who_is_gone().await.map_err(StartError::Recover)?;
         let admin_token = admin_token(config)?;
         let (doors, work) = (CancellationToken::new(), CancellationToken::new());
         let mut running = Running {
@@ -261,7 +266,7 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let metrics = Arc::new(Metrics::default());
         let registry = Arc::new(Registry::new(Arc::clone(&metrics)));
-        let endpoints: Vec<Arc<Endpoint>> = endpoint(config).into_iter().map(Arc::new).collect();
+        let endpoints = endpoints::endpoints(config);
         let policy = Policy {
             offline_grace: config.presence.offline_grace,
             restart_grace: config.presence.restart_grace,
@@ -295,15 +300,6 @@ impl Parts {
         Ok(Parts { store, clock, metrics, readiness, registry, endpoints, driver, tokens })
     }
 
-    /// One for each endpoint.
-    fn senders(&self, config: &Config) -> Result<Vec<HttpSender>, StartError> {
-        let sender = |endpoint: &Arc<Endpoint>| {
-            let settings = http_settings(&config.callbacks)?;
-            Ok(HttpSender::new(endpoint, &settings, Arc::clone(&self.clock))?)
-        };
-        self.endpoints.iter().map(sender).collect()
-    }
-
     /// The store's, which all endpoints are told.
     async fn epoch(&self) -> Result<String, StoreError> {
         let epoch = self.store.epoch(&entropy::epoch()).await?;
@@ -328,6 +324,26 @@ impl Parts {
             self.store.change_endpoint(name, EndpointChange::ToldOf(told_of)).await?;
             if let Some(Resync { why, .. }) = self.store.endpoint(name).await?.resync {
                 tracing::warn!(endpoint = %name, why, "the App must read who is online");
+            }
+        }
+        Ok(())
+    }
+
+    /// An endpoint that is not configured any more is told nothing: if it comes back, it must read
+    /// who is online.
+    async fn note_who_is_gone(&self) -> Result<(), StoreError> {
+        for name in self.store.endpoints().await? {
+            if self.endpoints.iter().any(|endpoint| endpoint.settings.name == name) {
+                continue;
+            }
+            self.store.change_endpoint(&name, EndpointChange::ToldOf(NOTHING.to_owned())).await?;
+            let owed = self.store.backlog(&name).await?.owed;
+            if owed > 0 {
+                tracing::warn!(
+                    endpoint = %name, owed,
+                    "callbacks are owed to an endpoint that is not configured any more: configure it \
+                     again to have them sent; else they expire (callbacks.retention)"
+                );
             }
         }
         Ok(())
@@ -396,72 +412,8 @@ fn sync(config: &Config) -> store::Sync {
     }
 }
 
-fn endpoint(config: &Config) -> Option<Endpoint> {
-    let callbacks = &config.callbacks;
-    let config::Callbacks { online, offline, kick_off, .. } = callbacks;
-    let settings = EndpointSettings {
-        name: EndpointName::new(MAIN),
-        target: contract::Target {
-            url: callbacks.url.clone()?,
-            sdk_name: callbacks.sdk_name.clone(),
-            extra_fields: callbacks.extra_fields,
-        },
-        dialect: callbacks.dialect,
-        interest: Interest {
-            online: online.enable.then_some(online.scope),
-            offline: offline.enable.then_some(offline.scope),
-            kick_off: kick_off.enable,
-        },
-        timeouts: Timeouts {
-            online: online.timeout,
-            offline: offline.timeout,
-            kick_off: kick_off.timeout,
-        },
-        on_refusal: online.on_refusal,
-        gate: (online.mode == Mode::Gate).then_some(GateSettings {
-            failed_continue: online.failed_continue,
-            waiting_max: online.gate_waiting_max,
-        }),
-        refusal_limit: RefusalLimit {
-            share_max: callbacks.refusal.share_max,
-            window: callbacks.refusal.window,
-        },
-        secrets: callbacks.secrets.iter().map(signing_secret).collect(),
-        concurrency_max: callbacks.concurrency_max,
-        collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),
-    };
-    Some(Endpoint::new(settings))
-}
-
-fn signing_secret(secret: &Secret) -> SigningSecret {
-    secret.expose().parse().expect("the configuration was checked")
-}
-
 fn address(listener: &Listener, asked: SocketAddr) -> SocketAddr {
     listener.address().unwrap_or(asked)
-}
-
-fn http_settings(callbacks: &config::Callbacks) -> Result<HttpSettings, StartError> {
-    let config::Callbacks { ca, client_cert, client_key, headers, bearer, .. } = callbacks;
-    let ca = read_pem("callbacks.ca", ca)?;
-    let cert = read_pem("callbacks.client_cert", client_cert)?;
-    let key = read_pem("callbacks.client_key", client_key)?;
-    let plain = |(name, value): (&str, &Secret)| (name.to_owned(), value.expose().to_owned());
-    Ok(HttpSettings {
-        ca,
-        client: cert.zip(key),
-        headers: headers.iter().map(plain).collect(),
-        bearer: bearer.as_ref().map(|token| token.expose().to_owned()),
-        deny_private: callbacks.deny_private,
-    })
-}
-
-fn read_pem(key: &'static str, path: &Option<PathBuf>) -> Result<Option<String>, StartError> {
-    let read = |path: &PathBuf| {
-        let pem = fs::read_to_string(path);
-        pem.map_err(|source| StartError::Pem { key, path: path.clone(), source })
-    };
-    path.as_ref().map(read).transpose()
 }
 
 /// The configured one; else the one in the store's folder, made at the first start.
@@ -542,11 +494,11 @@ fn what_is_old(config: &Config, now: Timestamp) -> Prune {
     let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as u64));
     Prune {
         now,
-        history_before: before(config.callbacks.history.age),
-        failed_before: before(config.callbacks.history.age.max(config.callbacks.retention)),
-        history_bytes_max: config.callbacks.history.bytes.0 as u64,
-        owed_before: before(config.callbacks.retention),
-        owed_max: config.callbacks.owed_max as u64,
+        history_before: before(config.outbox.history.age),
+        failed_before: before(config.outbox.history.age.max(config.outbox.retention)),
+        history_bytes_max: config.outbox.history.bytes.0 as u64,
+        owed_before: before(config.outbox.retention),
+        owed_max: config.outbox.owed_max as u64,
         users_before: before(config.presence.forget_after),
         limit: PRUNE_LIMIT,
     }

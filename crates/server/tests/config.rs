@@ -294,7 +294,7 @@ fn a_client_certificate_and_its_key_are_tried_before_the_start() {
             herald.toml:1: callbacks.client_cert = "text.txt": holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)
             herald.toml:2: callbacks.client_key = "text.txt": holds no private key in PEM form (-----BEGIN PRIVATE KEY-----); one with a password is made plain by openssl pkey
             herald.toml:1: callbacks.client_cert = "key.pem": holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)
-            herald.toml:2: callbacks.client_key = "other.pem": is not the key of callbacks.client_cert
+            herald.toml:2: callbacks.client_key = "other.pem": is not the key of client_cert
             herald.toml:1: callbacks.client_cert = 7: expected a text in quotes
             ok 
         "#]],
@@ -348,7 +348,7 @@ fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
             herald.toml:2: admin.secret: unknown key; did you mean auth.secret?
             herald.toml:2: gateway.max_connections: unknown key; did you mean connections_max?
             herald.toml:2: gateway.pingInterval: unknown key; did you mean ping_interval?
-            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, online, refusal, offline, kick_off, history
+            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, online, refusal, offline, kick_off, history, endpoints
             herald.toml:2: callbacks.kick_off.scope: unknown key; did you mean callbacks.online.scope?
             herald.toml:1: presense: unknown section; did you mean presence?
             herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, login, presence, callbacks, store, log
@@ -442,6 +442,135 @@ fn all_errors_are_told_at_once_and_nothing_that_only_follows_from_them() {
             herald.toml:3: presence.offline_grac: unknown key; did you mean offline_grace?
             herald.toml:4: presence.restart_grace = true: expected a duration such as "60s"
             herald.toml:6:9: log.level: expected a text in quotes
+        "#]],
+    );
+}
+
+#[test]
+fn a_further_endpoint_needs_a_name_of_its_own_and_a_url() {
+    check(
+        r#"
+            [[callbacks.endpoints]] ⏎ name = "audit" ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ name = "audit"
+            [[callbacks.endpoints]] ⏎ name = "audit" ⏎ url = ""
+            [[callbacks.endpoints]] ⏎ name = "audit" ⏎ url = "http://a" ⏎ online.mode = "gate"
+            [[callbacks.endpoints]] ⏎ name = "main" ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ name = "" ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ name = "a b" ⏎ url = "ftp://a"
+            [[callbacks.endpoints]] ⏎ name = "é" ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ name = "a:b" ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ url = "http://a" ⏎ name = 7
+            [[callbacks.endpoints]] ⏎ name = "abcdefghijklmnopqrstuvwxyz0123456" ⏎ url = "http://a"
+            [[callbacks.endpoints]] ⏎ name = "A-z_0" ⏎ url = "http://a" ⏎ [[callbacks.endpoints]] ⏎ name = "A-z_0" ⏎ url = "http://b"
+            [callbacks] ⏎ endpoints = [{ name = "audit", url = "http://a" }, { name = "billing", url = "x" }]
+            callbacks.endpoints = []
+            callbacks.endpoints = "audit"
+            callbacks.endpoints = ["audit", {}]
+            [callbacks.endpoints] ⏎ name = "audit"
+            [callbacks.endpoints.audit] ⏎ url = "http://a"
+            callbacks.endpoints = [{ name = "e0", url = "http://a" }, { name = "e1", url = "http://a" }, { name = "e2", url = "http://a" }, { name = "e3", url = "http://a" }, { name = "e4", url = "http://a" }, { name = "e5", url = "http://a" }, { name = "e6", url = "http://a" }, { name = "e7", url = "http://a" }, { name = "e8", url = "http://a" }, { name = "e9", url = "http://a" }, { name = "e10", url = "http://a" }, { name = "e11", url = "http://a" }, { name = "e12", url = "http://a" }, { name = "e13", url = "http://a" }, { name = "e14", url = "http://a" }, { name = "e15", url = "http://a" }, { name = "e16", url = "http://a" }]
+        "#,
+        expect![[r#"
+            ok 
+            herald.toml:1: callbacks.endpoints[0].name: missing; write one, as name = "audit"
+            herald.toml:1: callbacks.endpoints.audit.url: missing; write where to send it, as https://app.example/callback
+            herald.toml:3: callbacks.endpoints.audit.url: missing; write where to send it, as https://app.example/callback
+            herald.toml:4: callbacks.endpoints.audit.online.mode = "gate": only the App of [callbacks] can be asked; "notify" tells this one
+            herald.toml:2: callbacks.endpoints[0].name = "main": is the name of the endpoint of [callbacks]; write another
+            herald.toml:2: callbacks.endpoints[0].name = "": must be 1 to 32 letters, digits, - and _
+            herald.toml:2: callbacks.endpoints[0].name = "a b": must be 1 to 32 letters, digits, - and _
+            herald.toml:3: callbacks.endpoints[0].url = "ftp://a": must begin with https:// or http://
+            herald.toml:2: callbacks.endpoints[0].name = "é": must be 1 to 32 letters, digits, - and _
+            herald.toml:2: callbacks.endpoints[0].name = "a:b": must be 1 to 32 letters, digits, - and _
+            herald.toml:3: callbacks.endpoints[0].name = 7: expected a text in quotes
+            herald.toml:2: callbacks.endpoints[0].name = "abcdefghijklmnopqrstuvwxyz0123456": must be 1 to 32 letters, digits, - and _
+            herald.toml:5: callbacks.endpoints[1].name = "A-z_0": is the name of another endpoint already
+            herald.toml:2: callbacks.endpoints.billing.url = "x": must begin with https:// or http://
+            ok nothing is sent: callbacks.url is empty
+            herald.toml:1: callbacks.endpoints: is a list; write [[callbacks.endpoints]] above each of them
+            herald.toml:1: callbacks.endpoints[0]: must be a table with a name and a url
+            herald.toml:1: callbacks.endpoints[1].name: missing; write one, as name = "audit"
+            herald.toml:1: callbacks.endpoints[1].url: missing; write where to send it, as https://app.example/callback
+            herald.toml:1: callbacks.endpoints: is a list; write [[callbacks.endpoints]] above each of them
+            herald.toml:1: callbacks.endpoints: is a list; write [[callbacks.endpoints]] above each of them
+            herald.toml:1: callbacks.endpoints: must be at most 15, beside that of [callbacks]
+        "#]],
+    );
+}
+
+#[test]
+fn the_keys_of_a_further_endpoint_are_checked_as_those_of_the_first() {
+    check(
+        r#"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ ca = "none.pem" ⏎ bearer = "two words"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "https://user:hunter2@a" ⏎ secrets = ["hunter2"]
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ concurrency_max = 0 ⏎ online.scope = "device"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ [callbacks.endpoints.offline] ⏎ timeout = "0s"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://10.0.0.1" ⏎ deny_private = true
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ client_key = "key.pem"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ client_cert = "cert.pem" ⏎ client_key = "other.pem"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "https://a" ⏎ bearer = "b" ⏎ headers = { authorization = "c" }
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ retention = "1h" ⏎ owed_max = 5 ⏎ history.age = "1h"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ endpoints = [] ⏎ retries = 3
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ extra_field = true ⏎ scope = "user"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ online = true
+            [callbacks] ⏎ name = "a" ⏎ endpoint = []
+            [[callbacks.endpoints]] ⏎ name = audit ⏎ url = http://a ⏎ extra_fields = yes
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ timeout: 5s
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "ftp://a" ⏎ [log ⏎ level = "info"
+            callbacks.ca = "none.pem" ⏎ [[callbacks.endpoints]] ⏎ name = "a" ⏎ ca = 7 ⏎ [[callbacks.endpoints]] ⏎ name = "b" ⏎ url = "b"
+        "#,
+        expect![[r#"
+            herald.toml:4: callbacks.endpoints.a.ca = "none.pem": cannot be read: entity not found
+            herald.toml:5: callbacks.endpoints.a.bearer = ***: must be at most 4096 characters, ASCII and without spaces
+            herald.toml:3: callbacks.endpoints.a.url = "https://***@a": must not contain a user or password; put a token into the path or query instead
+            herald.toml:4: callbacks.endpoints.a.secrets = ***: must begin with whsec_
+            herald.toml:4: callbacks.endpoints.a.concurrency_max = 0: must be from 1 to 10000
+            herald.toml:5: callbacks.endpoints.a.online.scope = "device": expected "connection" or "platform" or "user"
+            herald.toml:5: callbacks.endpoints.a.offline.timeout = "0s": must be from "10ms" to "5m"
+            herald.toml:3: callbacks.endpoints.a.url = "http://10.0.0.1": is a private address, which must not be with callbacks.endpoints.a.deny_private = true (herald.toml:4)
+            herald.toml:4: callbacks.endpoints.a.client_key = "key.pem": needs callbacks.endpoints.a.client_cert, the file of its certificate
+            herald.toml:5: callbacks.endpoints.a.client_key = "other.pem": is not the key of client_cert
+            herald.toml:5: callbacks.endpoints.a.headers = { authorization = "***" }: must not set Authorization beside callbacks.endpoints.a.bearer = "***" (herald.toml:4)
+            herald.toml:4: callbacks.endpoints.a.retention: is for all endpoints together; write it under [callbacks]
+            herald.toml:5: callbacks.endpoints.a.owed_max: is for all endpoints together; write it under [callbacks]
+            herald.toml:6: callbacks.endpoints.a.history.age: is for all endpoints together; write it under [callbacks.history]
+            herald.toml:4: callbacks.endpoints.a.endpoints: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, collapse_after, online, refusal, offline, kick_off, name
+            herald.toml:5: callbacks.endpoints.a.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, collapse_after, online, refusal, offline, kick_off, name
+            herald.toml:4: callbacks.endpoints.a.extra_field: unknown key; did you mean extra_fields?
+            herald.toml:5: callbacks.endpoints.a.scope: unknown key; did you mean callbacks.endpoints.a.online.scope?
+            herald.toml:4: callbacks.endpoints.a.online: is a section, written as [callbacks.endpoints.online]
+            herald.toml:2: callbacks.name: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, online, refusal, offline, kick_off, history, endpoints
+            herald.toml:3: callbacks.endpoint: unknown key; did you mean endpoints?
+            herald.toml:2:8: callbacks.endpoints[0].name: a text must be in quotes
+            herald.toml:3:7: callbacks.endpoints[0].url: a text must be in quotes
+            herald.toml:4:16: callbacks.endpoints[0].extra_fields: expected true or false
+            herald.toml:4:8: invalid unquoted key, expected letters, numbers, `-`, `_`
+            herald.toml:3: callbacks.endpoints.a.url = "ftp://a": must begin with https:// or http://
+            herald.toml:4:5: unclosed table, expected `]`
+            herald.toml:1: callbacks.ca = "none.pem": cannot be read: entity not found
+            herald.toml:2: callbacks.endpoints.a.url: missing; write where to send it, as https://app.example/callback
+            herald.toml:4: callbacks.endpoints.a.ca = 7: expected a text in quotes
+            herald.toml:7: callbacks.endpoints.b.url = "b": must begin with https:// or http://
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_probably_not_meant_is_said_of_each_endpoint() {
+    check(
+        r#"
+            [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "http://a" ⏎ bearer = "b" ⏎ offline.enable = false
+            callbacks.url = "https://callbacks.example" ⏎ [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "https://a" ⏎ online.enable = false ⏎ offline.enable = false
+            callbacks.offline.enable = false ⏎ [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "https://a"
+            callbacks.url = "https://a" ⏎ callbacks.online.scope = "user" ⏎ [[callbacks.endpoints]] ⏎ name = "a" ⏎ url = "https://a" ⏎ dialect = "v3.8" ⏎ online.scope = "user"
+        "#,
+        expect![[r#"
+            ok callbacks.endpoints.a.bearer can be read on its way: callbacks.endpoints.a.url does not begin with https USERS STAY ONLINE FOR EVER in the App: callbacks.endpoints.a.online is enabled without callbacks.endpoints.a.offline
+            ok nothing is sent: callbacks.endpoints.a.online, .offline and .kick_off are all switched off
+            ok 
+            ok the App takes users for offline who are online: callbacks.endpoints.a.offline.scope is finer than callbacks.endpoints.a.online.scope
         "#]],
     );
 }

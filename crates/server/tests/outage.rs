@@ -104,7 +104,7 @@ async fn what_expires_makes_an_endpoint_need_a_resync_until_its_app_has_read_who
     let url = app.url();
     let herald = Herald::start(|config| {
         config.callbacks.url = Some(url);
-        config.callbacks.owed_max = 2;
+        config.outbox.owed_max = 2;
     })
     .await;
     let mut clients = Vec::new();

@@ -115,7 +115,7 @@ async fn a_private_address_is_never_connected_to_where_that_is_denied() {
             if deny_private {
                 let words = herald.failure_of("u").await;
                 assert!(words.contains("a loopback address"), "{host}: {words}");
-                assert!(words.contains("set callbacks.deny_private = false"), "{host}: {words}");
+                assert!(words.contains("set deny_private = false"), "{host}: {words}");
                 assert!(app.received().is_empty(), "{host}");
             } else {
                 app.hears(&["online u"]).await;

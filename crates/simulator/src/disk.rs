@@ -239,6 +239,11 @@ impl Store for Disk {
         self.memory.owes(endpoint, user).await
     }
 
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError> {
+        self.read().await?;
+        self.memory.endpoints().await
+    }
+
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
         self.read().await?;
         self.memory.endpoint(endpoint).await

@@ -180,8 +180,14 @@ impl Index {
         self.endpoints.get(endpoint).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn endpoints(&self) -> &HashMap<EndpointName, EndpointState> {
+    pub(crate) fn endpoint_states(&self) -> &HashMap<EndpointName, EndpointState> {
         &self.endpoints
+    }
+
+    /// All that are owed something or were ever noted, by name.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointName> {
+        let names: BTreeSet<_> = self.queues.keys().chain(self.endpoints.keys()).collect();
+        names.into_iter().cloned().collect()
     }
 
     pub(crate) fn put_endpoint(&mut self, endpoint: EndpointName, state: EndpointState) {

@@ -96,6 +96,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// Whether an endpoint is owed anything about a user.
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError>;
 
+    /// The names of all endpoints that were ever owed or noted something, also of those that nobody
+    /// sends to any more.
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError>;
+
     /// How an endpoint stands.
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError>;
 

@@ -66,7 +66,7 @@ impl Memory {
                 _ => {}
             }
         }
-        for (name, state) in old.index.endpoints() {
+        for (name, state) in old.index.endpoint_states() {
             index.put_endpoint(name.clone(), state.clone());
         }
         let state = State {
@@ -268,6 +268,10 @@ impl Store for Memory {
 
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
         Ok(self.lock().index.owes_to(endpoint, user))
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError> {
+        Ok(self.lock().index.endpoints())
     }
 
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {

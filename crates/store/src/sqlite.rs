@@ -252,6 +252,10 @@ impl Store for Sqlite {
         Ok(self.index.lock().owes_to(endpoint, user))
     }
 
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError> {
+        Ok(self.index.lock().endpoints())
+    }
+
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
         Ok(self.index.lock().endpoint(endpoint))
     }

@@ -143,6 +143,7 @@ async fn endpoints_do_not_wait_for_each_other(world: World) {
     commit.callbacks.push(other);
     world.store.commit(commit).await.unwrap();
     assert_eq!(world.claim(9).await.len(), 1);
+    assert_eq!(world.store.endpoints().await.unwrap(), [audit.clone(), main()]);
     let claim = Claim { endpoint: audit, now: Instant(0), lease: LEASE, limit: 9 };
     let claimed = world.store.claim(claim).await.unwrap();
     assert_eq!(claimed.len(), 1);
@@ -420,6 +421,7 @@ async fn what_happens_to_an_endpoint_is_remembered(world: World) {
     note(EndpointChange::Resynced).await;
     assert_eq!(state().await, EndpointState { paused: false, resync: None, ..expected });
     let other = EndpointName::new("other");
+    assert_eq!(world.store.endpoints().await.unwrap(), [main()]);
     assert_eq!(world.store.endpoint(&other).await.unwrap(), EndpointState::default());
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::ptr_arg, reason = "the table hands out what a field is, not what it derefs to")]
 
-use super::{Headers, Secret, setting::Setting};
+use super::{Headers, MAIN, Secret, setting::Setting};
 use contract::signature::SigningSecret;
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -98,6 +98,14 @@ pub(super) fn bearer(token: &Secret) -> Checked {
         format!("must be at most {HEADER_BYTES_MAX} characters, ASCII and without spaces")
     })?;
     must(!token.expose().eq_ignore_ascii_case("bearer"), || "must be the token alone".to_owned())
+}
+
+pub(super) fn endpoint_name(name: &str) -> Checked {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    must((1..=32).contains(&name.len()) && name.chars().all(fits), || {
+        "must be 1 to 32 letters, digits, - and _".to_owned()
+    })?;
+    must(name != MAIN, || "is the name of the endpoint of [callbacks]; write another".to_owned())
 }
 
 pub(super) fn names(names: &Vec<String>) -> Checked {

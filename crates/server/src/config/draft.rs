@@ -1,8 +1,9 @@
 //! A configuration while its sources are being read: what is known so far, and what is wrong.
 
 use super::{
-    Config, ConfigError, ConfigErrors, DEV_SECRET, Loaded, OnRefusal, Origin, Origins, Secret,
-    keys::{Key, Written, key},
+    Config, ConfigError, ConfigErrors, DEV_SECRET, FurtherEndpoint, Loaded, OnRefusal, Origin,
+    Origins, Secret,
+    keys::{KEYS, Key, Written, key},
     warnings::warnings,
 };
 use contract::Dialect;
@@ -14,6 +15,10 @@ use std::collections::BTreeSet;
 pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) origins: Origins,
+    /// Each of them read as a whole configuration of which only the callbacks are written.
+    pub(super) endpoints: Vec<Draft>,
+    /// Which of those this one is, if it is one.
+    further: Option<Further>,
     errors: Vec<ConfigError>,
     /// Keys whose value is not known, because what was written cannot be it.
     unknown: BTreeSet<&'static str>,
@@ -21,28 +26,74 @@ pub(super) struct Draft {
     unreadable: bool,
 }
 
+/// A further endpoint: its name, how its section is called, and where that begins.
+struct Further {
+    name: String,
+    section: String,
+    origin: Origin,
+}
+
 impl Draft {
+    /// A draft of an endpoint of that name.
+    pub(super) fn of_endpoint(name: String, section: String, origin: Origin) -> Draft {
+        Draft { further: Some(Further { name, section, origin }), ..Draft::default() }
+    }
+
+    pub(super) fn is_of_endpoint(&self) -> bool {
+        self.further.is_some()
+    }
+
+    /// Whether one of the endpoints has that name.
+    pub(super) fn has_endpoint(&self, name: &str) -> bool {
+        self.endpoints.iter().any(|draft| draft.further.as_ref().is_some_and(|f| f.name == name))
+    }
+
+    /// Makes room for the endpoints of a later source. What was wrong stays wrong.
+    pub(super) fn drop_endpoints(&mut self) {
+        self.errors.extend(self.endpoints.drain(..).flat_map(|endpoint| endpoint.errors));
+    }
+
+    /// What may be written.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> {
+        let all = !self.is_of_endpoint();
+        KEYS.iter().filter(move |key| all || key.is_of_endpoint())
+    }
+
+    /// How messages call what the table calls so.
+    pub(super) fn called(&self, path: &str) -> String {
+        match &self.further {
+            Some(further) => path.replacen("callbacks", &further.section, 1),
+            None => path.to_owned(),
+        }
+    }
+
     /// Takes one value from a source; `text` is how it stands there.
     pub(super) fn set(&mut self, key: &Key, origin: Origin, written: &Written<'_>, text: &str) {
         match key.read(&mut self.config, written) {
             Ok(()) => self.origins.note(key.path, origin),
             Err(wrong) => {
-                let value = if key.secret { "***".to_owned() } else { shortened(text) };
-                self.report(origin, format!("{} = {value}: {wrong}", key.path));
+                let text = if key.secret { "***" } else { text };
+                self.refuse_written(origin, &self.called(key.path), text, &wrong);
                 self.unknown.insert(key.path);
             }
         }
     }
 
+    /// Notes that what was written of something is wrong.
+    pub(super) fn refuse_written(&mut self, origin: Origin, what: &str, text: &str, wrong: &str) {
+        self.report(origin, format!("{what} = {}: {wrong}", shortened(text)));
+    }
+
     /// Notes that a key was written, but in a way from which no value can be had.
     pub(super) fn set_nothing(&mut self, key: &Key, origin: Origin, wrong: &str) {
-        self.report(origin, format!("{}: {wrong}", key.path));
+        self.report(origin, format!("{}: {wrong}", self.called(key.path)));
         self.unknown.insert(key.path);
     }
 
     /// Notes that the file is no TOML at some place.
     pub(super) fn report_syntax(&mut self, origin: Origin, column: usize, text: String) {
         self.unreadable = true;
+        self.endpoints.iter_mut().for_each(|endpoint| endpoint.unreadable = true);
         self.errors.push(ConfigError { origin: Some(origin), column: Some(column), text });
     }
 
@@ -54,9 +105,11 @@ impl Draft {
     /// Refuses a value for a reason that lies beyond it.
     pub(super) fn refuse(&mut self, path: &str, wrong: &str) {
         let origin = Some(self.origins.of(path).clone()).filter(|from| *from != Origin::Default);
+        let origin = origin.or_else(|| Some(self.further.as_ref()?.origin.clone()));
+        let called = self.called(path);
         let text = match key(path).show(&self.config).as_str() {
-            "\"\"" => format!("{path}: {wrong}"),
-            value => format!("{path} = {value}: {wrong}"),
+            "\"\"" => format!("{called}: {wrong}"),
+            value => format!("{called} = {value}: {wrong}"),
         };
         self.errors.push(ConfigError { origin, column: None, text });
     }
@@ -68,7 +121,8 @@ impl Draft {
 
     /// What the dialect presets, where nobody chose otherwise.
     pub(super) fn fill_in_presets(&mut self) {
-        let Draft { config: Config { callbacks, .. }, origins, .. } = self;
+        let Draft { config: Config { callbacks, .. }, origins, endpoints, .. } = self;
+        endpoints.iter_mut().for_each(Draft::fill_in_presets);
         if callbacks.dialect == Dialect::default() {
             return;
         }
@@ -103,12 +157,25 @@ impl Draft {
         }
     }
 
-    pub(super) fn finish(self) -> Result<Loaded, ConfigErrors> {
+    pub(super) fn finish(mut self) -> Result<Loaded, ConfigErrors> {
+        std::mem::take(&mut self.endpoints).into_iter().for_each(|endpoint| self.take_in(endpoint));
         if !self.errors.is_empty() {
             return Err(ConfigErrors::new(self.errors));
         }
         let warnings = warnings(&self.config);
         Ok(Loaded { config: self.config, origins: self.origins, warnings })
+    }
+
+    fn take_in(&mut self, endpoint: Draft) {
+        for (path, origin) in endpoint.origins.clone() {
+            let called = endpoint.called(&path);
+            self.origins.note(called, origin);
+        }
+        self.errors.extend(endpoint.errors);
+        let callbacks = endpoint.config.callbacks;
+        let Some(Further { name, section, origin }) = endpoint.further else { return };
+        self.origins.note(format!("{section}.name"), origin);
+        self.config.further_endpoints.push(FurtherEndpoint { name, callbacks });
     }
 }
 

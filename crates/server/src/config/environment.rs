@@ -3,7 +3,8 @@
 use super::{
     Origin, ReadFile,
     draft::Draft,
-    keys::{KEYS, Key, Written},
+    file,
+    keys::{ENDPOINTS, KEYS, Key, Written, variable},
     nearest::nearest,
 };
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
@@ -27,20 +28,20 @@ pub(super) fn read(
     };
     let mut variables: BTreeMap<_, _> = env.into_iter().filter(ours).collect();
     for key in KEYS {
-        let direct = variables.remove(&key.variable());
-        let file = key.secret.then(|| variables.remove(&file_variable(key))).flatten();
-        match (direct, file) {
-            (Some(_), Some(_)) => {
-                let wrong = format!("{} is set too; keep one of them", key.variable());
-                draft.set_nothing(key, Origin::Environment(file_variable(key)), &wrong);
+        match given(&mut variables, &key.variable(), key.secret, read_file) {
+            Some((name, Ok(text))) => {
+                draft.set(key, Origin::Environment(name), &Written::Bare(&text), &text);
             }
-            (Some(text), None) => {
-                let origin = Origin::Environment(key.variable());
-                draft.set(key, origin, &Written::Bare(&text), &text);
-            }
-            (None, Some(path)) => set_from_file(draft, key, Path::new(&path), read_file),
-            (None, None) => {}
+            Some((name, Err(wrong))) => draft.set_nothing(key, Origin::Environment(name), &wrong),
+            None => {}
         }
+    }
+    match given(&mut variables, &variable(ENDPOINTS), true, read_file) {
+        Some((name, Ok(text))) => file::read_endpoints(draft, &name, text.trim()),
+        Some((name, Err(wrong))) => {
+            draft.report(Origin::Environment(name), format!("{ENDPOINTS}: {wrong}"));
+        }
+        None => {}
     }
     for name in variables.into_keys() {
         let text = unknown(&name);
@@ -48,27 +49,41 @@ pub(super) fn read(
     }
 }
 
-fn set_from_file(draft: &mut Draft, key: &Key, path: &Path, read_file: ReadFile<'_>) {
-    let origin = Origin::Environment(file_variable(key));
-    let content = read_file(path).map_err(|error| error.to_string()).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".to_owned())
-    });
-    match content {
-        Ok(text) => draft.set(key, origin, &Written::Bare(text.trim()), ""),
-        Err(error) => {
-            let wrong = format!("{} cannot be read: {error}", path.display());
-            draft.set_nothing(key, origin, &wrong);
-        }
+/// Which variable says something, and what: its own text, or that of the file that it names.
+fn given(
+    variables: &mut BTreeMap<String, String>,
+    name: &str,
+    secret: bool,
+    read_file: ReadFile<'_>,
+) -> Option<(String, Result<String, String>)> {
+    let direct = variables.remove(name);
+    let of_file = file_variable(name);
+    let path = secret.then(|| variables.remove(&of_file)).flatten();
+    match (direct, path) {
+        (Some(_), Some(_)) => Some((of_file, Err(format!("{name} is set too; keep one of them")))),
+        (Some(text), None) => Some((name.to_owned(), Ok(text))),
+        (None, Some(path)) => Some((of_file, content(Path::new(&path), read_file))),
+        (None, None) => None,
     }
 }
 
-fn file_variable(key: &Key) -> String {
-    format!("{}_FILE", key.variable())
+fn content(path: &Path, read_file: ReadFile<'_>) -> Result<String, String> {
+    let content = read_file(path).map_err(|error| error.to_string()).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".to_owned())
+    });
+    let content = content.map(|text| text.trim().to_owned());
+    content.map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+fn file_variable(variable: &str) -> String {
+    format!("{variable}_FILE")
 }
 
 fn unknown(name: &str) -> String {
-    let secrets = KEYS.iter().filter(|key| key.secret);
-    let names: Vec<_> = KEYS.iter().map(Key::variable).chain(secrets.map(file_variable)).collect();
+    let endpoints = || std::iter::once(variable(ENDPOINTS));
+    let secrets = KEYS.iter().filter(|key| key.secret).map(Key::variable).chain(endpoints());
+    let all = KEYS.iter().map(Key::variable).chain(endpoints());
+    let names: Vec<_> = all.chain(secrets.map(|name| file_variable(&name))).collect();
     // Without the prefix, which would make everything look alike.
     let mut candidates = names.iter().map(|name| &name[PREFIX.len()..]);
     let rest = &name[PREFIX.len()..];
@@ -227,5 +242,68 @@ mod tests {
             "0123456789abcdef"
         "#]]
         .assert_eq(&check(&env));
+    }
+
+    #[test]
+    fn further_endpoints_are_written_as_in_the_file_and_take_the_place_of_those_there() {
+        let file =
+            "[auth]\nsecret = '0123456789abcdef'\n[[callbacks.endpoints]]\nname = 'of-file'\n";
+        let check = |rest: &str, name: &str, value: &str| {
+            let file = file.to_owned() + rest;
+            let env = [(name.to_owned(), value.to_owned())];
+            let read_file = |path: &Path| match path.to_str() {
+                Some("/run/endpoints") => Ok(b"[{ name = 'z', url = 'http://z' }]\n".to_vec()),
+                _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+            };
+            match load(Some(("a.toml", &file)), env, false, &read_file) {
+                Err(errors) => format!("{errors}\n"),
+                Ok(loaded) => {
+                    let called = |(name, _): (&str, _)| {
+                        format!(
+                            "{name}: {}",
+                            loaded.origins.of(&format!("callbacks.endpoints.{name}.url"))
+                        )
+                    };
+                    loaded.config.endpoints().map(called).collect::<Vec<_>>().join(", ") + "\n"
+                }
+            }
+        };
+        const NAME: &str = "HERALD_CALLBACKS__ENDPOINTS";
+        let url = "url = 'http://f'";
+        let actual = [
+            check(
+                url,
+                NAME,
+                "[{name=\"audit\",url=\"http://a\"},\n {name=\"b\",url=\"http://b\"}]",
+            ),
+            check(url, NAME, "[]"),
+            check(url, "HERALD_CALLBACKS__ENDPOINTS_FILE", "/run/endpoints"),
+            check(url, "HERALD_CALLBACKS__ENDPOINTS_FILE", "/run/none"),
+            check("", NAME, "[]"),
+            check("url = 7", NAME, "[{ name = 'audit', url = 'a', bearer = 'hunter 2' }, 7]"),
+            check(url, NAME, ""),
+            check(url, NAME, "audit"),
+            check(url, NAME, "[{ name = 'audit', secrets = [hunter2] }]"),
+            check(url, NAME, "{ name = 'audit', url = 'http://a' }"),
+            check(url, NAME, "[]\nauth.secret = 'other'"),
+            check(url, "HERALD_CALLBACKS_ENDPOINTS", "[]"),
+        ];
+        expect![[r#"
+            audit: environment HERALD_CALLBACKS__ENDPOINTS, b: environment HERALD_CALLBACKS__ENDPOINTS
+
+            z: environment HERALD_CALLBACKS__ENDPOINTS_FILE
+            environment HERALD_CALLBACKS__ENDPOINTS_FILE: callbacks.endpoints: /run/none cannot be read: entity not found
+
+            a.toml:5: callbacks.endpoints.of-file.url = 7: expected a text in quotes
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints[1]: must be a table with a name and a url
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints.audit.bearer = ***: must be at most 4096 characters, ASCII and without spaces
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints.audit.url = 'a': must begin with https:// or http://
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints: expected a list such as [{ name = "audit", url = "https://…" }]; string values must be quoted, expected literal string
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints: expected a list such as [{ name = "audit", url = "https://…" }]; string values must be quoted, expected literal string
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints: expected a list such as [{ name = "audit", url = "https://…" }]; string values must be quoted, expected literal string
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints: is a list; write [[callbacks.endpoints]] above each of them
+            environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints: expected a list such as [{ name = "audit", url = "https://…" }]; unexpected content, expected nothing
+            environment HERALD_CALLBACKS_ENDPOINTS: unknown variable; did you mean HERALD_CALLBACKS__ENDPOINTS?
+        "#]].assert_eq(&actual.concat());
     }
 }

@@ -1,10 +1,12 @@
-//! Reads the file: its keys by the table, its mistakes by line.
+//! Reads the file: its keys by the table, its mistakes by line. Also TOML from elsewhere.
 
 use super::{
     Config, Origin,
+    checks::endpoint_name,
     draft::Draft,
-    keys::{KEYS, Written, children},
+    keys::{ENDPOINTS, KEYS, Key, Written, children},
     nearest::nearest,
+    section_of,
     setting::quoted,
 };
 use std::{collections::BTreeMap, ops::Range};
@@ -13,10 +15,16 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+/// How many further endpoints there may be, which with that of `[callbacks]` are 16.
+const ENDPOINTS_MAX: usize = 15;
+
+/// Where each of them has its name, as the table would call it.
+const NAME: &str = "callbacks.name";
+
 /// Reads as much of the file as can be understood, and notes the rest as errors.
 pub(super) fn read(draft: &mut Draft, name: &str, text: &str) {
     let (table, mistakes) = DeTable::parse_recoverable(text);
-    let mut file = File { draft, name, text, mistakes: BTreeMap::new(), sure_until: text.len() };
+    let mut file = File::new(draft, Source::File(name), text);
     let mut mistakes: Vec<_> =
         mistakes.iter().map(|m| (m.span().unwrap_or_default(), m.message())).collect();
     mistakes.sort_by_key(|(span, _)| span.start);
@@ -27,9 +35,27 @@ pub(super) fn read(draft: &mut Draft, name: &str, text: &str) {
     file.report_mistakes();
 }
 
+/// Reads a list of endpoints that a variable of the environment holds.
+pub(super) fn read_endpoints(draft: &mut Draft, variable: &str, text: &str) {
+    let mut file = File::new(draft, Source::Variable(variable), text);
+    let origin = file.origin(1);
+    match DeValue::parse(text) {
+        Ok(list) => file.read_endpoints(&list, origin),
+        Err(error) => {
+            let example = "expected a list such as [{ name = \"audit\", url = \"https://…\" }]";
+            file.draft.report(origin, format!("{ENDPOINTS}: {example}; {}", error.message()));
+        }
+    }
+}
+
+enum Source<'a> {
+    File(&'a str),
+    Variable(&'a str),
+}
+
 struct File<'a> {
     draft: &'a mut Draft,
-    name: &'a str,
+    source: Source<'a>,
     text: &'a str,
     /// Lines that are no TOML, where and why. What the parser guesses of them is not to be used.
     mistakes: BTreeMap<usize, (usize, String)>,
@@ -38,6 +64,10 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
+    fn new(draft: &'a mut Draft, source: Source<'a>, text: &'a str) -> File<'a> {
+        File { draft, source, text, mistakes: BTreeMap::new(), sure_until: text.len() }
+    }
+
     /// Keeps the first mistake of a line; those after it tend to follow from it.
     fn note_mistake(&mut self, span: Range<usize>, message: &str) {
         let is_duplicate = message == "duplicate key";
@@ -69,7 +99,8 @@ impl<'a> File<'a> {
             }
             match self.mistakes.get_mut(&line) {
                 Some((_, mistake)) if !value.get_ref().is_table() => {
-                    explain(mistake, &joined(section, &name), value.get_ref());
+                    let path = joined(section, &name);
+                    explain(mistake, &path, &self.draft.called(&path), value.get_ref());
                 }
                 _ => self.read_entry(section, &name, value, line),
             }
@@ -80,22 +111,129 @@ impl<'a> File<'a> {
         let path = joined(section, name);
         let origin = self.origin(line);
         let table = value.get_ref().as_table();
-        if let Some(key) = KEYS.iter().find(|key| key.path == path) {
+        let is_further = self.draft.is_of_endpoint();
+        if path == ENDPOINTS && !is_further {
+            self.read_endpoints(value, origin);
+        } else if path == NAME && is_further {
+            // Read before all else, because messages need it.
+        } else if let Some(key) = KEYS.iter().find(|key| key.path == path) {
+            if key.of_all && is_further {
+                let text = format!(
+                    "{}: is for all endpoints together; write it under [{}]",
+                    self.draft.called(&path),
+                    key.place().0
+                );
+                return self.draft.report(origin, text);
+            }
             let text = if table.is_some() { "{…}" } else { self.written(value.span()) };
             self.draft.set(key, origin, &Written::Toml(value.get_ref()), text);
-        } else if children(&path).is_empty() {
+        } else if children(KEYS.iter(), &path).is_empty() {
             let what = if table.is_some() { "section" } else { "key" };
-            let text = format!("{path}: unknown {what}; {}", hint(section, name));
+            let called = self.draft.called(&path);
+            let text = format!("{called}: unknown {what}; {}", self.hint(section, name));
             self.draft.report(origin, text);
         } else if let Some(table) = table {
             self.read_section(&path, table);
         } else {
-            self.draft.report(origin, format!("{path}: is a section, written as [{path}]"));
+            let header =
+                if is_further { path.replacen("callbacks", ENDPOINTS, 1) } else { path.clone() };
+            let called = self.draft.called(&path);
+            self.draft.report(origin, format!("{called}: is a section, written as [{header}]"));
+        }
+    }
+
+    /// Those of a source take the place of those of the source before it.
+    fn read_endpoints(&mut self, list: &Spanned<DeValue<'_>>, origin: Origin) {
+        self.draft.drop_endpoints();
+        let Some(list) = list.get_ref().as_array() else {
+            let text = format!("{ENDPOINTS}: is a list; write [[{ENDPOINTS}]] above each of them");
+            return self.draft.report(origin, text);
+        };
+        for (at, endpoint) in list.iter().enumerate() {
+            let origin = self.origin(self.position(endpoint.span().start).0);
+            if at == ENDPOINTS_MAX {
+                let text = format!(
+                    "{ENDPOINTS}: must be at most {ENDPOINTS_MAX}, beside that of [callbacks]"
+                );
+                return self.draft.report(origin, text);
+            }
+            match endpoint.get_ref().as_table() {
+                Some(table) => self.read_endpoint(at, table, origin),
+                None => {
+                    let text = format!("{ENDPOINTS}[{at}]: must be a table with a name and a url");
+                    self.draft.report(origin, text);
+                }
+            }
+        }
+    }
+
+    fn read_endpoint(&mut self, at: usize, table: &DeTable<'_>, origin: Origin) {
+        let name = self.name_of_endpoint(at, table, &origin);
+        let section = name.as_deref().map_or_else(|| format!("{ENDPOINTS}[{at}]"), section_of);
+        let mut endpoint = Draft::of_endpoint(name.unwrap_or_default(), section, origin);
+        std::mem::swap(self.draft, &mut endpoint);
+        self.read_section("callbacks", table);
+        std::mem::swap(self.draft, &mut endpoint);
+        self.draft.endpoints.push(endpoint);
+    }
+
+    /// None if it has no good one, which is told.
+    fn name_of_endpoint(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        origin: &Origin,
+    ) -> Option<String> {
+        let path = format!("{ENDPOINTS}[{at}].name");
+        let Some(value) = table.get("name") else {
+            // It may stand where the text is no TOML.
+            if self.mistakes.is_empty() {
+                let text = format!("{path}: missing; write one, as name = \"audit\"");
+                self.draft.report(origin.clone(), text);
+            }
+            return None;
+        };
+        let line = self.position(value.span().start).0;
+        if self.mistakes.contains_key(&line) || value.span().end > self.sure_until {
+            return None;
+        }
+        let name = value.get_ref().as_str();
+        let checked = match name {
+            None => Err("expected a text in quotes".to_owned()),
+            Some(name) if self.draft.has_endpoint(name) => {
+                Err("is the name of another endpoint already".to_owned())
+            }
+            Some(name) => endpoint_name(name),
+        };
+        if let Err(wrong) = checked {
+            let origin = self.origin(line);
+            self.draft.refuse_written(origin, &path, self.written(value.span()), &wrong);
+            return None;
+        }
+        name.map(str::to_owned)
+    }
+
+    /// What may have been meant: a name beside it, or that very name in another section.
+    fn hint(&self, section: &str, name: &str) -> String {
+        let mut here = children(self.draft.keys(), section);
+        if section == "callbacks" {
+            here.push(if self.draft.is_of_endpoint() { "name" } else { "endpoints" });
+        }
+        let elsewhere = || self.draft.keys().find(|key| key.place().1 == name).map(|key| key.path);
+        match nearest(name, here.iter().copied()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => match elsewhere() {
+                Some(path) => format!("did you mean {}?", self.draft.called(path)),
+                None => format!("what there is: {}", here.join(", ")),
+            },
         }
     }
 
     fn origin(&self, line: usize) -> Origin {
-        Origin::File { name: self.name.to_owned(), line }
+        match self.source {
+            Source::File(name) => Origin::File { name: name.to_owned(), line },
+            Source::Variable(name) => Origin::Environment(name.to_owned()),
+        }
     }
 
     fn written(&self, span: Range<usize>) -> &'a str {
@@ -114,25 +252,19 @@ impl<'a> File<'a> {
 }
 
 /// Says whose value is no TOML, and what it must be where the parser only sees a strange word.
-fn explain(mistake: &mut String, path: &str, value: &DeValue<'_>) {
+fn explain(mistake: &mut String, path: &str, called: &str, value: &DeValue<'_>) {
     const STRANGE_WORD: [&str; 3] =
         ["string values must be quoted", "invalid float", "invalid boolean"];
-    let Some(key) = KEYS.iter().find(|key| key.path == path) else { return };
+    let key = KEYS.iter().find(|key| key.path == path);
+    if key.is_none() && path != NAME {
+        return;
+    }
     if STRANGE_WORD.iter().any(|start| mistake.starts_with(start)) {
-        let wrong = key.read(&mut Config::default(), &Written::Toml(value)).err();
+        let read = |key: &Key| key.read(&mut Config::default(), &Written::Toml(value));
+        let wrong = key.and_then(|key| read(key).err());
         *mistake = wrong.unwrap_or_else(|| "a text must be in quotes".to_owned());
     }
-    *mistake = format!("{path}: {mistake}");
-}
-
-/// What may have been meant: a name beside it, or that very name in another section.
-fn hint(section: &str, name: &str) -> String {
-    let here = children(section);
-    let elsewhere = || KEYS.iter().find(|key| key.place().1 == name).map(|key| key.path);
-    match nearest(name, here.iter().copied()).or_else(elsewhere) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => format!("what there is: {}", here.join(", ")),
-    }
+    *mistake = format!("{called}: {mistake}");
 }
 
 fn joined(section: &str, name: &str) -> String {

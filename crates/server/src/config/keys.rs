@@ -20,6 +20,7 @@ macro_rules! key {
         Key {
             path: concat!(stringify!($section) $(, ".", stringify!($name))+),
             secret: false,
+            of_all: false,
             read: |config, written| {
                 let default = Config::default().$section $(.$name)+;
                 config.$section $(.$name)+ = read(written, &default, $check)?;
@@ -36,6 +37,8 @@ pub(super) struct Key {
     pub(super) path: &'static str,
     /// Whether its value is never shown, and may come from a file of its own.
     pub(super) secret: bool,
+    /// Whether it is said once for all endpoints, though it is written beside those of one.
+    pub(super) of_all: bool,
     read: fn(&mut Config, &Written<'_>) -> Result<(), String>,
     show: fn(&Config) -> String,
 }
@@ -89,8 +92,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.sdk_name, sdk_name),
     key!(callbacks.extra_fields),
     key!(callbacks.concurrency_max, between(1, 10_000)),
-    key!(callbacks.retention, between(SECOND, 90 * DAY)),
-    key!(callbacks.owed_max, between(1_000, 100_000_000)),
+    key!(outbox.retention, between(SECOND, 90 * DAY)).of_all("callbacks.retention"),
+    key!(outbox.owed_max, between(1_000, 100_000_000)).of_all("callbacks.owed_max"),
     key!(callbacks.collapse_after, between(Duration::ZERO, 90 * DAY)),
     key!(callbacks.online.enable),
     key!(callbacks.online.timeout, between(MOMENT, 5 * MINUTE)),
@@ -106,8 +109,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.offline.scope),
     key!(callbacks.kick_off.enable),
     key!(callbacks.kick_off.timeout, between(MOMENT, 5 * MINUTE)),
-    key!(callbacks.history.age, between(Duration::ZERO, YEAR)),
-    key!(callbacks.history.bytes),
+    key!(outbox.history.age, between(Duration::ZERO, YEAR)).of_all("callbacks.history.age"),
+    key!(outbox.history.bytes).of_all("callbacks.history.bytes"),
     key!(store.backend),
     key!(store.path, path),
     key!(store.sync),
@@ -122,15 +125,22 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The list of the further endpoints, which is no row: each has rows of its own, written as those of
+/// `callbacks`.
+pub(super) const ENDPOINTS: &str = "callbacks.endpoints";
+
 /// The row of a path.
 pub(super) fn key(path: &str) -> &'static Key {
     KEYS.iter().find(|key| key.path == path).expect("our own code names keys of the table")
 }
 
-/// The sections and keys that stand directly in a section (`""`: at the top), in order.
-pub(super) fn children(section: &str) -> Vec<&'static str> {
+/// The sections and keys of these that stand directly in a section (`""`: at the top), in order.
+pub(super) fn children(
+    keys: impl Iterator<Item = &'static Key>,
+    section: &str,
+) -> Vec<&'static str> {
     let mut children: Vec<&str> = Vec::new();
-    for key in KEYS {
+    for key in keys {
         let rest = match section {
             "" => Some(key.path),
             _ => key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')),
@@ -152,9 +162,14 @@ impl Key {
         (self.show)(config)
     }
 
+    /// Whether each endpoint has its own.
+    pub(super) fn is_of_endpoint(&self) -> bool {
+        self.path.starts_with("callbacks.") && !self.of_all
+    }
+
     /// The variable that sets it.
     pub(super) fn variable(&self) -> String {
-        format!("HERALD_{}", self.path.replace('.', "__").to_uppercase())
+        variable(self.path)
     }
 
     /// The section it stands in, and its name there.
@@ -165,6 +180,15 @@ impl Key {
     const fn secret(self) -> Key {
         Key { secret: true, ..self }
     }
+
+    const fn of_all(self, path: &'static str) -> Key {
+        Key { path, of_all: true, ..self }
+    }
+}
+
+/// The variable that sets what is written there.
+pub(super) fn variable(path: &str) -> String {
+    format!("HERALD_{}", path.replace('.', "__").to_uppercase())
 }
 
 fn read<T: Setting>(

@@ -28,7 +28,7 @@ impl fmt::Display for Origin {
             Origin::File { name, line } => write!(f, "{name}:{line}"),
             Origin::Environment(name) => write!(f, "environment {name}"),
             Origin::Dev => f.write_str("--dev"),
-            Origin::Preset => f.write_str("callbacks.dialect"),
+            Origin::Preset => f.write_str("dialect"),
             Origin::Default => f.write_str("default"),
         }
     }
@@ -36,15 +36,25 @@ impl fmt::Display for Origin {
 
 /// The source of every value, by key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origins(BTreeMap<&'static str, Origin>);
+pub struct Origins(BTreeMap<String, Origin>);
 
 impl Origins {
-    /// Where the value of a key such as `gateway.listen` came from.
+    /// Where the value of a key such as `gateway.listen`, or of an endpoint
+    /// (`callbacks.endpoints.audit.url`), came from.
     pub fn of(&self, key: &str) -> &Origin {
         self.0.get(key).unwrap_or(&Origin::Default)
     }
 
-    pub(super) fn note(&mut self, key: &'static str, origin: Origin) {
-        self.0.insert(key, origin);
+    pub(super) fn note(&mut self, key: impl Into<String>, origin: Origin) {
+        self.0.insert(key.into(), origin);
+    }
+}
+
+impl IntoIterator for Origins {
+    type Item = (String, Origin);
+    type IntoIter = std::collections::btree_map::IntoIter<String, Origin>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }

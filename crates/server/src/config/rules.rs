@@ -1,6 +1,6 @@
 //! What must hold between several values, or between a value and the world.
 
-use super::{Callbacks, Config, DEV_SECRET, Origin, ReadFile, draft::Draft, keys::key, tls};
+use super::{Callbacks, Config, DEV_SECRET, Mode, Origin, ReadFile, draft::Draft, keys::key, tls};
 use crate::address;
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,10 +10,35 @@ pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
     check_pings(draft);
     check_tokens(draft);
     check_ports(draft);
+    check_endpoint(draft, read_file);
+    for endpoint in &mut draft.endpoints {
+        check_url(endpoint);
+        check_mode(endpoint);
+        check_endpoint(endpoint, read_file);
+    }
+}
+
+fn check_endpoint(draft: &mut Draft, read_file: ReadFile<'_>) {
     check_ca(draft, read_file);
     check_client(draft, read_file);
     check_authorization(draft);
     check_address(draft);
+}
+
+/// A further endpoint is there to be sent to.
+fn check_url(endpoint: &mut Draft) {
+    let path = "callbacks.url";
+    if endpoint.config.callbacks.url.is_none() && endpoint.knows(&[path]) {
+        endpoint.refuse(path, "missing; write where to send it, as https://app.example/callback");
+    }
+}
+
+/// Two could not agree, and a login would take as long as both.
+fn check_mode(endpoint: &mut Draft) {
+    if endpoint.config.callbacks.online.mode == Mode::Gate {
+        let wrong = "only the App of [callbacks] can be asked; \"notify\" tells this one";
+        endpoint.refuse("callbacks.online.mode", wrong);
+    }
 }
 
 fn check_secret(draft: &mut Draft, dev: bool) {
@@ -102,8 +127,12 @@ fn check_client(draft: &mut Draft, read_file: ReadFile<'_>) {
     let wrong = match (client_cert, client_key) {
         _ if !draft.knows(&[cert, key]) => return,
         (None, None) => return,
-        (Some(_), None) => (cert, format!("needs {key}, the file of its private key")),
-        (None, Some(_)) => (key, format!("needs {cert}, the file of its certificate")),
+        (Some(_), None) => {
+            (cert, format!("needs {}, the file of its private key", draft.called(key)))
+        }
+        (None, Some(_)) => {
+            (key, format!("needs {}, the file of its certificate", draft.called(cert)))
+        }
         (Some(cert_file), Some(key_file)) => match (read_file(cert_file), read_file(key_file)) {
             (Err(error), _) => (cert, format!("cannot be read: {error}")),
             (_, Err(error)) => (key, format!("cannot be read: {error}")),
@@ -147,7 +176,8 @@ fn refuse_pair(draft: &mut Draft, first: (&str, &str), second: (&str, &str)) {
         if first_is_default { (second, first) } else { (first, second) };
     let value = key(other).show(&draft.config);
     let origin = draft.origins.of(other);
-    draft.refuse(path, &format!("{wrong} {other} = {value} ({origin})"));
+    let wrong = format!("{wrong} {} = {value} ({origin})", draft.called(other));
+    draft.refuse(path, &wrong);
 }
 
 #[cfg(test)]

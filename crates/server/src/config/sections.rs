@@ -18,6 +18,8 @@ pub struct Config {
     pub login: Login,
     pub presence: Presence,
     pub callbacks: Callbacks,
+    pub further_endpoints: Vec<FurtherEndpoint>,
+    pub outbox: Outbox,
     pub store: Store,
     pub log: Log,
 }
@@ -166,7 +168,36 @@ impl Default for MassLoss {
     }
 }
 
-/// What the App is told, and how.
+/// The name of the endpoint of [`Config::callbacks`].
+pub const MAIN: &str = "main";
+
+impl Config {
+    /// Every endpoint that is sent to, by name.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Callbacks)> {
+        let main = self.callbacks.url.is_some().then_some((MAIN, &self.callbacks));
+        let further = self.further_endpoints.iter();
+        main.into_iter().chain(further.map(|further| (further.name.as_str(), &further.callbacks)))
+    }
+}
+
+/// How messages call the section of an endpoint's keys.
+pub fn section_of(endpoint: &str) -> String {
+    match endpoint {
+        MAIN => "callbacks".to_owned(),
+        name => format!("callbacks.endpoints.{name}"),
+    }
+}
+
+/// A receiver of callbacks beside that of [`Config::callbacks`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FurtherEndpoint {
+    /// Never [`MAIN`], and no other's.
+    pub name: String,
+    /// Its own settings. The URL is never none once loaded.
+    pub callbacks: Callbacks,
+}
+
+/// What an App is told, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Callbacks {
     /// Where callbacks go; none: nowhere.
@@ -193,10 +224,6 @@ pub struct Callbacks {
     pub extra_fields: bool,
     /// Requests on their way at the same time.
     pub concurrency_max: usize,
-    /// How long a callback is owed.
-    pub retention: Duration,
-    /// How many callbacks an endpoint may be owed.
-    pub owed_max: usize,
     /// When callbacks that say nothing new are left out; zero: never.
     pub collapse_after: Duration,
     /// A user came online.
@@ -207,8 +234,6 @@ pub struct Callbacks {
     pub offline: Offline,
     /// A client of a user was made to leave.
     pub kick_off: KickOff,
-    /// Settled callbacks that are kept for people to look at.
-    pub history: History,
 }
 
 impl Default for Callbacks {
@@ -226,14 +251,11 @@ impl Default for Callbacks {
             sdk_name: String::new(),
             extra_fields: false,
             concurrency_max: 64,
-            retention: hours(72),
-            owed_max: 10_000_000,
             collapse_after: Duration::from_secs(5 * 60),
             online: Online::default(),
             refusal: Refusal::default(),
             offline: Offline::default(),
             kick_off: KickOff::default(),
-            history: History::default(),
         }
     }
 }
@@ -305,6 +327,23 @@ pub struct KickOff {
 impl Default for KickOff {
     fn default() -> KickOff {
         KickOff { enable: false, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// How long callbacks are kept, of all endpoints. Written in the sections of the callbacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outbox {
+    /// How long a callback is owed.
+    pub retention: Duration,
+    /// How many callbacks an endpoint may be owed.
+    pub owed_max: usize,
+    /// Settled callbacks that are kept for people to look at.
+    pub history: History,
+}
+
+impl Default for Outbox {
+    fn default() -> Outbox {
+        Outbox { retention: hours(72), owed_max: 10_000_000, history: History::default() }
     }
 }
 

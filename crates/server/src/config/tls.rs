@@ -26,9 +26,7 @@ pub(super) fn check_pair(cert: &[u8], key: &[u8]) -> Result<(), Wrong> {
     })?;
     match CertifiedKey::from_der(certs, key, &default_provider()) {
         Ok(_) => Ok(()),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(Wrong::Key("is not the key of callbacks.client_cert"))
-        }
+        Err(rustls::Error::InconsistentKeys(_)) => Err(Wrong::Key("is not the key of client_cert")),
         Err(rustls::Error::InvalidCertificate(_)) => {
             Err(Wrong::Certificate("its first certificate cannot be read"))
         }
@@ -56,7 +54,7 @@ pub(super) mod tests {
         let both = [&key[..], &cert].concat();
         assert_eq!(check_pair(&cert, &key), Ok(()));
         assert_eq!(check_pair(&both, &both), Ok(()));
-        let wrong = Wrong::Key("is not the key of callbacks.client_cert");
+        let wrong = Wrong::Key("is not the key of client_cert");
         assert_eq!(check_pair(&cert, &other), Err(wrong));
     }
 

@@ -1,20 +1,30 @@
 //! What is allowed, but probably not meant.
 
-use super::{Auth, Backend, Callbacks, Config, DEV_SECRET, Mode, Presence, Store};
+use super::{
+    Auth, Backend, Callbacks, Config, DEV_SECRET, Mode, Outbox, Presence, Store, section_of,
+};
 use presence::Scope;
 use std::time::Duration;
 
 /// A sentence for each thing that the operator should read at every start.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let rows = [
-        of_auth(&config.auth),
-        of_presence(&config.presence),
-        where_to(&config.callbacks),
-        what_is_told(&config.callbacks),
-        of_store(&config.store),
-    ];
-    let meant = rows.iter().flatten().filter(|(applies, _)| *applies);
-    meant.map(|(_, sentence)| (*sentence).to_owned()).collect()
+    let mut all = said(of_auth(&config.auth));
+    all.extend(said(of_presence(&config.presence)));
+    let nowhere = config.endpoints().next().is_none();
+    all.extend(said(vec![(nowhere, "nothing is sent: callbacks.url is empty")]));
+    for (name, callbacks) in config.endpoints() {
+        let own = [where_to(callbacks), what_is_told(callbacks)].concat();
+        let section = section_of(name) + ".";
+        all.extend(said(own).iter().map(|sentence| sentence.replace("callbacks.", &section)));
+    }
+    all.extend(said(of_outbox(&config.outbox)));
+    all.extend(said(of_store(&config.store)));
+    all
+}
+
+fn said(rows: Vec<Row>) -> Vec<String> {
+    let meant = rows.into_iter().filter(|(applies, _)| *applies);
+    meant.map(|(_, sentence)| sentence.to_owned()).collect()
 }
 
 /// Whether a sentence is to be said, and the sentence.
@@ -42,7 +52,6 @@ fn of_presence(presence: &Presence) -> Vec<Row> {
 fn where_to(callbacks: &Callbacks) -> Vec<Row> {
     let secured = callbacks.url.as_ref().is_some_and(|url| url.starts_with("https:"));
     vec![
-        (callbacks.url.is_none(), "nothing is sent: callbacks.url is empty"),
         (
             callbacks.ca.is_some() && !secured,
             "callbacks.ca is of no use: callbacks.url does not begin with https",
@@ -55,11 +64,14 @@ fn where_to(callbacks: &Callbacks) -> Vec<Row> {
             callbacks.bearer.is_some() && !secured,
             "callbacks.bearer can be read on its way: callbacks.url does not begin with https",
         ),
-        (
-            callbacks.retention < Duration::from_secs(60 * 60),
-            "an App that is away for a little misses callbacks: callbacks.retention is below 1h",
-        ),
     ]
+}
+
+fn of_outbox(outbox: &Outbox) -> Vec<Row> {
+    vec![(
+        outbox.retention < Duration::from_secs(60 * 60),
+        "an App that is away for a little misses callbacks: callbacks.retention is below 1h",
+    )]
 }
 
 fn what_is_told(callbacks: &Callbacks) -> Vec<Row> {
@@ -131,7 +143,7 @@ mod tests {
             check(|config| config.callbacks.ca = Some("ca.pem".into())),
             check(|config| config.callbacks.client_cert = Some("cert.pem".into())),
             check(|config| config.callbacks.bearer = Some(Secret::new("token"))),
-            check(|config| config.callbacks.retention = Duration::from_secs(3599)),
+            check(|config| config.outbox.retention = Duration::from_secs(3599)),
             check(|config| config.callbacks.online.enable = false),
             check(|config| config.callbacks.offline.enable = false),
             check(|config| {

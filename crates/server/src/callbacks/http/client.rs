@@ -31,16 +31,16 @@ pub struct HttpSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
     /// The certificates are not PEM.
-    #[error("callbacks.ca holds no certificate in PEM form")]
+    #[error("ca holds no certificate in PEM form")]
     Certificates(#[source] Option<reqwest::Error>),
     /// The certificate of our own, or its key, is not PEM.
-    #[error("callbacks.client_cert and callbacks.client_key hold no certificate and key")]
+    #[error("client_cert and client_key hold no certificate and key")]
     Client(#[source] reqwest::Error),
     /// A header is none.
-    #[error("callbacks.headers or callbacks.bearer cannot be sent")]
+    #[error("headers or bearer cannot be sent")]
     Header(#[source] http::Error),
     /// The system's certificates, or our own, cannot be used.
-    #[error("cannot set up TLS; set callbacks.ca to a PEM file with the CA of the App")]
+    #[error("cannot set up TLS; set ca to a PEM file with the CA of the App")]
     Tls(#[source] reqwest::Error),
 }
 

@@ -132,11 +132,11 @@ mod tests {
         ];
         expect![[r#"
             [93.184.216.34:0, [2606:2800::1]:0]
-            the callback URL's host app.example has the address 10.0.0.5, a private address, and callbacks.deny_private is true; give the App a public address, or set callbacks.deny_private = false
-            the callback URL's host app.example has the address 10.0.0.5, a private address, and callbacks.deny_private is true; give the App a public address, or set callbacks.deny_private = false
-            the callback URL's host app.example has the address ::ffff:127.0.0.1, a loopback address, and callbacks.deny_private is true; give the App a public address, or set callbacks.deny_private = false
+            the callback URL's host app.example has the address 10.0.0.5, a private address, and deny_private is true; give the App a public address, or set deny_private = false
+            the callback URL's host app.example has the address 10.0.0.5, a private address, and deny_private is true; give the App a public address, or set deny_private = false
+            the callback URL's host app.example has the address ::ffff:127.0.0.1, a loopback address, and deny_private is true; give the App a public address, or set deny_private = false
             [93.184.216.34:0]
-            the callback URL's host app.example has the address 127.0.0.1, a loopback address, and callbacks.deny_private is true; give the App a public address, or set callbacks.deny_private = false
+            the callback URL's host app.example has the address 127.0.0.1, a loopback address, and deny_private is true; give the App a public address, or set deny_private = false
             []
         "#]].assert_eq(&told.concat());
     }

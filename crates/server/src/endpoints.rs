@@ -1,0 +1,100 @@
+//! The endpoints as the operator configured them, made ready to be told and sent to.
+//!
+//! It opens the files that they name, and never connects.
+
+use crate::{
+    callbacks::{
+        Endpoint, EndpointSettings, GateSettings, Timeouts,
+        http::{HttpSender, HttpSettings},
+    },
+    clock::Clock,
+    config::{Callbacks, Config, Mode, Secret, section_of},
+    running::StartError,
+};
+use contract::signature::SigningSecret;
+use presence::{Interest, RefusalLimit};
+use std::{fs, path::PathBuf, sync::Arc};
+use store::EndpointName;
+
+/// Those that are sent to.
+pub(crate) fn endpoints(config: &Config) -> Vec<Arc<Endpoint>> {
+    let endpoint = |(name, callbacks)| Arc::new(Endpoint::new(settings(name, callbacks)));
+    config.endpoints().map(endpoint).collect()
+}
+
+/// One for each of them.
+pub(crate) fn senders(
+    config: &Config,
+    endpoints: &[Arc<Endpoint>],
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<HttpSender>, StartError> {
+    let sender = |((name, callbacks), endpoint): ((&str, &Callbacks), &Arc<Endpoint>)| {
+        let section = section_of(name);
+        let settings = http_settings(&section, callbacks)?;
+        let sender = HttpSender::new(endpoint, &settings, Arc::clone(clock));
+        sender.map_err(|source| StartError::Sender { section, source })
+    };
+    config.endpoints().zip(endpoints).map(sender).collect()
+}
+
+fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
+    let Callbacks { online, offline, kick_off, .. } = callbacks;
+    EndpointSettings {
+        name: EndpointName::new(name),
+        target: contract::Target {
+            url: callbacks.url.clone().unwrap_or_default(),
+            sdk_name: callbacks.sdk_name.clone(),
+            extra_fields: callbacks.extra_fields,
+        },
+        dialect: callbacks.dialect,
+        interest: Interest {
+            online: online.enable.then_some(online.scope),
+            offline: offline.enable.then_some(offline.scope),
+            kick_off: kick_off.enable,
+        },
+        timeouts: Timeouts {
+            online: online.timeout,
+            offline: offline.timeout,
+            kick_off: kick_off.timeout,
+        },
+        on_refusal: online.on_refusal,
+        gate: (online.mode == Mode::Gate).then_some(GateSettings {
+            failed_continue: online.failed_continue,
+            waiting_max: online.gate_waiting_max,
+        }),
+        refusal_limit: RefusalLimit {
+            share_max: callbacks.refusal.share_max,
+            window: callbacks.refusal.window,
+        },
+        secrets: callbacks.secrets.iter().map(signing_secret).collect(),
+        concurrency_max: callbacks.concurrency_max,
+        collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),
+    }
+}
+
+fn signing_secret(secret: &Secret) -> SigningSecret {
+    secret.expose().parse().expect("the configuration was checked")
+}
+
+fn http_settings(section: &str, callbacks: &Callbacks) -> Result<HttpSettings, StartError> {
+    let Callbacks { ca, client_cert, client_key, headers, bearer, .. } = callbacks;
+    let read = |name: &str, path| read_pem(&format!("{section}.{name}"), path);
+    let (ca, cert, key) =
+        (read("ca", ca)?, read("client_cert", client_cert)?, read("client_key", client_key)?);
+    let plain = |(name, value): (&str, &Secret)| (name.to_owned(), value.expose().to_owned());
+    Ok(HttpSettings {
+        ca,
+        client: cert.zip(key),
+        headers: headers.iter().map(plain).collect(),
+        bearer: bearer.as_ref().map(|token| token.expose().to_owned()),
+        deny_private: callbacks.deny_private,
+    })
+}
+
+fn read_pem(key: &str, path: &Option<PathBuf>) -> Result<Option<String>, StartError> {
+    let read = |path: &PathBuf| {
+        let pem = fs::read_to_string(path);
+        pem.map_err(|source| StartError::Pem { key: key.to_owned(), path: path.clone(), source })
+    };
+    path.as_ref().map(read).transpose()
+}
