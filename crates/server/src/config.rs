@@ -163,7 +163,8 @@ mod tests {
     fn no_text_makes_reading_it_panic() {
         const TEXT: &str = "[gateway]\nlisten = \"[::]:1\"\nconnections_max = 0x10\n[auth]\n\
             admin_users = ['a',\n\"\\u00e9\"] # é\nsecret = 'é'\n[callbacks]\nonline.enable=true\n\
-            url = 'http://é'\nhistory = { age = '1h' }\n[[store]]\na = [{b = 1}]";
+            url = 'http://é'\nhistory = { age = '1h' }\n[[store]]\na = [{b = 1}]\n\
+            [[callbacks.endpoints]]\nname='é'\nurl=\"b\"";
         let no_file = |_: &_| Err(io::ErrorKind::NotFound.into());
         let read = |text: &str| load(Some(("a.toml", text)), [], false, &no_file).is_ok();
         for (at, c) in TEXT.char_indices() {

@@ -62,8 +62,9 @@ impl Queue {
             return self.show_head(user);
         };
         let first = usize::from(matches!(line.head, Head::Leased { .. }));
-        let at = line.entries.iter().skip(first).position(|other| other.seq > entry.seq);
-        let at = at.map_or(line.entries.len(), |at| at + first);
+        // From the end, where nearly all belong: a line may be long.
+        let before = line.entries.iter().rposition(|other| other.seq <= entry.seq);
+        let at = before.map_or(0, |at| at + 1).max(first);
         if at > 0 {
             return line.entries.insert(at, entry);
         }
