@@ -25,6 +25,7 @@ cargo xtask sim               3,000 seeds of the simulator, 10 simulated minutes
 cargo xtask fuzz [SECONDS]    every target of fuzz/, 60 seconds each unless said otherwise
 cargo xtask websocket         the Autobahn cases against the gateway's sockets
 cargo xtask bench             logins per second, callback latency, memory per idle connection
+cargo xtask backlog [COUNT]   an App away for 10 hours, 1,000,000 callbacks owed unless said otherwise
 cargo xtask webhooks          npm's and PyPI's libraries verify what Herald signs
 cargo xtask tidy              file lengths, headers, who imports whom
 ";
@@ -38,6 +39,8 @@ fn main() -> Result<()> {
         ["crash"] => crash("50"),
         ["crash", cycles] => crash(cycles),
         ["sim", ref arguments @ ..] => sim::sim(arguments),
+        ["backlog"] => backlog("1000000"),
+        ["backlog", callbacks] => backlog(callbacks),
         ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
         ["fuzz"] => fuzz::targets(&Search::of("60")?),
         ["fuzz", seconds] => fuzz::targets(&Search::of(seconds)?),
@@ -70,6 +73,12 @@ fn test() -> Result<()> {
     steps.step("reference verifiers", webhooks::reference_verifiers);
     steps.step("real OpenIM SDKs", e2e::real_sdks);
     steps.sum_up()
+}
+
+fn backlog(callbacks: &str) -> Result<()> {
+    let mut bench = cargo(&["bench", "-p", "herald-server", "--bench", "backlog"]);
+    bench.env("BACKLOG", callbacks);
+    steps::run(bench)
 }
 
 fn crash(cycles: &str) -> Result<()> {
