@@ -108,7 +108,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// An endpoint cannot be sent to.
-    #[error("cannot set up the sending of callbacks ({section})")]
+    #[error("cannot set up the endpoint of {section}")]
     Sender {
         /// Where it is configured.
         section: String,
