@@ -17,6 +17,10 @@ const NATIVE_REDIALS_MS: [u64; 6] = [0, 1_000, 3_000, 7_000, 15_000, 31_000];
 const NATIVE_REDIALS_THEN_MS: u64 = 16_000;
 /// The JS SDK's.
 const SCRIPT_REDIALS_MS: u64 = 5_000;
+/// How long a client may be away, in milliseconds.
+const AWAY_MS_MAX: u64 = 40_000;
+/// From then on nobody comes any more; those who kick each other by their logins would never end.
+const SETTLED_MS: u64 = 480_000;
 /// Longer than any server waits for a word.
 const VANISHED: Duration = Duration::from_secs(60);
 /// How long a dial may take.
@@ -73,10 +77,11 @@ pub(crate) fn spawn_devices(world: &Arc<World>, user: &UserId) {
 impl Device {
     async fn live(mut self) {
         loop {
-            if self.world.is_quiet() && self.world.percent(30) {
+            let settled = self.world.ms() > SETTLED_MS;
+            if settled || (self.world.is_quiet() && self.world.percent(30)) {
                 return;
             }
-            let rest = Duration::from_millis(self.world.within(0..40_000));
+            let rest = Duration::from_millis(self.world.within(0..AWAY_MS_MAX));
             tokio::select! {
                 biased;
                 () = self.world.quiet.cancelled(), if !self.world.is_quiet() => {}

@@ -14,9 +14,11 @@ use store::{CallbackQuery, CallbackState, EndpointChange, Memory, Store};
 
 /// Ten minutes in all.
 const STORM: Duration = Duration::from_secs(390);
+/// After the storm, what was under way ends.
+const CALM: Duration = Duration::from_secs(70);
 /// No process ends after it, so that the next one has started when the storm is over.
 const LAST_STOP: Duration = Duration::from_secs(310);
-const QUIET: Duration = Duration::from_secs(210);
+const QUIET: Duration = Duration::from_secs(140);
 /// How often an App that must reads the snapshot, and an operator looks.
 const LOOKS_EVERY: Duration = Duration::from_secs(3);
 
@@ -256,7 +258,7 @@ async fn calm_down(world: &Arc<World>) {
         world.endpoint_is_troubled(app.number);
     }
     // What is under way ends before the dead are told again.
-    tokio::time::sleep(QUIET / 3).await;
+    tokio::time::sleep(CALM).await;
     replay_the_dead(world).await;
 }
 

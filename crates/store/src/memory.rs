@@ -396,7 +396,8 @@ impl State {
         let mut over: HashMap<_, _> = self.index.overflow(prune.owed_max).into_iter().collect();
         let old = owed.filter(|Stored { record, queued_at, .. }| {
             let pending = record.state == CallbackState::Pending;
-            if !pending || self.index.is_leased(&record.id, record.row) {
+            // What waits behind one in flight must not go before it.
+            if !pending || self.index.is_busy(&record.id) {
                 return false;
             }
             let surplus = over.get_mut(&record.id.endpoint).filter(|over| **over > 0);

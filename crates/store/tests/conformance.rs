@@ -42,6 +42,7 @@ for_every_backend! {
     too_much_history_is_pruned
     what_is_owed_for_too_long_expires
     of_too_much_the_oldest_expires
+    what_waits_behind_one_in_flight_does_not_expire
     what_happens_to_an_endpoint_is_remembered
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
@@ -401,6 +402,18 @@ async fn of_too_much_the_oldest_expires(world: World) {
     let states = ["d online pending", "c online pending", "b online expired", "a online expired"];
     assert_eq!(world.list(all()).await, states);
     assert!(world.store.endpoint(&main()).await.unwrap().resync.is_some());
+}
+
+/// Or its online would be told after the App has read a snapshot, and its offline never.
+async fn what_waits_behind_one_in_flight_does_not_expire(world: World) {
+    world.online("u").await;
+    let claimed = world.claim(1).await;
+    world.offline("u").await;
+    let prune = Prune { owed_max: 1, owed_before: Timestamp(99), ..keep_all() };
+    assert_eq!(world.store.prune(prune).await.unwrap().expired, 0);
+    world.settle(&claimed[0], Fate::Delivered).await.unwrap();
+    assert_eq!(world.store.prune(prune).await.unwrap().expired, 1);
+    assert_eq!(world.list(all()).await, ["u offline expired", "u online delivered"]);
 }
 
 async fn what_happens_to_an_endpoint_is_remembered(world: World) {

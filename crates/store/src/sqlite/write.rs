@@ -454,7 +454,8 @@ impl<'a> Batch<'a> {
         }
         let mut expired = 0;
         for (row, id) in old {
-            if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
+            // What waits behind one in flight must not go before it.
+            if self.settled.contains(&row) || self.index.lock().is_busy(&id) {
                 continue;
             }
             self.settled.insert(row);
