@@ -128,6 +128,10 @@ impl Index {
         self.queue_mut(&id.endpoint).remove(&id.user, row);
     }
 
+    pub(crate) fn supersede(&mut self, id: &CallbackId, row: Row) {
+        self.queue_mut(&id.endpoint).supersede(&id.user, row);
+    }
+
     /// Whether a callback of this user is on its way to this endpoint.
     pub(crate) fn is_busy(&self, id: &CallbackId) -> bool {
         self.queues.get(&id.endpoint).is_some_and(|queue| queue.is_busy(&id.user))

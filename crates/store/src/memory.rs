@@ -365,7 +365,7 @@ impl State {
             record.state = CallbackState::Superseded;
             *settled_at = wish.at;
             let speaks_for = record.collapsed + 1;
-            self.index.remove(&record.id, *row);
+            self.index.supersede(&record.id, *row);
             if let Some(other) = self.callbacks.get_mut(&rows[by]) {
                 other.record.collapsed += speaks_for;
             }

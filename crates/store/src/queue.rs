@@ -16,9 +16,9 @@ pub(crate) type Row = u64;
 pub(crate) struct Queue {
     /// One line for each user who is owed something.
     lines: HashMap<UserId, Line>,
-    /// Heads that nobody has, by when they are due.
+    /// Heads that nobody has, by when they are due and the place of their line.
     due: BTreeMap<(Instant, Row), UserId>,
-    /// Heads on lease, by when the lease ends.
+    /// Heads on lease, by when the lease ends and the place of their line.
     leased: BTreeMap<(Instant, Row), UserId>,
     /// Each head by when it was queued; the oldest of all owed is among them.
     ages: BTreeSet<(Timestamp, Row)>,
@@ -29,6 +29,9 @@ pub(crate) struct Queue {
 struct Line {
     entries: VecDeque<Entry>,
     head: Head,
+    /// Among lines that are due at the same time: the row of the head, or of one that it speaks for.
+    /// Who is told less must not be told later.
+    place: Row,
 }
 
 #[derive(Clone, Copy)]
@@ -57,8 +60,8 @@ impl Queue {
     pub(crate) fn push(&mut self, user: &UserId, entry: Entry) {
         self.owed += 1;
         let Some(line) = self.lines.get_mut(user) else {
-            let entries = VecDeque::from([entry]);
-            self.lines.insert(user.clone(), Line { entries, head: Head::Due(Instant(0)) });
+            let (place, entries) = (entry.row, VecDeque::from([entry]));
+            self.lines.insert(user.clone(), Line { entries, head: Head::Due(Instant(0)), place });
             return self.show_head(user);
         };
         let first = usize::from(matches!(line.head, Head::Leased { .. }));
@@ -70,6 +73,7 @@ impl Queue {
         }
         self.hide_head(user);
         if let Some(line) = self.lines.get_mut(user) {
+            line.place = entry.row;
             line.entries.push_front(entry);
         }
         self.show_head(user);
@@ -145,8 +149,18 @@ impl Queue {
         self.set_head(user, Head::Due(at));
     }
 
-    /// Takes one callback out: settled, or expired. The next in line is due at once.
+    /// Takes one callback out: settled, or expired. The next in line is due at once, in its own place.
     pub(crate) fn remove(&mut self, user: &UserId, row: Row) {
+        self.take_out(user, row, |_, next| next);
+    }
+
+    /// Takes one callback out that a later one speaks for, in the same place.
+    pub(crate) fn supersede(&mut self, user: &UserId, row: Row) {
+        self.take_out(user, row, |place, _| place);
+    }
+
+    /// `place` is that of the line, given its old one and the row of the new head.
+    fn take_out(&mut self, user: &UserId, row: Row, place: impl Fn(Row, Row) -> Row) {
         let Some(line) = self.lines.get_mut(user) else { return };
         let Some(at) = line.entries.iter().position(|entry| entry.row == row) else { return };
         self.owed -= 1;
@@ -158,10 +172,14 @@ impl Queue {
         let Some(line) = self.lines.get_mut(user) else { return };
         line.entries.pop_front();
         line.head = Head::Due(Instant(0));
-        if line.entries.is_empty() {
-            self.lines.remove(user);
-        } else {
-            self.show_head(user);
+        match line.entries.front() {
+            None => {
+                self.lines.remove(user);
+            }
+            Some(next) => {
+                line.place = place(line.place, next.row);
+                self.show_head(user);
+            }
         }
     }
 
@@ -217,8 +235,8 @@ impl Queue {
         let Some(Entry { row, queued_at, .. }) = line.entries.front().copied() else { return };
         self.ages.insert((queued_at, row));
         match line.head {
-            Head::Due(at) => self.due.insert((at, row), user.clone()),
-            Head::Leased { until, .. } => self.leased.insert((until, row), user.clone()),
+            Head::Due(at) => self.due.insert((at, line.place), user.clone()),
+            Head::Leased { until, .. } => self.leased.insert((until, line.place), user.clone()),
         };
     }
 
@@ -227,8 +245,8 @@ impl Queue {
         let Some(Entry { row, queued_at, .. }) = line.entries.front().copied() else { return };
         self.ages.remove(&(queued_at, row));
         match line.head {
-            Head::Due(at) => self.due.remove(&(at, row)),
-            Head::Leased { until, .. } => self.leased.remove(&(until, row)),
+            Head::Due(at) => self.due.remove(&(at, line.place)),
+            Head::Leased { until, .. } => self.leased.remove(&(until, line.place)),
         };
     }
 }

@@ -36,6 +36,7 @@ for_every_backend! {
     a_number_beyond_the_file_fails_its_own_commit_only
     the_backlog_counts_what_is_owed_and_dead
     a_long_line_collapses_to_its_last_word_which_says_for_how_many
+    who_is_told_less_keeps_the_place
     what_was_attempted_or_is_young_does_not_collapse
     users_are_listed_by_name_a_page_at_a_time
     old_history_is_pruned_and_never_what_is_owed
@@ -484,6 +485,23 @@ async fn a_long_line_collapses_to_its_last_word_which_says_for_how_many(world: W
     assert_eq!(world.claim(99).await[0].collapsed, 2);
 }
 
+/// Or collapsing a little before each claim would go through everybody before the first one.
+async fn who_is_told_less_keeps_the_place(world: World) {
+    for user in ["a", "b", "c"] {
+        for _ in 0..2 {
+            world.online(user).await;
+            world.offline(user).await;
+        }
+    }
+    assert_eq!(world.collapse_of(1, 99, Scope::User).await, 6, "those of the first and the last");
+    assert_eq!(world.collapse_of(1, 99, Scope::User).await, 0);
+    let next: Vec<_> = [world.claim(1).await, world.claim(1).await].concat();
+    let mut next: Vec<_> =
+        next.iter().map(|claimed| (claimed.collapsed, told(&[claimed.clone()]))).collect();
+    next.sort();
+    assert_eq!(next, [(3, vec!["a offline".to_owned()]), (3, vec!["c offline".to_owned()])]);
+}
+
 async fn what_was_attempted_or_is_young_does_not_collapse(world: World) {
     for _ in 0..2 {
         world.online("u").await;
@@ -710,12 +728,17 @@ impl World {
     }
 
     async fn collapse(&self, queued_before: u64, scope: Scope) -> u64 {
+        self.collapse_of(99, queued_before, scope).await
+    }
+
+    /// Of the next so many users, from both ends.
+    async fn collapse_of(&self, users_max: usize, queued_before: u64, scope: Scope) -> u64 {
         let wish = Collapse {
             endpoint: main(),
             due: Instant(0),
             queued_before: Timestamp(queued_before),
             scope,
-            users_max: 99,
+            users_max,
             at: Timestamp(99),
         };
         self.store.collapse(wish).await.unwrap()

@@ -50,6 +50,7 @@ pub(super) enum Fact {
     Requeued { id: CallbackId, row: Row, kind: Kind, at: Timestamp },
     Retried { lease: Lease, at: Instant },
     Gone { id: CallbackId, row: Row },
+    Superseded { id: CallbackId, row: Row },
     Dead { endpoint: EndpointName, more: i64 },
     Endpoint { endpoint: EndpointName, state: EndpointState },
 }
@@ -64,6 +65,7 @@ impl Fact {
             Fact::Requeued { id, row, kind, at } => index.requeue(&id, row, kind, at),
             Fact::Retried { lease, at } => index.retry(&lease, at),
             Fact::Gone { id, row } => index.remove(&id, row),
+            Fact::Superseded { id, row } => index.supersede(&id, row),
             Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
             Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
         }
@@ -323,7 +325,7 @@ impl<'a> Batch<'a> {
             self.run(sql, params![row, by])?;
             self.file(row, CallbackState::Superseded, None, at)?;
             self.settled.insert(row);
-            learn.push(Fact::Gone { id, row });
+            learn.push(Fact::Superseded { id, row });
         }
         let done = Done::Collapsed(learn.len() as u64);
         Ok(Outcome::Written { learn, done })
