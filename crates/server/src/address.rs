@@ -1,4 +1,5 @@
-//! Which IP addresses are public: the special ones of IANA's registries are not, nor what wraps one.
+//! Which IP addresses are public: the special ones of IANA's registries are not, nor what wraps one;
+//! and on which ports no App listens.
 //!
 //! It never looks anything up.
 
@@ -23,6 +24,22 @@ pub fn refusal(host: &str, address: IpAddr) -> Option<String> {
         "{found}, and deny_private is true; give the App a public address, or set \
          deny_private = false"
     ))
+}
+
+/// Ports of services that a request to them might talk to by mistake: those that browsers do not
+/// connect to (the "bad ports" of WHATWG's Fetch), and of databases, queues and container engines.
+#[rustfmt::skip]
+const ODD_PORTS: &[u16] = &[
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
+    103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
+    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993,
+    995, 1719, 1720, 1723, 2049, 2375, 2376, 2379, 3306, 3659, 4045, 4190, 5060, 5061, 5432, 5672,
+    6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9200, 10080, 11211, 27017,
+];
+
+/// Whether no App listens on this port.
+pub fn is_odd_port(port: u16) -> bool {
+    ODD_PORTS.binary_search(&port).is_ok()
 }
 
 /// What an address is that is not public; none if it is.
@@ -105,6 +122,13 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
+
+    #[test]
+    fn ports_of_other_services_are_odd() {
+        assert!(ODD_PORTS.is_sorted());
+        assert!([22, 25, 6379, 5432, 11211].into_iter().all(is_odd_port));
+        assert!(![80, 443, 8080, 8443, 3000, 10006].into_iter().any(is_odd_port));
+    }
 
     /// The first and the last of each range, and their neighbours.
     fn check(addresses: &str, expected: Expect) {

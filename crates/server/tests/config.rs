@@ -308,6 +308,7 @@ fn an_address_that_is_denied_is_told_before_the_start() {
             callbacks.url = "http://127.1:8080/cb" ⏎ callbacks.deny_private = true
             callbacks.deny_private = true ⏎ callbacks.url = "https://[::ffff:10.0.0.1]"
             callbacks.url = "http://169.254.169.254/latest" ⏎ callbacks.deny_private = true
+            callbacks.url = "http://app.example:6379/" ⏎ callbacks.deny_private = true
             callbacks.url = "http://127.0.0.1" ⏎ callbacks.deny_private = false
             callbacks.url = "https://app.example" ⏎ callbacks.deny_private = true
             callbacks.url = "https://8.8.8.8" ⏎ callbacks.deny_private = true
@@ -316,6 +317,7 @@ fn an_address_that_is_denied_is_told_before_the_start() {
             herald.toml:1: callbacks.url = "http://127.1:8080/cb": is a loopback address, which must not be with callbacks.deny_private = true (herald.toml:2)
             herald.toml:2: callbacks.url = "https://[::ffff:10.0.0.1]": is a private address, which must not be with callbacks.deny_private = true (herald.toml:1)
             herald.toml:1: callbacks.url = "http://169.254.169.254/latest": is a link-local address (where clouds keep secrets), which must not be with callbacks.deny_private = true (herald.toml:2)
+            herald.toml:1: callbacks.url = "http://app.example:6379/": is on port 6379, where other services listen, which must not be with callbacks.deny_private = true (herald.toml:2)
             ok 
             ok 
             ok 

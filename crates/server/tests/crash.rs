@@ -33,8 +33,12 @@ async fn nothing_told_to_a_client_is_lost_however_often_the_server_is_killed() {
         sleep(Duration::from_millis(before as u64 % 7)).await;
         if before % 9 == 4 { answer(503, "") } else { ok() }
     });
-    let settings =
-        [("HERALD_PRESENCE__OFFLINE_GRACE", "300ms"), ("HERALD_PRESENCE__RESTART_GRACE", "3s")];
+    let settings = [
+        ("HERALD_PRESENCE__OFFLINE_GRACE", "300ms"),
+        ("HERALD_PRESENCE__RESTART_GRACE", "3s"),
+        // Its users come and go without end.
+        ("HERALD_PRESENCE__USER_BUDGET", "0"),
+    ];
     let mut herald = Process::new(folder.path(), &app.url(), &settings);
     let crowd = Crowd::of(&herald);
     let mut users = JoinSet::new();

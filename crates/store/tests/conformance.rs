@@ -494,8 +494,10 @@ async fn who_is_told_less_keeps_the_place(world: World) {
     assert_eq!(world.collapse_of(1, 99, Scope::User).await, 6, "those of the first and the last");
     assert_eq!(world.collapse_of(1, 99, Scope::User).await, 0);
     let next: Vec<_> = [world.claim(1).await, world.claim(1).await].concat();
-    let mut next: Vec<_> =
-        next.iter().map(|claimed| (claimed.collapsed, told(std::slice::from_ref(claimed)))).collect();
+    let mut next: Vec<_> = next
+        .iter()
+        .map(|claimed| (claimed.collapsed, told(std::slice::from_ref(claimed))))
+        .collect();
     next.sort();
     assert_eq!(next, [(3, vec!["a offline".to_owned()]), (3, vec!["c offline".to_owned()])]);
 }

@@ -1,7 +1,7 @@
 //! What must hold between several values, or between a value and the world.
 
 use super::{Callbacks, Config, DEV_SECRET, Mode, Origin, ReadFile, draft::Draft, keys::key, tls};
-use crate::address;
+use crate::address::{self, is_odd_port};
 use std::net::{IpAddr, SocketAddr};
 
 /// Notes every rule that is broken.
@@ -159,10 +159,15 @@ fn check_authorization(draft: &mut Draft) {
 fn check_address(draft: &mut Draft) {
     let Callbacks { url, deny_private: true, .. } = &draft.config.callbacks else { return };
     let url = url.as_ref().and_then(|url| reqwest::Url::parse(url).ok());
+    let other = ("callbacks.deny_private", "must be false for");
+    if let Some(port) = url.as_ref().and_then(reqwest::Url::port).filter(|p| is_odd_port(*p)) {
+        let wrong =
+            format!("is on port {port}, where other services listen, which must not be with");
+        return refuse_pair(draft, ("callbacks.url", &wrong), other);
+    }
     let host = url.as_ref().and_then(|url| url.host_str());
     let Some(special) = host.and_then(address::literal).and_then(address::special) else { return };
     let wrong = format!("is {special}, which must not be with");
-    let other = ("callbacks.deny_private", "must be false for");
     refuse_pair(draft, ("callbacks.url", &wrong), other);
 }
 
