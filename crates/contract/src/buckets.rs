@@ -71,10 +71,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hundred_spoiled_rows_of_a_hundred_thousand_are_found() {
+    fn a_hundred_spoiled_rows_of_a_million_are_found_in_less_than_a_megabyte() {
         let mut truth = Buckets::new();
-        for n in 0..100_000 {
-            truth.toggle(&format!("user{n}"), "");
+        let mut users_in = vec![0; BUCKETS];
+        for n in 0..1_000_000 {
+            let user = format!("user{n}");
+            truth.toggle(&user, "");
+            users_in[usize::from(bucket_of(&user))] += 1;
         }
         let mut spoiled = truth.clone();
         let wrong: Vec<String> = (0..100).map(|n| format!("user{}", n * 999)).collect();
@@ -83,6 +86,9 @@ mod tests {
         expected.sort_unstable();
         expected.dedup();
         assert_eq!(truth.differing(&spoiled), expected);
+        // What is sent, and those who come back; 200 bytes are enough for one of them.
+        let told: usize = expected.iter().map(|bucket| users_in[usize::from(*bucket)]).sum();
+        assert!(truth.to_bytes().len() + told * 200 < 1_000_000, "{told} users come back");
         wrong.iter().for_each(|user| spoiled.toggle(user, ""));
         assert!(truth.differing(&spoiled).is_empty());
     }

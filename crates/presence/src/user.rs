@@ -105,6 +105,12 @@ impl User {
         self.sight().to_self()
     }
 
+    /// The platforms that the App believes the user to be online on: also where it is being asked.
+    pub fn platforms_told(&self) -> impl Iterator<Item = Platform> {
+        let present = Present::of(&self.connections);
+        Platform::ALL.into_iter().filter(move |platform| present.has(*platform))
+    }
+
     /// Where watchers see the user.
     ///
     /// A status that ran out hides the user until the tick that ends it, which is when watchers

@@ -80,6 +80,9 @@ async fn nobody_sees_who_is_not_yet_let_in() {
     let login = dials(&herald, "u");
     let told = app.hears(&["online u"]).await;
     assert!(!seen(&herald, "u").await);
+    // To the App, which has been told, it counts.
+    let (_, snapshot) = herald.admin("GET", "/v1/snapshot", "").await;
+    assert_eq!(snapshot["users"][0]["platformIDs"], json!([1]));
     assert_eq!(herald.metric("herald_gate_waiting").await, 1.0);
     turns.add_permits(1);
     let mut client = login.await.unwrap().unwrap();

@@ -27,7 +27,7 @@ impl OnlineView {
         OnlineView {
             user_id: user.to_string(),
             seq: state.last_seq(),
-            platform_ids: state.platforms().map(|platform| platform.id()).collect(),
+            platform_ids: state.platforms_told().map(|platform| platform.id()).collect(),
             conn_ids,
         }
     }
