@@ -180,13 +180,16 @@ async fn is_made_right(scope: Scope) {
     assert_ne!(app.online(), right, "it must be spoiled");
     *app.door.lock().unwrap() = Some(herald.door());
     app.becomes("a snapshot makes it right", &right).await;
+    // A turn is noted after what it did.
+    eventually("a turn is noted", || async { !app.turns.lock().unwrap().is_empty() }).await;
     assert!(matches!(app.turns.lock().unwrap()[0], Turn::Snapshot { corrected } if corrected > 0));
 
     app.spoil("both", false);
     app.spoil("a ghost", true);
     app.becomes("a diff makes it right", &right).await;
     let is_diff = |turn: &Turn| matches!(turn, Turn::Diff { corrected, .. } if *corrected > 0);
-    assert!(app.turns.lock().unwrap().iter().any(is_diff));
+    eventually("the diff is noted", || async { app.turns.lock().unwrap().iter().any(is_diff) })
+        .await;
     app.deaf.store(true, SeqCst);
     let _more = herald.login("unheard", Platform::Ios).await;
     herald.all_told().await;
