@@ -15,6 +15,7 @@ mod client;
 mod coverage;
 mod dice;
 mod disk;
+pub mod figures;
 mod ledger;
 mod network;
 mod node;
@@ -96,6 +97,22 @@ where
     let (trace, hash, coverage, violation) = world.take();
     let panicked = PANIC.take().map(|words| format!("panic: {words}"));
     (told, Outcome { trace, hash, coverage, violation: panicked.or(violation) })
+}
+
+/// The same; what was told, or what was broken.
+fn tell<T, S>(
+    world: impl FnOnce() -> World,
+    story: impl FnOnce(Arc<World>) -> S,
+) -> Result<T, String>
+where
+    T: Send + 'static,
+    S: Future<Output = T> + Send + 'static,
+{
+    let (told, Outcome { violation, .. }) = live(world, story);
+    match (told, violation) {
+        (Some(told), None) => Ok(told),
+        (_, violation) => Err(violation.unwrap_or_else(|| "the story ended early".to_owned())),
+    }
 }
 
 /// Tasks swallow panics; a run must not.

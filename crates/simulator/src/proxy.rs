@@ -4,15 +4,14 @@
 //! Start at [`proxied`].
 
 use crate::{
-    Outcome,
     app::{App, Request, Subject},
     client::spawn_devices,
     dice::Dice,
-    live,
     network::unanswered,
     node::Node,
     plan::{Kind, Plan},
     storm::{backend, boot, during_storm, user},
+    tell,
     verdicts::{self, what_the_sockets_say},
     world::World,
 };
@@ -75,12 +74,12 @@ pub fn proxied(
     transitions: u64,
     collapse: bool,
     proxy: Proxy,
-) -> (Option<Proxied>, Outcome) {
+) -> Result<Proxied, String> {
     let mut plan = Plan::calm(users, &[Kind::Flag, Kind::Connections, Kind::Platforms]);
     plan.proxy = Some(proxy);
     plan.collapse_after = plan.collapse_after.filter(|_| collapse);
     let world = || World::planned(plan, Dice::new(seed), None);
-    live(world, move |world| play(world, transitions))
+    tell(world, move |world| play(world, transitions))
 }
 
 async fn play(world: Arc<World>, transitions: u64) -> Proxied {
