@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask test | crash | sim | fuzz | websocket | webhooks | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | sim | figures | fuzz | websocket | webhooks | bench | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.
@@ -22,6 +22,7 @@ cargo xtask test              everything that must pass, as CI runs it
 cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
 cargo xtask sim               3,000 seeds of the simulator, 10 simulated minutes each; `--seeds N`,
                               `--from S`; `--seed S`: one, with its trace; `--bite`: bugs put in
+cargo xtask figures           false offlines, seconds to a right view, POSTs per user-hour: simulated
 cargo xtask fuzz [SECONDS]    every target of fuzz/, 60 seconds each unless said otherwise
 cargo xtask websocket         the Autobahn cases against the gateway's sockets
 cargo xtask bench             logins per second, callback latency, memory per idle connection
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
         ["sim", ref arguments @ ..] => sim::sim(arguments),
         ["backlog"] => backlog("1000000"),
         ["backlog", callbacks] => backlog(callbacks),
+        ["figures"] => sim::figures(),
         ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
         ["fuzz"] => fuzz::targets(&Search::of("60")?),
         ["fuzz", seconds] => fuzz::targets(&Search::of(seconds)?),

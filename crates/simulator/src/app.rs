@@ -26,6 +26,14 @@ pub(crate) enum Subject {
     Connection(UserId, Option<ConnId>),
 }
 
+impl Subject {
+    pub(crate) fn user(&self) -> &UserId {
+        let (Subject::User(user) | Subject::Platform(user, _) | Subject::Connection(user, _)) =
+            self;
+        user
+    }
+}
+
 impl Kind {
     pub(crate) fn subject(
         self,

@@ -3,7 +3,10 @@
 
 use crate::{app::Mode, world::World};
 use presence::{Attempt, Change, ConnId, End, Kind, Platform, Reason, Session, UserId};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use store::{CallbackId, Claimed, Commit};
 
 /// The contract keeps `seq` below it.
@@ -20,6 +23,8 @@ const SLACK_MS: u64 = 2;
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) sockets: BTreeMap<ConnId, Socket>,
+    /// Those of each user that have not ended.
+    here: BTreeMap<UserId, BTreeSet<ConnId>>,
     last_seq: BTreeMap<UserId, u64>,
     /// What a caller was told is stored: when.
     pub(crate) promised: BTreeMap<CallbackId, u64>,
@@ -52,10 +57,26 @@ struct Lane {
     in_flight: Option<u64>,
 }
 
+impl Ledger {
+    fn here_of(&self, user: &UserId) -> impl Iterator<Item = (&ConnId, &Socket)> {
+        let conns = self.here.get(user).into_iter().flatten();
+        conns.filter_map(|conn| self.sockets.get_key_value(conn))
+    }
+
+    /// The sockets of a process that are open.
+    pub(crate) fn open(&self, node: u32) -> impl Iterator<Item = (&ConnId, &Socket)> {
+        let here = self.here.values().flatten();
+        here.filter_map(|conn| self.sockets.get_key_value(conn))
+            .filter(move |(_, socket)| socket.stage == Stage::Open && socket.node == node)
+    }
+}
+
 impl World {
     pub(crate) fn socket_waits(&self, conn: ConnId, user: &UserId, platform: Platform, node: u32) {
         let socket = Socket { user: user.clone(), platform, node, stage: Stage::Waits };
-        self.ledger().sockets.insert(conn, socket);
+        let mut ledger = self.ledger();
+        ledger.sockets.insert(conn, socket);
+        ledger.here.entry(user.clone()).or_default().insert(conn);
     }
 
     pub(crate) fn socket_opens(&self, conn: ConnId) {
@@ -68,20 +89,27 @@ impl World {
 
     pub(crate) fn socket_ends(&self, conn: ConnId, end: Option<End>) {
         let now = self.ms();
-        if let Some(socket) = self.ledger().sockets.get_mut(&conn)
+        let ledger = &mut *self.ledger();
+        if let Some(socket) = ledger.sockets.get_mut(&conn)
             && !matches!(socket.stage, Stage::Ended(..))
         {
             socket.stage = Stage::Ended(now, end);
+            if let Some(here) = ledger.here.get_mut(&socket.user) {
+                here.remove(&conn);
+            }
         }
     }
 
     /// A process ended, and its sockets with it.
     pub(crate) fn node_ends(&self, node: u32) {
         let now = self.ms();
-        let mut ledger = self.ledger();
-        for socket in ledger.sockets.values_mut() {
+        let ledger = &mut *self.ledger();
+        for (conn, socket) in &mut ledger.sockets {
             if socket.node == node && !matches!(socket.stage, Stage::Ended(..)) {
                 socket.stage = Stage::Ended(now, Some(End::ServerLost));
+                if let Some(here) = ledger.here.get_mut(&socket.user) {
+                    here.remove(conn);
+                }
             }
         }
         ledger.lanes.values_mut().for_each(|lane| lane.in_flight = None);
@@ -128,8 +156,8 @@ impl World {
     /// P4: nobody with an open socket is taken for gone.
     fn check_presence(&self, commit: &Commit, changes: &[&Change], node: u32) {
         let mut wrong = Vec::new();
-        for (conn, socket) in &self.ledger().sockets {
-            if socket.user != commit.user || socket.node != node || socket.stage != Stage::Open {
+        for (conn, socket) in self.ledger().here_of(&commit.user) {
+            if socket.node != node || socket.stage != Stage::Open {
                 continue;
             }
             let connections = commit.state.connections();

@@ -15,10 +15,12 @@ mod client;
 mod coverage;
 mod dice;
 mod disk;
+pub mod figures;
 mod ledger;
 mod network;
 mod node;
 mod plan;
+mod proxy;
 mod sockets;
 mod storm;
 mod sweep;
@@ -27,10 +29,12 @@ mod world;
 
 pub use bite::Bite;
 pub use coverage::Coverage;
+pub use proxy::{Proxied, Proxy, proxied};
 pub use sweep::{Swept, sweep};
 
 use std::{
     cell::RefCell,
+    future::Future,
     panic,
     sync::{Arc, Once},
 };
@@ -59,6 +63,18 @@ thread_local! {
 
 /// Runs one seed, with a bug put in if asked for.
 pub fn run(seed: u64, bite: Option<Bite>) -> Outcome {
+    live(|| World::new(seed, bite), storm::play).1
+}
+
+/// Lets a world live to the end of a story, or to the first broken promise.
+fn live<T, S>(
+    world: impl FnOnce() -> World,
+    story: impl FnOnce(Arc<World>) -> S,
+) -> (Option<T>, Outcome)
+where
+    T: Send + 'static,
+    S: Future<Output = T> + Send + 'static,
+{
     remember_panics();
     PANIC.take();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -66,21 +82,37 @@ pub fn run(seed: u64, bite: Option<Bite>) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime without IO can always be built");
-    let world = runtime.block_on(async {
-        let world = Arc::new(World::new(seed, bite));
-        let playing = tokio::spawn(storm::play(Arc::clone(&world)));
-        tokio::select! {
+    let (told, world) = runtime.block_on(async {
+        let world = Arc::new(world());
+        let playing = tokio::spawn(story(Arc::clone(&world)));
+        let told = tokio::select! {
             biased;
-            () = world.broken.cancelled() => {}
-            _ = playing => {}
-        }
-        world
+            () = world.broken.cancelled() => None,
+            told = playing => told.ok(),
+        };
+        (told, world)
     });
     // Ends every task, so that nothing is noted any more.
     drop(runtime);
     let (trace, hash, coverage, violation) = world.take();
     let panicked = PANIC.take().map(|words| format!("panic: {words}"));
-    Outcome { trace, hash, coverage, violation: panicked.or(violation) }
+    (told, Outcome { trace, hash, coverage, violation: panicked.or(violation) })
+}
+
+/// The same; what was told, or what was broken.
+fn tell<T, S>(
+    world: impl FnOnce() -> World,
+    story: impl FnOnce(Arc<World>) -> S,
+) -> Result<T, String>
+where
+    T: Send + 'static,
+    S: Future<Output = T> + Send + 'static,
+{
+    let (told, Outcome { violation, .. }) = live(world, story);
+    match (told, violation) {
+        (Some(told), None) => Ok(told),
+        (_, violation) => Err(violation.unwrap_or_else(|| "the story ended early".to_owned())),
+    }
 }
 
 /// Tasks swallow panics; a run must not.

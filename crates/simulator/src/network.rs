@@ -68,6 +68,9 @@ impl Network {
             world.count("network: no connection");
             return unanswered("no connection");
         }
+        if let Some(proxy) = world.plan.proxy {
+            return proxy.pass(world, &app, request).await;
+        }
         let (answer, answered) = oneshot::channel();
         let faults = &world.plan.faults;
         if faults.duplicates && !world.is_quiet() && world.percent(5) {
@@ -94,7 +97,7 @@ impl Network {
     }
 }
 
-fn unanswered(why: &str) -> Sent {
+pub(crate) fn unanswered(why: &str) -> Sent {
     let error = Some(why.to_owned());
     Sent {
         attempt: Attempt::Unanswered,

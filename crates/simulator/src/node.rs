@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 const FAREWELL: Duration = Duration::from_secs(3);
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 const FINISH_MAX: Duration = Duration::from_secs(20);
-const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// How often [`Bite::SyncsLater`] syncs.
 const SYNCS_EVERY: Duration = Duration::from_secs(1);
 
@@ -237,7 +236,7 @@ async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = tokio::time::sleep(world.plan.prune_every) => {}
         }
     }
 }

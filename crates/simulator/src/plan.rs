@@ -1,9 +1,17 @@
 //! What kind of run a seed means: the operator's settings, and which faults it may have at all.
 
-use crate::dice::Dice;
+use crate::{dice::Dice, proxy::Proxy};
 use presence::{Interest, LoginPolicy, MassLossPolicy, Policy, Scope};
 use std::time::Duration;
 use store::EndpointName;
+
+/// As in `server::running`.
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// The defaults of `presence.offline_grace`, `presence.restart_grace` and
+/// `callbacks.collapse_after`.
+pub(crate) const OFFLINE_GRACE: Duration = Duration::from_secs(20);
+pub(crate) const RESTART_GRACE: Duration = Duration::from_secs(60);
+const COLLAPSE_AFTER: Duration = Duration::from_secs(300);
 
 /// What kind of App an endpoint tells: the table of the contract's §8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +63,17 @@ pub(crate) struct Plan {
     pub(crate) owed_max: u64,
     /// How long an offline user is remembered, in milliseconds.
     pub(crate) forget_after_ms: u64,
+    /// How often what is over is forgotten: [`store::Memory`] looks at its whole history for it.
+    pub(crate) prune_every: Duration,
+    /// Whether a trace is kept: of a long run it would be gigabytes.
+    pub(crate) traced: bool,
+    /// What stands between Herald and the Apps; none: nothing.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) faults: Faults,
 }
 
 /// Which kinds of fault a run may have. Each is left out of some runs, so that it hides nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     pub(crate) store_fails: bool,
     pub(crate) store_slow: bool,
@@ -92,8 +106,8 @@ impl Plan {
             users: dice.within(3..13) as usize,
             endpoints,
             policy: Policy {
-                offline_grace: Duration::from_secs(20),
-                restart_grace: Duration::from_secs(60),
+                offline_grace: OFFLINE_GRACE,
+                restart_grace: RESTART_GRACE,
                 virtual_lease: Duration::from_secs(dice.within(30..90)),
                 login,
                 known_tokens_only: dice.percent(20),
@@ -111,6 +125,9 @@ impl Plan {
             collapse_after: dice.percent(60).then(|| dice.ms(1_000..60_000)),
             owed_max: if dice.percent(20) { dice.within(5..60) } else { 1_000_000 },
             forget_after_ms: if dice.percent(40) { dice.within(5_000..60_000) } else { 1 << 40 },
+            prune_every: PRUNE_EVERY,
+            traced: true,
+            proxy: None,
             faults: Faults {
                 store_fails: dice.percent(50),
                 store_slow: dice.percent(40),
@@ -130,6 +147,29 @@ impl Plan {
 }
 
 impl Plan {
+    /// Settings as an operator leaves them, and no faults but those that are asked for.
+    pub(crate) fn calm(users: usize, endpoints: &[Kind]) -> Plan {
+        Plan {
+            users,
+            endpoints: endpoints.to_vec(),
+            policy: Policy {
+                offline_grace: OFFLINE_GRACE,
+                restart_grace: RESTART_GRACE,
+                virtual_lease: Duration::from_secs(60),
+                ..Policy::default()
+            },
+            kick_off: false,
+            closes_on_refusal: false,
+            collapse_after: Some(COLLAPSE_AFTER),
+            owed_max: u64::MAX,
+            forget_after_ms: 1 << 40,
+            prune_every: Duration::from_secs(24 * 3600),
+            traced: false,
+            proxy: None,
+            faults: Faults::default(),
+        }
+    }
+
     pub(crate) fn endpoint_name(&self, number: usize) -> EndpointName {
         EndpointName::new(self.endpoints[number].name())
     }

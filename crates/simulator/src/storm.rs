@@ -40,7 +40,7 @@ pub(crate) async fn play(world: Arc<World>) {
     verdicts::at_the_end(&world).await;
 }
 
-async fn during_storm(world: Arc<World>, what: impl Future<Output = ()>) {
+pub(crate) async fn during_storm(world: Arc<World>, what: impl Future<Output = ()>) {
     tokio::select! {
         biased;
         () = world.quiet.cancelled() => {}
@@ -48,12 +48,12 @@ async fn during_storm(world: Arc<World>, what: impl Future<Output = ()>) {
     }
 }
 
-fn user(number: usize) -> UserId {
+pub(crate) fn user(number: usize) -> UserId {
     UserId::new(format!("u{number}"))
 }
 
 /// Tries until a process has started.
-async fn boot(world: &Arc<World>, mut memory: Memory, mut number: u32) -> Arc<Node> {
+pub(crate) async fn boot(world: &Arc<World>, mut memory: Memory, mut number: u32) -> Arc<Node> {
     loop {
         match Node::boot(world, memory, number).await {
             Ok(node) => return node,
@@ -165,7 +165,7 @@ async fn trouble(world: Arc<World>, lasts: Duration) {
 }
 
 /// What backends ask for over REST.
-async fn backend(world: Arc<World>) {
+pub(crate) async fn backend(world: Arc<World>) {
     loop {
         world.sleep(200..12_000).await;
         let Some(node) = world.node() else { continue };

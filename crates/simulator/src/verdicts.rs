@@ -5,6 +5,7 @@ use crate::{
     app::Subject,
     ledger::{Stage, short},
     node::Node,
+    plan::Kind,
     world::World,
 };
 use presence::{ConnId, Session};
@@ -110,14 +111,7 @@ fn nothing_is_lost(world: &World, records: &[CallbackRecord]) {
 /// P3: what each App believes is what the sockets say.
 fn the_views_are_right(world: &World, node: &Node) {
     for app in &world.apps {
-        let truth: BTreeSet<Subject> = {
-            let ledger = world.ledger();
-            let open = ledger
-                .sockets
-                .iter()
-                .filter(|(_, socket)| socket.stage == Stage::Open && socket.node == node.number);
-            open.map(|(conn, s)| app.kind.subject(&s.user, s.platform, Some(*conn))).collect()
-        };
+        let truth = what_the_sockets_say(world, node, app.kind);
         let views = app.views();
         compare(world, app.kind.name(), "by seq", &truth, &views.by_seq());
         world.count("verdict: view by seq");
@@ -129,6 +123,13 @@ fn the_views_are_right(world: &World, node: &Node) {
             world.count("verdict: somebody is online");
         }
     }
+}
+
+/// What an App of this kind must believe.
+pub(crate) fn what_the_sockets_say(world: &World, node: &Node, kind: Kind) -> BTreeSet<Subject> {
+    let ledger = world.ledger();
+    let open = ledger.open(node.number);
+    open.map(|(conn, socket)| kind.subject(&socket.user, socket.platform, Some(*conn))).collect()
 }
 
 fn compare(

@@ -66,10 +66,15 @@ struct Trace {
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "the simulated time, which stands still")]
+    /// A storm.
     pub(crate) fn new(seed: u64, bite: Option<Bite>) -> World {
         let mut dice = Dice::new(seed);
         let plan = Plan::draw(&mut dice);
+        World::planned(plan, dice, bite)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the simulated time, which stands still")]
+    pub(crate) fn planned(plan: Plan, mut dice: Dice, bite: Option<Bite>) -> World {
         let entropy = Dice::new(dice.roll());
         let apps = plan.endpoints.iter().enumerate();
         World {
@@ -152,6 +157,9 @@ impl World {
 
     /// Notes what happened; the same seed notes the same.
     pub(crate) fn note(&self, what: &str) {
+        if !self.plan.traced {
+            return;
+        }
         let line = format!("{:>7} {what}", self.ms());
         let trace = &mut self.state().trace;
         for byte in line.bytes() {
@@ -163,6 +171,11 @@ impl World {
     /// Counts that something was exercised.
     pub(crate) fn count(&self, what: &'static str) {
         self.state().coverage.count(what);
+    }
+
+    /// How often something was exercised.
+    pub(crate) fn times(&self, what: &str) -> u64 {
+        self.state().coverage.times(what)
     }
 
     /// A promise is broken: the run ends here.
