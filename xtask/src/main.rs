@@ -1,4 +1,5 @@
-//! What a developer runs: `cargo xtask test | crash | sim | figures | fuzz | websocket | webhooks | bench | tidy`.
+//! What a developer runs: `cargo xtask test | crash | sim | figures | backlog | fuzz | websocket | webhooks |
+//! bench | tidy`.
 //!
 //! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
 //! says what each step took.

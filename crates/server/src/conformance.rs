@@ -7,8 +7,10 @@ mod cases;
 mod judge;
 mod line;
 mod script;
+mod tls;
 
 pub use cases::USER_PREFIX;
+pub use tls::Tls;
 
 use crate::clock::Clock;
 use cases::{CASES, Case, farewell};
@@ -20,8 +22,10 @@ use std::collections::BTreeSet;
 /// The App that is tried.
 #[derive(Debug, Clone)]
 pub struct Tested {
-    /// Its callback URL, `http` only.
+    /// Its callback URL.
     pub url: String,
+    /// Whom it may be, where that begins with `https`; none: it does not.
+    pub tls: Option<Tls>,
     /// What it checks signatures with; none signs nothing.
     pub secret: Option<SigningSecret>,
     /// What it checks `sdkName` against; `""` sends none.
@@ -79,7 +83,7 @@ async fn ask(
     clock: &dyn Clock,
     began_ms: u64,
 ) -> Result<Reply, Silence> {
-    line::send(case.request(tested, began_ms, clock.now().wall.0 / 1000)).await
+    line::send(case.request(tested, began_ms, clock.now().wall.0 / 1000), tested.tls.as_ref()).await
 }
 
 fn row(case: &Case, before: Option<&Reply>, reply: &Result<Reply, Silence>) -> Row {

@@ -17,7 +17,7 @@ fn failures(rows: &[Row]) -> Vec<&str> {
 
 async fn rows(app: &App, secret: Option<&str>, sdk_name: &str) -> Vec<Row> {
     let secret = secret.map(|secret| secret.parse().unwrap());
-    let tested = Tested { url: app.url(), secret, sdk_name: sdk_name.into() };
+    let tested = Tested { url: app.url(), tls: None, secret, sdk_name: sdk_name.into() };
     play(&tested, &SystemClock::start(), |_| {}).await.unwrap()
 }
 
@@ -180,7 +180,7 @@ async fn an_app_that_hangs_up_fails_all_but_the_huge_body() {
             drop(listener.accept().await);
         }
     });
-    let tested = Tested { url, secret: None, sdk_name: String::new() };
+    let tested = Tested { url, tls: None, secret: None, sdk_name: String::new() };
     let rows = play(&tested, &SystemClock::start(), |_| {}).await.unwrap();
     hangs_up.abort();
     let passed: Vec<_> = rows.iter().filter(|row| row.passed).map(|row| row.name).collect();
@@ -204,9 +204,9 @@ async fn an_answer_after_the_timeout_is_none() {
 fn an_app_that_is_not_there_is_exit_2_and_no_table() {
     for (arguments, why) in [
         (vec!["http://127.0.0.1:1/"], "the App cannot be reached: 127.0.0.1:1: "),
-        (vec!["https://127.0.0.1:1/"], "https is not spoken here"),
+        (vec!["https://127.0.0.1:1/", "--ca", "none.pem"], "--ca"),
         (vec!["127.0.0.1:1/callback"], "not a URL"),
-        (vec!["ftp://127.0.0.1/"], "the URL must begin with http://"),
+        (vec!["ftp://127.0.0.1/"], "the URL must begin with http:// or https://"),
         (vec!["http://127.0.0.1:1/", "--secret", "hunter2"], "--secret: must begin with whsec_"),
     ] {
         let output = conformance(&arguments);
@@ -214,4 +214,21 @@ fn an_app_that_is_not_there_is_exit_2_and_no_table() {
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{err}");
         assert!(err.starts_with(&format!("herald: {why}")) && !err.contains("hunter2"), "{err}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_behind_https_is_tried_by_who_trusts_its_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = support::tls::Tls::make(folder.path().join("ca.pem"));
+    let app = App::start().await;
+    let url = format!("https://localhost:{}/cb", tls.serve(&app).await.port());
+    let stranger = conformance(&[&url]);
+    assert_eq!(stranger.status.code(), Some(2));
+    let told = String::from_utf8(stranger.stderr).unwrap();
+    assert!(told.contains("certificate"), "{told}");
+    assert!(app.received().is_empty());
+    let known = conformance(&[&url, "--ca", tls.ca.to_str().unwrap()]);
+    // It takes everything, also what it must not.
+    assert_eq!(known.status.code(), Some(1));
+    assert!(app.received().len() > 30);
 }

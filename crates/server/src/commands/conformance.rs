@@ -6,9 +6,9 @@ use http::Uri;
 use serde_json::json;
 use server::{
     clock::SystemClock,
-    conformance::{Row, Tested, USER_PREFIX, play},
+    conformance::{Row, Tested, Tls, USER_PREFIX, play},
 };
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
 const HEAD: &str = "CASE                               \
     SENT                                       EXPECTED                 GOT";
@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// The sdkName that the App expects; others are tried too
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     sdk_name: String,
+    /// A PEM file with the certificates to trust for https, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -55,14 +58,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn tested(arguments: &Arguments) -> anyhow::Result<Tested> {
     let uri: Uri = arguments.url.parse().context("not a URL")?;
-    ensure!(
-        uri.scheme_str() != Some("https"),
-        "https is not spoken here; try the App by http, behind what ends TLS for it"
-    );
-    ensure!(uri.scheme_str() == Some("http"), "the URL must begin with http://");
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    ensure!(is_web, "the URL must begin with http:// or https://");
+    // A machine without CA certificates can still speak plain HTTP.
+    let is_secure = uri.scheme_str() == Some("https");
+    let tls = is_secure.then(|| Tls::trusting(arguments.ca.as_deref())).transpose();
     let secret = arguments.secret.as_ref().map(|secret| secret.parse());
     Ok(Tested {
         url: arguments.url.clone(),
+        tls: tls.context("--ca")?,
         secret: secret.transpose().context("--secret")?,
         sdk_name: arguments.sdk_name.clone(),
     })

@@ -1,15 +1,20 @@
 //! One request over a connection of its own, and what came back.
 //!
-//! It never follows a redirect, uses no proxy and speaks no TLS.
+//! It never follows a redirect and uses no proxy.
 
-use super::script::Sent;
+use super::{script::Sent, tls::Tls};
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::time::Duration;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use std::{future::Future, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+    time::timeout,
+};
 
 /// The default within which an App must answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,16 +39,29 @@ pub(super) enum Silence {
     Late,
 }
 
-pub(super) async fn send(sent: Sent) -> Result<Reply, Silence> {
+pub(super) async fn send(sent: Sent, tls: Option<&Tls>) -> Result<Reply, Silence> {
     let uri: Uri = sent.url.parse().map_err(unreachable)?;
     let title_case = sent.title_case;
     let request = request(&uri, sent).map_err(unreachable)?;
-    let address = format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
+    let address = format!("{host}:{port}");
     let line = match timeout(ANSWER_TIMEOUT, TcpStream::connect(&address)).await {
         Ok(line) => line.map_err(|error| unreachable(format!("{address}: {error}")))?,
         Err(_) => return Err(unreachable(format!("{address}: no connection within 5 s"))),
     };
-    let answered = timeout(ANSWER_TIMEOUT, exchange(line, title_case, request)).await;
+    if let Some(tls) = tls {
+        let line = timeout(ANSWER_TIMEOUT, tls.secure(host, line)).await;
+        let line = line.map_err(|_| Silence::Late)?.map_err(unreachable)?;
+        return answered(exchange(line, title_case, request)).await;
+    }
+    answered(exchange(line, title_case, request)).await
+}
+
+async fn answered(
+    exchange: impl Future<Output = Result<Reply, AnyError>>,
+) -> Result<Reply, Silence> {
+    let answered = timeout(ANSWER_TIMEOUT, exchange).await;
     answered.map_err(|_| Silence::Late)?.map_err(|error| Silence::Broken(error.to_string()))
 }
 
@@ -73,7 +91,11 @@ fn request(uri: &Uri, sent: Sent) -> http::Result<Request> {
     request.body(Full::new(Bytes::from(sent.body)))
 }
 
-async fn exchange(line: TcpStream, title_case: bool, request: Request) -> Result<Reply, AnyError> {
+async fn exchange(
+    line: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    title_case: bool,
+    request: Request,
+) -> Result<Reply, AnyError> {
     let mut handshake = http1::Builder::new();
     handshake.title_case_headers(title_case);
     let (mut sender, connection) = handshake.handshake(TokioIo::new(line)).await?;
