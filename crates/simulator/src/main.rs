@@ -12,7 +12,7 @@ const HELP: &str = "\
 herald-sim [--seeds N] [--from S]   N seeds (3000 unless said otherwise), from S (0) on
 herald-sim --seed S                 one seed, with its trace
 herald-sim --bite                   bugs put in on purpose, each found within 1,000 seeds
-herald-sim --figures                what is measured rather than checked; a few minutes
+herald-sim --figures                what is measured rather than checked; some minutes
 ";
 const SEEDS: u64 = 3_000;
 const BITE_SEEDS: u64 = 1_000;
