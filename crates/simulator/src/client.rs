@@ -19,8 +19,9 @@ const NATIVE_REDIALS_THEN_MS: u64 = 16_000;
 const SCRIPT_REDIALS_MS: u64 = 5_000;
 /// How long a client may be away, in milliseconds.
 const AWAY_MS_MAX: u64 = 40_000;
-/// From then on nobody comes any more; those who kick each other by their logins would never end.
-const SETTLED_MS: u64 = 480_000;
+/// So long into the quiet nobody comes any more; those who kick each other by their logins would
+/// never end.
+const SETTLED_MS: u64 = 90_000;
 /// Longer than any server waits for a word.
 const VANISHED: Duration = Duration::from_secs(60);
 /// How long a dial may take.
@@ -77,7 +78,7 @@ pub(crate) fn spawn_devices(world: &Arc<World>, user: &UserId) {
 impl Device {
     async fn live(mut self) {
         loop {
-            let settled = self.world.ms() > SETTLED_MS;
+            let settled = self.world.quiet_for_ms() > SETTLED_MS;
             if settled || (self.world.is_quiet() && self.world.percent(30)) {
                 return;
             }

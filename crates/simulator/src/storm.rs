@@ -249,7 +249,7 @@ async fn operate(world: Arc<World>) {
 /// The end of all faults.
 async fn calm_down(world: &Arc<World>) {
     world.note("the storm is over");
-    world.quiet.cancel();
+    world.becomes_quiet();
     world.set_store_weather(StoreWeather::default());
     world.cut_off(false);
     for app in &world.apps {

@@ -45,6 +45,7 @@ struct State {
     wall_off: i64,
     store: StoreWeather,
     store_troubled_until: u64,
+    quiet_since: Option<u64>,
     /// No client reaches Herald.
     cut_off: bool,
     node: Option<Arc<Node>>,
@@ -95,6 +96,7 @@ impl World {
                 wall_off: 0,
                 store: StoreWeather::default(),
                 store_troubled_until: 0,
+                quiet_since: None,
                 cut_off: false,
                 node: None,
             }),
@@ -149,6 +151,19 @@ impl World {
     pub(crate) async fn sleep(&self, ms: Range<u64>) {
         let pause = self.state().dice.ms(ms);
         tokio::time::sleep(pause).await;
+    }
+
+    /// The storm is over.
+    pub(crate) fn becomes_quiet(&self) {
+        let now = self.ms();
+        self.state().quiet_since = Some(now);
+        self.quiet.cancel();
+    }
+
+    /// For how long it has been over.
+    pub(crate) fn quiet_for_ms(&self) -> u64 {
+        let now = self.ms();
+        self.state().quiet_since.map_or(0, |since| now - since)
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
