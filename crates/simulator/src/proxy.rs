@@ -94,7 +94,8 @@ async fn play(world: Arc<World>, transitions: u64) -> Proxied {
     while changes(&world) < transitions {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    eprintln!("QUIET at {} {}", world.ms(), changes(&world)); world.becomes_quiet();
+    eprintln!("QUIET at {} {}", world.ms(), changes(&world));
+    world.becomes_quiet();
     tokio::time::sleep(QUIET).await;
     while owed(&node).await > 0 {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -4,7 +4,7 @@
 //! so a crash leaves nothing that the App believes and Herald has forgotten; but until the App has
 //! answered nobody else sees the newcomer, and nobody is pushed out.
 
-use super::{Gateway, connection::Newcomer};
+use super::{Gateway, connection::Newcomer, ending::Ending, outbound::Next};
 use crate::{
     callbacks::{Answered, Endpoint, GateSettings},
     said, tokens,
@@ -58,8 +58,12 @@ async fn ask(
             // To the App this is no news, so there is nothing to ask.
             return Ok(Answered::Agreed);
         }
-        let answer = tokio::time::timeout(app.settings.timeouts.online, answered).await;
-        Ok(answer.ok().and_then(Result::ok).unwrap_or(Answered::Failed))
+        tokio::select! {
+            answer = tokio::time::timeout(app.settings.timeouts.online, answered) => {
+                Ok(answer.ok().and_then(Result::ok).unwrap_or(Answered::Failed))
+            }
+            why = sent_away(newcomer) => Err(why),
+        }
     };
     let answer: Result<Answered, WireError> = asked.await;
     app.asked.leave(conn);
@@ -74,6 +78,18 @@ async fn ask(
         tokio::spawn(async move { driver.lose(&user, conn, End::Lost).await });
     }
     entered
+}
+
+/// The server stops, or somebody threw the newcomer out: it need not wait any longer.
+async fn sent_away(newcomer: &Newcomer) -> WireError {
+    loop {
+        match newcomer.outbound.next().await {
+            Next::Close(Ending::Kicked) => return in_words(Denied::Kicked),
+            Next::Close(_) => return Code::ServerInternal.with("the server is stopping"),
+            // Nobody watches for it yet.
+            Next::Send(_) => {}
+        }
+    }
 }
 
 /// Whether it makes sense to wait: the App is not known to be away, and need not be told older

@@ -162,6 +162,8 @@ pub fn config(folder: &Path) -> Config {
     config.store.path = folder.to_owned();
     // Each login of a test brings a new token, which is another device to a policy.
     config.login.policy = presence::LoginPolicy::None;
+    // Users of tests come and go without end.
+    config.presence.user_budget = 0;
     config.presence.offline_grace = Duration::from_millis(400);
     config.presence.restart_grace = Duration::from_secs(4);
     config
