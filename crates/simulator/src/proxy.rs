@@ -52,6 +52,8 @@ pub struct Proxied {
     pub arrived_twice: u64,
     /// How long it took until everything owed was told, in simulated seconds.
     pub seconds: u64,
+    /// Open sockets at the end: an empty house is easy to be right about.
+    pub sockets: usize,
     pub views: Vec<ViewAtEnd>,
 }
 
@@ -94,7 +96,6 @@ async fn play(world: Arc<World>, transitions: u64) -> Proxied {
     while changes(&world) < transitions {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    eprintln!("QUIET at {} {}", world.ms(), changes(&world));
     world.becomes_quiet();
     tokio::time::sleep(QUIET).await;
     while owed(&node).await > 0 {
@@ -103,6 +104,7 @@ async fn play(world: Arc<World>, transitions: u64) -> Proxied {
     let seconds = world.ms() / 1_000;
     tokio::time::sleep(QUIET).await;
     verdicts::at_the_end(&world).await;
+    let sockets = world.ledger().open(node.number).count();
     Proxied {
         users: world.plan.users,
         transitions: changes(&world),
@@ -110,6 +112,7 @@ async fn play(world: Arc<World>, transitions: u64) -> Proxied {
         answers_lost: world.times("proxy: answer lost"),
         arrived_twice: world.times("proxy: arrived twice"),
         seconds,
+        sockets,
         views: world.apps.iter().map(|app| view(&world, &node, app)).collect(),
     }
 }

@@ -12,6 +12,7 @@ fn check(collapse: bool, proxy: Proxy) -> Proxied {
     let share = |part: u64| part * 100 / proxied.posts;
     assert!((25..35).contains(&share(proxied.answers_lost)), "{proxied:?}");
     assert!((15..25).contains(&share(proxied.arrived_twice)), "{proxied:?}");
+    assert!(proxied.sockets > 0, "{proxied:?}");
     assert_eq!(proxied.views.len(), 3);
     assert!(proxied.views.iter().all(|view| view.wrong_by_seq == 0), "{proxied:?}");
     proxied
