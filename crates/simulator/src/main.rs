@@ -21,9 +21,9 @@ const FAILURES_MAX: usize = 5;
 const TRACE_LINES: usize = 40;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<String> = env::args().collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
+    match words[1..] {
         [] => storm(0, SEEDS),
         ["--seeds", seeds] => storm(0, number(seeds)?),
         ["--seeds", seeds, "--from", from] | ["--from", from, "--seeds", seeds] => {
@@ -58,7 +58,7 @@ fn storm(from: u64, seeds: u64) -> Result<()> {
     );
     for (seed, outcome) in &swept.failed {
         let end = outcome.trace.len().saturating_sub(TRACE_LINES);
-        show(*seed, outcome, end);
+        show(*seed, outcome, &outcome.trace[end..]);
     }
     if !swept.failed.is_empty() {
         let seeds: Vec<u64> = swept.failed.iter().map(|(seed, _)| *seed).collect();
@@ -69,16 +69,16 @@ fn storm(from: u64, seeds: u64) -> Result<()> {
 
 fn one(seed: u64) -> Result<()> {
     let outcome = run(seed, None);
-    show(seed, &outcome, 0);
+    show(seed, &outcome, &outcome.trace);
     if outcome.violation.is_some() {
         bail!("seed {seed} broke a promise");
     }
     Ok(())
 }
 
-fn show(seed: u64, outcome: &Outcome, from_line: usize) {
+fn show(seed: u64, outcome: &Outcome, trace: &[String]) {
     println!("\nseed {seed}, trace {:016x}", outcome.hash);
-    outcome.trace.iter().skip(from_line).for_each(|line| println!("{line}"));
+    trace.iter().for_each(|line| println!("{line}"));
     println!("seed {seed}: {}", outcome.violation.as_deref().unwrap_or("no promise is broken"));
 }
 
