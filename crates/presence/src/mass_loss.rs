@@ -10,7 +10,7 @@ pub struct MassLossPolicy {
     /// More than this share of all connections, 0 to 1. 1: never.
     pub share: f64,
     /// Fewer connections than this say nothing.
-    pub min_connections: u64,
+    pub min_connections: usize,
     /// Within this time.
     pub window: Duration,
     /// For how long nobody's grace runs out then.
@@ -64,7 +64,7 @@ impl MassLoss {
         let connections = self.lost.sum(now, policy.window);
         let of = self.open + connections;
         let too_many =
-            of >= policy.min_connections && connections as f64 > of as f64 * policy.share;
+            of >= policy.min_connections as u64 && connections as f64 > of as f64 * policy.share;
         if !too_many || self.holds(now) {
             return None;
         }

@@ -15,6 +15,12 @@ pub struct RefusalLimit {
     pub window: Duration,
 }
 
+impl Default for RefusalLimit {
+    fn default() -> RefusalLimit {
+        RefusalLimit { share_max: 0.5, window: Duration::from_secs(60) }
+    }
+}
+
 /// What the App answered lately. Kept in memory only.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Refusals {
@@ -44,13 +50,11 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    const LIMIT: RefusalLimit = RefusalLimit { share_max: 0.5, window: Duration::from_secs(60) };
-
     /// How many refusals are carried out when of each ten answers so many refuse.
     fn run(refusals: &mut Refusals, from: u64, of_ten: u64, answers: u64) -> u64 {
         let carried_out = (0..answers).filter(|n| {
             let refuses = n * of_ten % 10 < of_ten;
-            refusals.answered(refuses, Instant(from + n * 10), LIMIT) && refuses
+            refusals.answered(refuses, Instant(from + n * 10), RefusalLimit::default()) && refuses
         });
         carried_out.count() as u64
     }
@@ -64,14 +68,14 @@ mod tests {
     fn an_app_that_refuses_everybody_is_not_obeyed_until_it_is_well_again() {
         let mut refusals = Refusals::default();
         assert_eq!(run(&mut refusals, 0, 10, 1_000), REFUSALS_MIN);
-        assert!(refusals.are_too_many(Instant(10_000), LIMIT));
-        assert!(!refusals.are_too_many(Instant(80_000), LIMIT));
+        assert!(refusals.are_too_many(Instant(10_000), RefusalLimit::default()));
+        assert!(!refusals.are_too_many(Instant(80_000), RefusalLimit::default()));
         assert_eq!(run(&mut refusals, 80_000, 1, 1_000), 100);
     }
 
     #[test]
     fn one_that_may_refuse_everybody_does() {
-        let all = RefusalLimit { share_max: 1.0, ..LIMIT };
+        let all = RefusalLimit { share_max: 1.0, ..RefusalLimit::default() };
         let mut refusals = Refusals::default();
         assert!((0..1_000).all(|n| refusals.answered(true, Instant(n), all)));
     }

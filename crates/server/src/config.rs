@@ -30,7 +30,7 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use origin::{Origin, Origins};
 pub use sections::{
     Admin, Api, Auth, Callbacks, Config, FurtherEndpoint, Gateway, History, KickOff, Log, Login,
-    MAIN, MassLoss, Offline, Online, Outbox, Presence, Refusal, Store, section_of,
+    MAIN, Offline, Online, Outbox, Presence, Store, section_of,
 };
 pub use types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 
@@ -84,7 +84,7 @@ pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 #[cfg(test)]
 mod tests {
     use super::{keys::KEYS, *};
-    use presence::Scope;
+    use presence::{MassLossPolicy, RefusalLimit, Scope};
     use std::time::Duration;
 
     /// The default file with the one key that it leaves out, and what it is read as.
@@ -211,7 +211,7 @@ mod tests {
                 user_budget: 3,
                 refused_for: Duration::from_secs(7),
                 forget_after: Duration::from_secs(180),
-                mass_loss: MassLoss {
+                mass_loss: MassLossPolicy {
                     share: 0.75,
                     min_connections: 8,
                     window: Duration::from_secs(9),
@@ -241,7 +241,7 @@ mod tests {
                     gate_waiting_max: 5,
                     on_refusal: OnRefusal::Ignore,
                 },
-                refusal: Refusal { share_max: 0.25, window: Duration::from_secs(11) },
+                refusal: RefusalLimit { share_max: 0.25, window: Duration::from_secs(11) },
                 offline: Offline {
                     enable: false,
                     timeout: Duration::from_secs(24),

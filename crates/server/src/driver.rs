@@ -4,7 +4,7 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 use crate::{
-    callbacks::Endpoint,
+    callbacks::{Endpoint, GateSettings},
     clock::Clock,
     entropy::{self, Entropy},
     metrics::Metrics,
@@ -135,9 +135,22 @@ impl Driver {
         operation_id: Option<String>,
     ) -> Result<Outcome, StoreError> {
         let (driver, user) = (Arc::clone(self), user.clone());
-        let run = async move { driver.carry(&user, event, operation_id, None).await };
+        let is_login = matches!(event, Event::Connected(_) | Event::Knocked(_));
+        let run = async move {
+            let began = driver.clock.now().mono;
+            let carried = driver.carry(&user, event, operation_id, None).await;
+            if is_login {
+                driver.note_wait(began, carried.is_ok());
+            }
+            carried
+        };
         let ended = tokio::spawn(run).await;
         ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// The endpoint that is asked before anybody is let in, and how; none: nobody is.
+    pub fn gate(&self) -> Option<(&Endpoint, GateSettings)> {
+        self.endpoints.iter().find_map(|endpoint| Some((&**endpoint, endpoint.settings.gate?)))
     }
 
     /// Tells that a socket is gone, and does not give up: what cannot be stored now waits here.
@@ -250,25 +263,6 @@ impl Driver {
         operation_id: Option<String>,
         settles: Option<Settlement>,
     ) -> Result<Outcome, StoreError> {
-        let is_login = matches!(event, Event::Connected(_) | Event::Knocked(_));
-        let began = self.clock.now().mono;
-        let carried = self.commit(user, event, operation_id, settles).await;
-        let now = self.clock.now().mono;
-        if is_login && (carried.is_err() || began + WAIT_LONG <= now) {
-            // Who waits to be let in, or was sent away because nothing can be stored, must not be
-            // told offline meanwhile: redialling takes SDKs as long as after a restart.
-            self.masses().hold(now, self.policy.restart_grace);
-        }
-        carried
-    }
-
-    async fn commit(
-        &self,
-        user: &UserId,
-        event: Event,
-        operation_id: Option<String>,
-        settles: Option<Settlement>,
-    ) -> Result<Outcome, StoreError> {
         let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
         let operation_id = operation_id.unwrap_or_else(|| entropy::operation_id(&*self.entropy));
@@ -332,6 +326,15 @@ impl Driver {
     /// Nobody's grace runs out before.
     pub fn held_until(&self) -> Instant {
         self.masses().held_until()
+    }
+
+    /// Who waited long to be let in, or was sent away because nothing can be stored, must not be
+    /// told offline meanwhile: redialling takes SDKs as long as after a restart.
+    fn note_wait(&self, began: Instant, is_stored: bool) {
+        let now = self.clock.now().mono;
+        if !is_stored || began + WAIT_LONG <= now {
+            self.masses().hold(now, self.policy.restart_grace);
+        }
     }
 
     fn masses(&self) -> MutexGuard<'_, MassLoss> {

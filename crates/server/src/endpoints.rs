@@ -12,7 +12,7 @@ use crate::{
     running::StartError,
 };
 use contract::signature::SigningSecret;
-use presence::{Interest, RefusalLimit};
+use presence::Interest;
 use std::{fs, path::PathBuf, sync::Arc};
 use store::EndpointName;
 
@@ -62,10 +62,7 @@ fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
             failed_continue: online.failed_continue,
             waiting_max: online.gate_waiting_max,
         }),
-        refusal_limit: RefusalLimit {
-            share_max: callbacks.refusal.share_max,
-            window: callbacks.refusal.window,
-        },
+        refusal_limit: callbacks.refusal,
         secrets: callbacks.secrets.iter().map(signing_secret).collect(),
         concurrency_max: callbacks.concurrency_max,
         collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),

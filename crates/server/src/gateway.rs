@@ -17,7 +17,7 @@ mod watchers;
 pub use admission::upgrade;
 pub use registry::Registry;
 
-use crate::{callbacks::Endpoint, clock::Clock, driver::Driver, metrics::Metrics, tokens::Tokens};
+use crate::{clock::Clock, driver::Driver, metrics::Metrics, tokens::Tokens};
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -29,8 +29,6 @@ const TEXT_REFUSALS_MAX: usize = 1_024;
 pub struct Gateway {
     driver: Arc<Driver>,
     store: Arc<dyn Store>,
-    /// Who is asked before anybody is let in.
-    gate: Option<Arc<Endpoint>>,
     registry: Arc<Registry>,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
@@ -55,11 +53,9 @@ pub struct GatewaySettings {
 
 impl Gateway {
     /// An empty house.
-    #[expect(clippy::too_many_arguments, reason = "each is named where it is built")]
     pub fn new(
         driver: Arc<Driver>,
         store: Arc<dyn Store>,
-        gate: Option<Arc<Endpoint>>,
         registry: Arc<Registry>,
         tokens: Arc<Tokens>,
         clock: Arc<dyn Clock>,
@@ -69,7 +65,6 @@ impl Gateway {
         Gateway {
             driver,
             store,
-            gate,
             registry,
             tokens,
             clock,

@@ -8,7 +8,7 @@ use crate::{
         http::{HttpSender, SenderError},
     },
     clock::{Clock, SystemClock},
-    config::{self, Backend, Config, SyncMode},
+    config::{Backend, Config, SyncMode},
     driver::Driver,
     endpoints,
     entropy::{self, OperatingSystem},
@@ -19,7 +19,7 @@ use crate::{
     tokens::Tokens,
 };
 use axum::{Router, routing::any};
-use presence::{Instant, MassLossPolicy, Policy, Timestamp};
+use presence::{Instant, Policy, Timestamp};
 use std::{
     fs, io,
     net::SocketAddr,
@@ -276,7 +276,7 @@ impl Parts {
             logout_denies_token: config.auth.logout_denies_token,
             refused_for: config.presence.refused_for,
             user_budget: config.presence.user_budget as u32,
-            mass_loss: mass_loss(config),
+            mass_loss: config.presence.mass_loss,
             held_until: Instant(0),
         };
         let driver = Arc::new(Driver::new(
@@ -361,7 +361,6 @@ impl Parts {
         Gateway::new(
             Arc::clone(&self.driver),
             Arc::clone(&self.store),
-            self.endpoints.iter().find(|endpoint| endpoint.settings.gate.is_some()).cloned(),
             Arc::clone(&self.registry),
             Arc::clone(&self.tokens),
             Arc::clone(&self.clock),
@@ -398,11 +397,6 @@ impl Parts {
             token,
         }
     }
-}
-
-fn mass_loss(config: &Config) -> MassLossPolicy {
-    let config::MassLoss { share, min_connections, window, hold } = config.presence.mass_loss;
-    MassLossPolicy { share, min_connections: min_connections as u64, window, hold }
 }
 
 fn sync(config: &Config) -> store::Sync {

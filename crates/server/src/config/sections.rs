@@ -4,7 +4,7 @@
 
 use super::types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 use contract::Dialect;
-use presence::{LoginPolicy, Scope};
+use presence::{LoginPolicy, MassLossPolicy, RefusalLimit, Scope};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Everything that can be chosen.
@@ -130,7 +130,7 @@ pub struct Presence {
     pub user_budget: usize,
     pub refused_for: Duration,
     pub forget_after: Duration,
-    pub mass_loss: MassLoss,
+    pub mass_loss: MassLossPolicy,
 }
 
 impl Default for Presence {
@@ -142,28 +142,7 @@ impl Default for Presence {
             user_budget: 30,
             refused_for: Duration::from_secs(60),
             forget_after: days(90),
-            mass_loss: MassLoss::default(),
-        }
-    }
-}
-
-/// When so many connections vanish at once that nobody is told offline for a while.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
-pub struct MassLoss {
-    pub share: f64,
-    pub min_connections: usize,
-    pub window: Duration,
-    pub hold: Duration,
-}
-
-impl Default for MassLoss {
-    fn default() -> MassLoss {
-        MassLoss {
-            share: 0.3,
-            min_connections: 1_000,
-            window: Duration::from_secs(10),
-            hold: Duration::from_secs(60),
+            mass_loss: MassLossPolicy::default(),
         }
     }
 }
@@ -229,7 +208,7 @@ pub struct Callbacks {
     /// A user came online.
     pub online: Online,
     /// How much the App may refuse.
-    pub refusal: Refusal,
+    pub refusal: RefusalLimit,
     /// A user left.
     pub offline: Offline,
     /// A client of a user was made to leave.
@@ -253,7 +232,7 @@ impl Default for Callbacks {
             concurrency_max: 64,
             collapse_after: Duration::from_secs(5 * 60),
             online: Online::default(),
-            refusal: Refusal::default(),
+            refusal: RefusalLimit::default(),
             offline: Offline::default(),
             kick_off: KickOff::default(),
         }
@@ -284,20 +263,6 @@ impl Default for Online {
             gate_waiting_max: 1_000,
             on_refusal: OnRefusal::Disconnect,
         }
-    }
-}
-
-/// How many users the App may refuse before it is taken for broken.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
-pub struct Refusal {
-    pub share_max: f64,
-    pub window: Duration,
-}
-
-impl Default for Refusal {
-    fn default() -> Refusal {
-        Refusal { share_max: 0.5, window: Duration::from_secs(60) }
     }
 }
 

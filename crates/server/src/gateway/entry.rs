@@ -16,8 +16,7 @@ use wire::code::{Code, WireError};
 
 /// `Ok`: durable, and the client may be told.
 pub(super) async fn enter(gateway: &Gateway, newcomer: &Newcomer) -> Result<(), WireError> {
-    let asked = gateway.gate.as_ref().and_then(|app| Some((app, app.settings.gate?)));
-    match asked {
+    match gateway.driver.gate() {
         Some((app, settings)) => ask(gateway, app, settings, newcomer).await,
         None => commit(gateway, newcomer, let_in_at_once(newcomer)).await.map(|_| ()),
     }
