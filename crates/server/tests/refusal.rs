@@ -190,6 +190,18 @@ async fn who_comes_and_goes_all_the_time_is_held_off() {
     assert_eq!(app.heard_of("u").iter().filter(|what| *what == "online u").count(), 3);
 }
 
+#[tokio::test]
+async fn where_refusals_are_ignored_none_is_too_many() {
+    let (herald, app) = world(OnRefusal::Ignore).await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
+    for n in 0..30 {
+        herald.set_status(&format!("u{n}"), Platform::Web, json!({ "status": 1 })).await;
+    }
+    herald.all_told().await;
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!(endpoints[0]["refusalsHeld"], false);
+}
+
 /// A broken App must not log everybody out.
 #[tokio::test]
 async fn an_app_that_refuses_everybody_is_not_obeyed() {

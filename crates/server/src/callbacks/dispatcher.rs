@@ -200,7 +200,11 @@ impl Dispatcher {
         if !is_answer || callback.change.kind != Kind::Online || callback.replayed {
             return verdict;
         }
-        let EndpointSettings { name, refusal_limit, .. } = &self.endpoint.settings;
+        let EndpointSettings { name, refusal_limit, on_refusal, gate, .. } =
+            &self.endpoint.settings;
+        if *on_refusal == OnRefusal::Ignore && gate.is_none() {
+            return verdict;
+        }
         let mut refusals = self.endpoint.refusals();
         let were_held = refusals.are_too_many(now.mono, *refusal_limit);
         if refusals.answered(refuses, now.mono, *refusal_limit) {

@@ -12,6 +12,7 @@ use crate::{
 use presence::{Change, Denied, End, Event, Kind, Permit};
 use std::sync::Arc;
 use store::StoreError;
+use tokio::{sync::oneshot, time::timeout};
 use wire::code::{Code, WireError};
 
 /// `Ok`: durable, and the client may be told.
@@ -29,42 +30,16 @@ async fn ask(
     newcomer: &Newcomer,
 ) -> Result<(), WireError> {
     let conn = newcomer.login.conn;
-    let place = match can_answer(gateway, app, newcomer).await {
-        true => app.asked.wait(conn),
-        false => None,
-    };
-    let Some(answered) = place else {
-        gateway.metrics.gate(if settings.failed_continue {
-            "let_in_unasked"
-        } else {
-            "turned_away"
-        });
+    let Some(answered) = place(gateway, app, newcomer).await else {
+        let outcome = if settings.failed_continue { "let_in_unasked" } else { "turned_away" };
+        gateway.metrics.gate(outcome);
         return match settings.failed_continue {
             true => commit(gateway, newcomer, let_in_at_once(newcomer)).await.map(|_| ()),
             false => Err(no_answer()),
         };
     };
     gateway.metrics.at_gate.inc();
-    let asked = async {
-        let event = Event::Knocked(newcomer.login.clone());
-        let changes = commit(gateway, newcomer, event).await?;
-        let is_told = |change: &Change| {
-            change.kind == Kind::Online
-                && change.conn == Some(conn)
-                && app.settings.interest.selects(change)
-        };
-        if !changes.iter().any(is_told) {
-            // To the App this is no news, so there is nothing to ask.
-            return Ok(Answered::Agreed);
-        }
-        tokio::select! {
-            answer = tokio::time::timeout(app.settings.timeouts.online, answered) => {
-                Ok(answer.ok().and_then(Result::ok).unwrap_or(Answered::Failed))
-            }
-            why = sent_away(newcomer) => Err(why),
-        }
-    };
-    let answer: Result<Answered, WireError> = asked.await;
+    let answer = knock(gateway, app, newcomer, answered).await;
     app.asked.leave(conn);
     gateway.metrics.at_gate.dec();
     let entered = match answer {
@@ -79,6 +54,46 @@ async fn ask(
     entered
 }
 
+/// A place to wait at, if it makes sense to wait: the App is not known to be away, and need not be
+/// told older things about this user first.
+async fn place(
+    gateway: &Gateway,
+    app: &Endpoint,
+    newcomer: &Newcomer,
+) -> Option<oneshot::Receiver<Answered>> {
+    let permit = app.health().permit(gateway.clock.now().mono);
+    let owed = gateway.store.owes(&app.settings.name, &newcomer.user).await;
+    if permit != Permit::Open || owed.unwrap_or(true) {
+        return None;
+    }
+    app.asked.wait(newcomer.login.conn)
+}
+
+/// Has the App told, and waits for what it says.
+async fn knock(
+    gateway: &Gateway,
+    app: &Endpoint,
+    newcomer: &Newcomer,
+    answered: oneshot::Receiver<Answered>,
+) -> Result<Answered, WireError> {
+    let changes = commit(gateway, newcomer, Event::Knocked(newcomer.login.clone())).await?;
+    let is_told = |change: &Change| {
+        change.kind == Kind::Online
+            && change.conn == Some(newcomer.login.conn)
+            && app.settings.interest.selects(change)
+    };
+    if !changes.iter().any(is_told) {
+        // To the App this is no news, so there is nothing to ask.
+        return Ok(Answered::Agreed);
+    }
+    tokio::select! {
+        answer = timeout(app.settings.timeouts.online, answered) => {
+            Ok(answer.ok().and_then(Result::ok).unwrap_or(Answered::Failed))
+        }
+        why = sent_away(newcomer) => Err(why),
+    }
+}
+
 /// The server stops, or somebody threw the newcomer out: it need not wait any longer.
 async fn sent_away(newcomer: &Newcomer) -> WireError {
     loop {
@@ -89,14 +104,6 @@ async fn sent_away(newcomer: &Newcomer) -> WireError {
             Next::Send(_) => {}
         }
     }
-}
-
-/// Whether it makes sense to wait: the App is not known to be away, and need not be told older
-/// things about this user first.
-async fn can_answer(gateway: &Gateway, app: &Endpoint, newcomer: &Newcomer) -> bool {
-    let permit = app.health().permit(gateway.clock.now().mono);
-    let owed = gateway.store.owes(&app.settings.name, &newcomer.user).await;
-    permit == Permit::Open && !owed.unwrap_or(true)
 }
 
 async fn conclude(
