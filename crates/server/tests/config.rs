@@ -231,7 +231,7 @@ fn what_is_added_to_requests_is_checked_and_never_shown() {
             callbacks.headers = { "" = "7" }
             callbacks.headers = { "é" = "7" }
             callbacks.headers = { X-Tenant = "" }
-            callbacks.headers = { X-Tenant = " 7" }
+            callbacks.headers = { X-Tenant = " \t" }
             callbacks.headers = { X-Tenant = "7\r\nHost: evil" }
             callbacks.headers = { X-Tenant = "é" }
             callbacks.headers = { X-Tenant = "7", x-tenant = "8" }

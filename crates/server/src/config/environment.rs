@@ -49,7 +49,8 @@ pub(super) fn read(
     }
 }
 
-/// Which variable says something, and what: its own text, or that of the file that it names.
+/// Which variable says something, and what: its own text, or that of the file that it names; without
+/// the white space around it, which nobody means.
 fn given(
     variables: &mut BTreeMap<String, String>,
     name: &str,
@@ -61,8 +62,8 @@ fn given(
     let path = secret.then(|| variables.remove(&of_file)).flatten();
     match (direct, path) {
         (Some(_), Some(_)) => Some((of_file, Err(format!("{name} is set too; keep one of them")))),
-        (Some(text), None) => Some((name.to_owned(), Ok(text))),
-        (None, Some(path)) => Some((of_file, content(Path::new(&path), read_file))),
+        (Some(text), None) => Some((name.to_owned(), Ok(text.trim().to_owned()))),
+        (None, Some(path)) => Some((of_file, content(Path::new(path.trim()), read_file))),
         (None, None) => None,
     }
 }
@@ -107,7 +108,7 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load;
+    use crate::config::{Config, Loaded, load};
     use expect_test::expect;
     use std::{io, path::Path};
 
@@ -195,6 +196,59 @@ mod tests {
             environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/none cannot be read: entity not found
             environment HERALD_ADMIN__TOKEN_FILE: admin.token = ***: must be at least 16 characters, ASCII and without spaces
         "#]].assert_eq(&actual.concat());
+    }
+
+    /// A Kubernetes Secret made with `echo`, a `.env` file with Windows' line breaks.
+    #[test]
+    fn white_space_around_a_value_does_not_count_whichever_way_it_comes() {
+        const TOKEN: &str = "0123456789abcdef";
+        const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let exposed = |loaded: Loaded| {
+            let Config { auth, admin, callbacks, .. } = loaded.config;
+            let headers = callbacks.headers.iter().map(|(_, value)| value.expose().to_owned());
+            let secrets = callbacks.secrets.iter().map(|secret| secret.expose().to_owned());
+            let single = [Some(auth.secret), admin.token, callbacks.bearer];
+            let single = single.map(|secret| secret.unwrap().expose().to_owned());
+            single.into_iter().chain(secrets).chain(headers).collect::<Vec<_>>()
+        };
+        let no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        for (before, after) in [("", ""), ("", "\n"), (" ", ""), ("", "\r\n"), ("\t\n", " \n\n")] {
+            let spaced = |text: &str| format!("{before}{text}{after}");
+            let variables = [
+                ("HERALD_AUTH__SECRET", spaced(TOKEN)),
+                ("HERALD_ADMIN__TOKEN", spaced(TOKEN)),
+                ("HERALD_CALLBACKS__BEARER", spaced(TOKEN)),
+                ("HERALD_CALLBACKS__SECRETS", spaced(SIGNING)),
+                ("HERALD_CALLBACKS__HEADERS", spaced(&format!("{{ X-Key = \"\\t{TOKEN}\\n\" }}"))),
+                ("HERALD_GATEWAY__READ_TIMEOUT", spaced("40s")),
+                ("HERALD_STORE__PATH", spaced("/data")),
+                ("HERALD_CALLBACKS__SDK_NAME", spaced("sdk")),
+            ];
+            let env = variables.map(|(name, value)| (name.to_owned(), value));
+            let loaded = load(None, env, false, &no_file).unwrap();
+            assert_eq!(loaded.config.gateway.read_timeout.as_secs(), 40);
+            assert_eq!(loaded.config.store.path, Path::new("/data"));
+            assert_eq!(loaded.config.callbacks.sdk_name, "sdk");
+            let expected = [TOKEN, TOKEN, TOKEN, SIGNING, TOKEN];
+            assert_eq!(exposed(loaded), expected, "{before:?} {after:?}");
+
+            let quoted = |text: &str| format!("{:?}", spaced(text));
+            let (token, signing) = (quoted(TOKEN), quoted(SIGNING));
+            let file = format!(
+                "auth.secret = {token}\nadmin.token = {token}\ncallbacks.bearer = {token}\n\
+                 callbacks.secrets = [{signing}]\ncallbacks.headers = {{ X-Key = {token} }}\n"
+            );
+            let loaded = load(Some(("herald.toml", &file)), [], false, &no_file).unwrap();
+            assert_eq!(exposed(loaded), expected, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_white_space_is_none() {
+        let blank = [("HERALD_AUTH__SECRET", " \n"), ("HERALD_ADMIN__TOKEN", "\n")];
+        assert!(check(&blank).contains("auth.secret: missing"), "{}", check(&blank));
+        let told = check(&[("HERALD_ADMIN__TOKEN", " \n"), SECRET]);
+        assert_eq!(told, "\"0123456789abcdef\"\n");
     }
 
     #[test]

@@ -177,9 +177,11 @@ impl Setting for PathBuf {
     }
 }
 
+/// White space around it does not count, wherever it is written: a line break at its end comes from
+/// the tool that stored it (`echo`, an editor), and whoever signs does not have it.
 impl Setting for Secret {
     fn read(value: &DeValue<'_>) -> Option<Secret> {
-        value.as_str().map(Secret::new)
+        value.as_str().map(|text| Secret::new(text.trim()))
     }
 
     fn show(&self) -> String {
@@ -194,7 +196,8 @@ impl Setting for Secret {
 /// Unset is written as `""`.
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &DeValue<'_>) -> Option<Option<T>> {
-        if value.as_str() == Some("") { Some(None) } else { T::read(value).map(Some) }
+        let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+        if is_blank { Some(None) } else { T::read(value).map(Some) }
     }
 
     fn show(&self) -> String {
