@@ -23,4 +23,11 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// Herald itself failed at it, by a panic. Trying again hardly helps, and other users' steps are
+    /// not affected.
+    #[error("a step of {of} ended in a panic, which is a fault in Herald")]
+    Panicked {
+        /// Whose.
+        of: String,
+    },
 }

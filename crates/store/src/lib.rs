@@ -124,4 +124,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
 
     /// Writes and syncs something of no importance: whether the store can be used right now.
     async fn probe(&self) -> Result<(), StoreError>;
+
+    /// Waits until the store has ended for good, as after a panic in its own thread: from then on
+    /// nothing can be stored until the process is started again. For ever, if that cannot happen.
+    async fn ended(&self) {
+        std::future::pending().await
+    }
 }

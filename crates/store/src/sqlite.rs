@@ -294,6 +294,10 @@ impl Store for Sqlite {
         }
     }
 
+    async fn ended(&self) {
+        self.writer.ended().await;
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.writer.run(Write::Probe).await.map(|_| ())
     }

@@ -43,6 +43,11 @@ impl Writer {
         self.writes.send(Waiting { write, answer }).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
+
+    /// Waits until its thread is gone.
+    pub(super) async fn ended(&self) {
+        self.writes.closed().await;
+    }
 }
 
 fn run(
