@@ -7,16 +7,22 @@ pub(crate) mod demo;
 pub(crate) mod serve;
 pub(crate) mod token;
 
-use server::config::{ConfigErrors, Loaded, LogFormat, environment, load};
+use server::{
+    config::{ConfigErrors, Loaded, environment, load},
+    logging,
+    supervision::LoopEnded,
+};
 use std::{
-    io::IsTerminal,
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tracing_subscriber::{EnvFilter, fmt};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// `EX_CONFIG` of sysexits.h.
 const EXIT_CONFIG: u8 = 78;
+/// `EX_SOFTWARE` of sysexits.h.
+const EXIT_SOFTWARE: u8 = 70;
 /// Nothing could be tried, as with a wrong command line.
 const EXIT_NOT_TRIED: u8 = 2;
 /// Looked for in the working directory when no file is named.
@@ -28,6 +34,8 @@ pub(crate) enum Failure {
     Config(String),
     /// What was to be tried could not be: exit 2.
     NotTried(anyhow::Error),
+    /// The server cannot go on, and is to be started again: exit 70.
+    Broken(LoopEnded),
     /// The output says it already: exit 1.
     Told,
     /// Anything else: exit 1.
@@ -45,16 +53,20 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Failure::Config(text) => {
-                eprintln!("{}", text.trim_end());
+                logging::say(text.trim_end());
                 ExitCode::from(EXIT_CONFIG)
             }
             Failure::NotTried(error) => {
-                eprintln!("herald: {error:#}");
+                logging::say(&format!("herald: {error:#}"));
                 ExitCode::from(EXIT_NOT_TRIED)
+            }
+            Failure::Broken(ended) => {
+                logging::say(&format!("herald: {ended}"));
+                ExitCode::from(EXIT_SOFTWARE)
             }
             Failure::Told => ExitCode::FAILURE,
             Failure::Other(error) => {
-                eprintln!("herald: {error:#}");
+                logging::say(&format!("herald: {error:#}"));
                 ExitCode::FAILURE
             }
         }
@@ -80,23 +92,35 @@ fn in_words(errors: ConfigErrors) -> Failure {
     Failure::Config(errors.to_string())
 }
 
-/// Logs go to stderr, one line for each event.
-pub(crate) fn log(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match format {
-        LogFormat::Pretty => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+/// Prints on stdout. That nobody reads any more, as after `| head`, is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let printed = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    match printed {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to stdout").into())
+        }
+        _ => Ok(()),
     }
 }
 
-/// SIGTERM or Ctrl-C.
-pub(crate) async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// The signals that say to stop: SIGTERM, SIGINT (Ctrl-C) and SIGQUIT.
+pub(crate) struct StopSignals([Signal; 3]);
+
+impl StopSignals {
+    /// From here on they do not end the process by themselves.
+    pub(crate) fn listen() -> io::Result<StopSignals> {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+        let [terminate, interrupt, quit] = kinds.map(signal);
+        Ok(StopSignals([terminate?, interrupt?, quit?]))
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        let [terminate, interrupt, quit] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Start at [`running::Running::start`], which builds everything; then follow one event: `gateway`
 //! lets a client in, `driver` decides and commits, `callbacks` tells the App.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads")]
+
 pub mod address;
 pub mod admin;
 pub mod api;
@@ -18,8 +20,10 @@ pub mod entropy;
 pub mod files;
 pub mod gateway;
 pub mod listener;
+pub mod logging;
 pub mod metrics;
 pub mod readiness;
 pub mod running;
 pub mod said;
+pub mod supervision;
 pub mod tokens;

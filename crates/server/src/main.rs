@@ -1,9 +1,14 @@
 //! The program `herald`: reads the command line and hands over.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads")]
+
 mod commands;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// How long threads that are still at work may take when everything else has ended.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -33,18 +38,30 @@ enum Command {
     Config(commands::config::Action),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return commands::Failure::from(error).report(),
+    };
+    let done = runtime.block_on(run(arguments.command));
+    let code = match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    };
+    // A disk that does not answer, or a reader of the log that does not read, holds nobody here.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    server::logging::flush();
+    code
+}
+
+async fn run(command: Command) -> Result<(), commands::Failure> {
+    match command {
         Command::Serve(arguments) => commands::serve::run(arguments).await,
         Command::Demo(arguments) => commands::demo::run(arguments).await,
         Command::App(arguments) => commands::app::run(arguments).await,
         Command::Conformance(arguments) => commands::conformance::run(arguments).await,
         Command::Token(arguments) => commands::token::run(arguments),
         Command::Config(action) => commands::config::run(action),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }

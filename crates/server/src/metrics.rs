@@ -1,5 +1,6 @@
 //! What is counted. Names and labels are documented in `docs/operating.md`; never a user id.
 
+use crate::{logging, supervision};
 use presence::{Kind, Verdict};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -14,6 +15,8 @@ pub struct Metrics {
     registry: Registry,
     /// Sockets that are open.
     pub connections: Gauge,
+    /// How many may be open.
+    pub connections_max: Gauge,
     /// Users with at least one connection that counts; set when asked for.
     pub users_online: Gauge,
     /// Clients that wait for the App's answer.
@@ -52,6 +55,7 @@ impl Default for Metrics {
         let mut metrics = Metrics {
             registry: Registry::with_prefix("herald"),
             connections: Gauge::default(),
+            connections_max: Gauge::default(),
             users_online: Gauge::default(),
             at_gate: Gauge::default(),
             gate: Family::default(),
@@ -79,6 +83,8 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("connections", "Open client connections", self.connections.clone());
+        let help = "Client connections that are let in, as the limit of files allows";
+        r.register("connections_max", help, self.connections_max.clone());
         r.register("users_online", "Users who are online", self.users_online.clone());
         r.register("handshakes_refused", "Handshakes refused, by code", self.refused.clone());
         r.register("gate_waiting", "Clients that wait for the App", self.at_gate.clone());
@@ -106,6 +112,10 @@ impl Metrics {
         r.register("callbacks_expired", help, self.expired.clone());
         let help = "Callbacks not sent because a later one said it as well";
         r.register("callbacks_superseded", help, self.superseded.clone());
+        let help = "Lines of the log that did not fit, and were dropped";
+        r.register("log_lines_dropped", help, logging::dropped());
+        let help = "Panics that ended a piece of work, by which";
+        r.register("panics", help, supervision::panics());
     }
 
     /// One attempt ended.

@@ -1,6 +1,6 @@
 //! `herald app`: runs the sample App; one JSON line for each callback on stdout.
 
-use super::{Failure, told_to_stop};
+use super::{Failure, StopSignals};
 use anyhow::Context;
 use contract::Dialect;
 use http::StatusCode;
@@ -10,9 +10,15 @@ use server::{
     app::{self, Faults},
     entropy::{self, OperatingSystem},
     listener::Listener,
+    logging::{self, Queue},
 };
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+
+/// How much output may wait for its reader; what is more is left out.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How long the end waits for it.
+const OUTPUT_FLUSH_MAX: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -53,6 +59,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut stop_signals = StopSignals::listen()?;
     let mut receiver = Receiver::new().sdk_name(arguments.sdk_name.unwrap_or_default());
     if !arguments.secret.is_empty() {
         receiver = receiver.secrets(&arguments.secret).context("--secret")?;
@@ -74,30 +81,37 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         let told = "--fail, --hang, --drop and --garbage are more than 100% together";
         return Err(anyhow::anyhow!(told).into());
     }
-    let router = app::router(receiver, faults, Box::new(print));
+    // An App that is slow because nobody reads its output would be no good example.
+    let lines = Queue::start("herald-app-output", OUTPUT_BYTES_MAX, std::io::stdout(), |_| {});
+    let lines = Arc::new(lines);
+    let told = {
+        let lines = Arc::clone(&lines);
+        move |event: &Event, applied: &Applied| lines.push(line(event, applied).as_bytes())
+    };
+    let router = app::router(receiver, faults, Box::new(told));
     let listener = Listener::bind(arguments.listen, Duration::from_secs(10)).await;
     let taken = || format!("cannot listen on {}; give another with --listen", arguments.listen);
     let listener = listener.with_context(taken)?;
     let address = listener.address()?;
-    eprintln!(
+    logging::say(&format!(
         "the sample App listens on http://{address}; set callbacks.url to http://{address}/callback"
-    );
+    ));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(listener.serve(router, stop.clone()));
-    told_to_stop().await;
+    stop_signals.next().await;
     stop.cancel();
     serving.await?;
+    lines.flush(OUTPUT_FLUSH_MAX);
     Ok(())
 }
 
-fn print(event: &Event, applied: &Applied) {
+fn line(event: &Event, applied: &Applied) -> String {
     let line = json!({
         "command": Dialect::Classic.command(event.kind), "userID": event.user_id, "seq": event.seq,
         "connID": event.conn_id, "isAppBackground": event.is_app_background,
         "operationID": event.operation_id, "view": format!("{applied:?}").to_lowercase(),
     });
-    // Nobody reads any more: the App itself goes on.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    format!("{line}\n")
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -1,6 +1,6 @@
 //! `herald config default|check|dump`: the reference, what is wrong, what is in force.
 
-use super::{Failure, load_config};
+use super::{Failure, load_config, print};
 use server::config::{DEFAULT_TOML, dump};
 use std::path::PathBuf;
 
@@ -29,20 +29,17 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(action: Action) -> Result<(), Failure> {
     match action {
-        Action::Default => print!("{DEFAULT_TOML}"),
+        Action::Default => print(DEFAULT_TOML),
         Action::Check(arguments) => {
-            let loaded = load(&arguments)?;
-            for warning in &loaded.warnings {
-                println!("warning: {warning}");
-            }
-            println!("the configuration is good");
+            let warnings = load(&arguments)?.warnings;
+            let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
+            print(&(warnings.collect::<String>() + "the configuration is good\n"))
         }
         Action::Dump(arguments) => {
             let loaded = load(&arguments)?;
-            print!("{}", dump(&loaded.config, &loaded.origins));
+            print(&dump(&loaded.config, &loaded.origins))
         }
     }
-    Ok(())
 }
 
 fn load(arguments: &Arguments) -> Result<server::config::Loaded, Failure> {

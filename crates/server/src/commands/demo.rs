@@ -2,7 +2,7 @@
 //!
 //! Server, sample App and users are real and speak over loopback; only they live in one process.
 
-use super::{Failure, log, told_to_stop};
+use super::{Failure, StopSignals, print};
 use axum::{
     extract::{Request, State},
     http::StatusCode,
@@ -16,6 +16,7 @@ use server::{
     clock::{Clock, SystemClock},
     config::{self, Config, LogFormat, Secret},
     listener::Listener,
+    logging,
     running::Running,
 };
 use std::{
@@ -42,10 +43,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    log(LogFormat::Pretty, "error");
+    logging::start(LogFormat::Pretty, "error");
+    let mut stop_signals = StopSignals::listen()?;
     let folder = tempfile::Builder::new().prefix("herald-demo-").tempdir()?;
     let stage = Stage::build(folder.path()).await?;
-    stage.introduce(arguments.lasts);
+    stage.introduce(arguments.lasts)?;
     let ended = async {
         match arguments.lasts {
             Some(lasts) => sleep(lasts).await,
@@ -55,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     tokio::select! {
         told = stage.tell_stories() => told?,
         () = ended => {}
-        () = told_to_stop() => {}
+        () = stop_signals.next() => {}
     }
     stage.sum_up().await
 }
@@ -100,13 +102,13 @@ impl Stage {
         Ok(Stage { herald, app, app_stop, script })
     }
 
-    fn introduce(&self, lasts: Option<Duration>) {
+    fn introduce(&self, lasts: Option<Duration>) -> Result<(), Failure> {
         let Running { gateway, api, admin, admin_token, .. } = &self.herald;
         let ends = match lasts {
             Some(lasts) => format!("ends after {}", humantime::format_duration(lasts)),
             None => "ends at Ctrl-C".to_owned(),
         };
-        println!(
+        print(&format!(
             "Herald tells your backend who comes online and who leaves.\n\
              This demo runs it with a sample backend (the App) and a few users, and {ends}.\n\n\
              \x20 the App shows who is online   http://{}\n\
@@ -114,9 +116,9 @@ impl Stage {
              \x20 REST for clients and backends http://{api}\n\
              \x20 management API and metrics    http://{admin}/v1/users?state=online\n\
              \x20   (header Authorization: Bearer {admin_token})\n\n\
-             Left: what the users do.  \"=> App\": the callback as the App receives it.\n",
+             Left: what the users do.  \"=> App\": the callback as the App receives it.\n\n",
             self.app
-        );
+        ))
     }
 
     async fn tell_stories(&self) -> Result<(), Failure> {
@@ -210,17 +212,16 @@ impl Stage {
         }
         let (app, truth) = views;
         let same = if app == truth { "the same" } else { "NOT the same" };
-        println!(
+        print(&format!(
             "\n{} callbacks were delivered ({} more were turned away while the App was down).\n\
-             Online now: Herald says {truth:?}, the App believes {app:?}: {same}.",
+             Online now: Herald says {truth:?}, the App believes {app:?}: {same}.\n",
             self.script.callbacks.load(Relaxed),
             self.script.refused_by_app.load(Relaxed),
-        );
+        ))?;
         self.herald.stop().await;
         self.app_stop.cancel();
         if app == truth {
-            println!("Next: README.md, \"Run it\": the same two as programs of their own.");
-            return Ok(());
+            return print("Next: README.md, \"Run it\": the same two as programs of their own.\n");
         }
         Err(anyhow::anyhow!("the App's view differs from the truth").into())
     }
@@ -236,7 +237,8 @@ impl Stage {
 impl Script {
     fn say(&self, what: &str) {
         let elapsed = self.clock.now().mono.0 - self.began;
-        println!("{:5.1}s  {what}", elapsed as f64 / 1000.0);
+        // The story goes on though nobody hears it.
+        let _ = print(&format!("{:5.1}s  {what}\n", elapsed as f64 / 1000.0));
     }
 
     fn app_heard(&self, event: &Event, applied: &Applied) {

@@ -1,6 +1,6 @@
 //! `herald token`: a client's token, signed with the configured secret.
 
-use super::{Failure, load_config};
+use super::{Failure, load_config, print};
 use presence::Platform;
 use server::{
     clock::{Clock, SystemClock},
@@ -39,8 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let platform = wire::platform::Platform::from_id(arguments.platform.id().into())
         .expect("both lists are OpenIM's");
     let keys = Keys::new(config.auth.secret.expose().as_bytes());
-    println!("{}", keys.issue(&arguments.user, platform, now_s, expiry_s));
-    Ok(())
+    print(&format!("{}\n", keys.issue(&arguments.user, platform, now_s, expiry_s)))
 }
 
 fn platform(text: &str) -> Result<Platform, String> {

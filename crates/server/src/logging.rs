@@ -1,0 +1,229 @@
+//! The log of the process: writing a line never blocks and never fails.
+//!
+//! A line is formatted where it is logged and put into a [`Queue`]; a thread of its own writes it. A
+//! reader that stalls or is gone, or a full disk, costs lines, never anything else: what does not fit
+//! is dropped and counted, and the log says how much it was when it can be written again. Lines that
+//! repeat are folded (`fold`).
+
+mod fold;
+mod queue;
+
+pub use queue::{Note, Queue};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::LogFormat,
+};
+use fold::Fold;
+use prometheus_client::metrics::counter::Counter;
+use std::{
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, IsTerminal, Write},
+    os::fd::AsFd,
+    panic::PanicHookInfo,
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, fmt,
+    fmt::{
+        MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+};
+
+/// How much may wait to be written: some 10,000 lines.
+const QUEUE_BYTES_MAX: usize = 2 << 20;
+/// How long the end of the process waits for the last lines to be written.
+const FLUSH_MAX: Duration = Duration::from_millis(500);
+
+/// Lines of the log that were dropped.
+static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
+static LOG: OnceLock<Arc<Log>> = OnceLock::new();
+
+/// Sends the events of the whole process to stderr, one line for each; panics, too.
+pub fn start(format: LogFormat, level: &str) {
+    let colours = io::stderr().is_terminal();
+    let log = LOG.get_or_init(|| Log::start(stderr(), format, colours));
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let events = fmt()
+        .with_env_filter(filter)
+        .with_writer(ToLog(Arc::clone(log)))
+        .with_ansi(colours)
+        // The time is put before a line when it is known that it does not only repeat another.
+        .without_time()
+        // Those would go to stderr directly, and panic if that is broken.
+        .log_internal_errors(false);
+    // Somebody else's subscriber in this process stays.
+    let _ = match format {
+        LogFormat::Pretty => events.try_init(),
+        LogFormat::Json => events.json().flatten_event(true).try_init(),
+    };
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// Writes what is still queued, for a bounded time. For the end of the process.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.write_folded(Fold::end);
+        log.queue.flush(FLUSH_MAX);
+    }
+}
+
+/// Says something on stderr that is no event; in the order of the log, if there is one.
+pub fn say(text: &str) {
+    match LOG.get() {
+        Some(log) => log.queue.push(format!("{text}\n").as_bytes()),
+        // Whatever this is about matters more than that it cannot be said.
+        None => drop(writeln!(io::stderr(), "{text}")),
+    }
+}
+
+/// The counter, to be shown among the metrics.
+pub(crate) fn dropped() -> Counter {
+    DROPPED.clone()
+}
+
+/// A copy of stderr: the standard library's own has a lock, which a write that stalls would hold.
+fn stderr() -> Box<dyn Write + Send> {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(stderr) => Box::new(File::from(stderr)),
+        Err(_) => Box::new(io::stderr()),
+    }
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let text = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(
+        place,
+        thread = thread.name(),
+        panic = text,
+        "a panic, which is a fault in Herald; please report it"
+    );
+}
+
+/// Where lines go: compared with others, given a time, queued.
+struct Log {
+    queue: Queue,
+    fold: Mutex<Fold>,
+    clock: SystemClock,
+    format: LogFormat,
+    colours: bool,
+}
+
+impl Log {
+    fn start(to: Box<dyn Write + Send>, format: LogFormat, colours: bool) -> Arc<Log> {
+        Arc::new_cyclic(|log: &std::sync::Weak<Log>| {
+            let log = log.clone();
+            let note = move |note| {
+                if let Some(log) = log.upgrade() {
+                    log.note(note);
+                }
+            };
+            Log {
+                queue: Queue::start("herald-log", QUEUE_BYTES_MAX, to, note),
+                fold: Mutex::default(),
+                clock: SystemClock::start(),
+                format,
+                colours,
+            }
+        })
+    }
+
+    fn note(&self, note: Note) {
+        match note {
+            Note::Dropped => drop(DROPPED.inc()),
+            Note::Awake => {
+                let now = self.clock.now().mono;
+                self.write_folded(|fold| fold.due(now));
+            }
+            Note::WorksAgain { dropped } => tracing::error!(
+                lines = dropped,
+                "lines of the log were dropped, because it could not be written: its disk was full, \
+                 or its reader too slow or gone"
+            ),
+        }
+    }
+
+    /// `place` is where in the code it comes from, if a flood from there is to be folded.
+    fn line(&self, place: Option<u64>, text: &[u8]) {
+        let now = self.clock.now().mono;
+        let mut is_news = true;
+        self.write_folded(|fold| {
+            let folded = fold.due(now);
+            is_news = fold.is_news(now, hash(&text), place, text);
+            folded
+        });
+        if is_news {
+            self.write(text);
+        }
+    }
+
+    fn write_folded(&self, read: impl FnOnce(&mut Fold) -> Vec<fold::Folded>) {
+        let folded = read(&mut self.fold.lock().unwrap_or_else(PoisonError::into_inner));
+        for folded in folded {
+            self.write(&folded.line(self.format));
+        }
+    }
+
+    /// Puts the time before it.
+    fn write(&self, text: &[u8]) {
+        let mut time = String::new();
+        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+        let line = match (self.format, self.colours) {
+            (LogFormat::Json, _) => {
+                let rest = text.strip_prefix(b"{").unwrap_or(text);
+                [format!("{{\"timestamp\":\"{time}\",").as_bytes(), rest].concat()
+            }
+            (LogFormat::Pretty, true) => {
+                [format!("\x1b[2m{time}\x1b[0m ").as_bytes(), text].concat()
+            }
+            (LogFormat::Pretty, false) => [format!("{time} ").as_bytes(), text].concat(),
+        };
+        self.queue.push(&line);
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+struct ToLog(Arc<Log>);
+
+struct LineWriter<'a> {
+    log: &'a Log,
+    place: Option<u64>,
+}
+
+impl<'a> MakeWriter<'a> for ToLog {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter { log: &self.0, place: None }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> LineWriter<'a> {
+        let is_trouble = *meta.level() <= Level::WARN;
+        let place = is_trouble.then(|| hash(&(meta.target(), meta.file(), meta.line())));
+        LineWriter { log: &self.0, place }
+    }
+}
+
+impl Write for LineWriter<'_> {
+    /// Called once for each event, with the whole of it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.log.line(self.place, line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! Lines that wait for a thread of their own to write them.
+
+use crate::supervision::contain_sync;
+use std::{
+    io::{ErrorKind, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// How long a write that failed waits for the next try.
+const RETRY: Duration = Duration::from_millis(200);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A bounded queue of lines. Putting one in never blocks and never fails.
+pub struct Queue(Arc<Shared>);
+
+/// What its owner may want to know; told by the thread that writes, but for `Dropped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// A line did not fit.
+    Dropped,
+    /// Told at least once a second, unless a write stalls: time to look after other things.
+    Awake,
+    /// After lines were dropped something could be written.
+    WorksAgain {
+        /// How many lines were dropped.
+        dropped: u64,
+    },
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write.
+    news: Condvar,
+    /// All of it is written.
+    done: Condvar,
+    bytes_max: usize,
+    note: Box<dyn Fn(Note) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    is_writing: bool,
+    dropped: u64,
+}
+
+impl Queue {
+    /// Starts the thread that writes. At most so much waits, and as much again is being written.
+    pub fn start(
+        name: &str,
+        bytes_max: usize,
+        to: impl Write + Send + 'static,
+        note: impl Fn(Note) + Send + Sync + 'static,
+    ) -> Queue {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            news: Condvar::new(),
+            done: Condvar::new(),
+            bytes_max,
+            note: Box::new(note),
+        });
+        let writer = Arc::clone(&shared);
+        let write = move || writer.write_for_ever(to);
+        let started = thread::Builder::new().name(name.to_owned()).spawn(write);
+        started.expect("a thread can be started at boot");
+        Queue(shared)
+    }
+
+    /// Queues a line, with its line break; it is dropped if there is no room.
+    pub fn push(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        let fits = state.waiting.len() + line.len() <= self.0.bytes_max;
+        if fits {
+            state.waiting.extend_from_slice(line);
+        } else {
+            state.dropped += 1;
+        }
+        drop(state);
+        match fits {
+            true => self.0.news.notify_one(),
+            false => (self.0.note)(Note::Dropped),
+        }
+    }
+
+    /// Waits until everything is written, but no longer than that.
+    pub fn flush(&self, most: Duration) {
+        let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        drop(self.0.done.wait_timeout_while(self.0.lock(), most, is_busy));
+    }
+}
+
+impl Shared {
+    fn write_for_ever(&self, mut to: impl Write) {
+        loop {
+            // The note may log, and everything that may panic does so one day.
+            if contain_sync("log", || self.write_next(&mut to)).is_err() {
+                self.lock().is_writing = false;
+                thread::sleep(RETRY);
+            }
+        }
+    }
+
+    fn write_next(&self, to: &mut impl Write) {
+        let state = self.lock();
+        let nothing = |state: &mut State| state.waiting.is_empty();
+        let waited = self.news.wait_timeout_while(state, SECOND, nothing);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut state.waiting);
+        state.is_writing = !lines.is_empty();
+        drop(state);
+        write_all(to, &lines);
+        let mut state = self.lock();
+        state.is_writing = false;
+        // Only when something could be written is it known that it can be said.
+        let dropped = if lines.is_empty() { 0 } else { std::mem::take(&mut state.dropped) };
+        if state.waiting.is_empty() {
+            self.done.notify_all();
+        }
+        drop(state);
+        if dropped > 0 {
+            (self.note)(Note::WorksAgain { dropped });
+        }
+        (self.note)(Note::Awake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tries until it works, where the last try ended: a line is never written in part for good.
+fn write_all(to: &mut impl Write, mut rest: &[u8]) {
+    while !rest.is_empty() {
+        match to.write(rest) {
+            Ok(written @ 1..) => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // A full disk, a reader that is gone or does not read: the queue keeps what fits.
+            Ok(0) | Err(_) => thread::sleep(RETRY),
+        }
+    }
+}
