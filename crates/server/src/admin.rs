@@ -31,6 +31,7 @@ mod why;
 
 use crate::{
     callbacks::Endpoint, clock::Clock, driver::Driver, metrics::Metrics, readiness::Readiness,
+    supervision::CoreLoops,
 };
 use axum::{
     Router,
@@ -62,6 +63,7 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    pub loops: Arc<CoreLoops>,
     /// One permit for each stream of events.
     pub streams: Arc<Semaphore>,
     /// The store's.

@@ -3,16 +3,20 @@
 //! This is the only caller of [`presence::User::apply`] and of [`Store::commit`]. Nothing leaves
 //! (no 101, no kick, no callback) before its commit succeeded.
 
+mod set_aside;
+
 use crate::{
     callbacks::{Endpoint, GateSettings},
     clock::Clock,
     entropy::{self, Entropy},
     metrics::Metrics,
+    supervision::{contain, contain_sync},
 };
 use presence::{
     Change, ConnId, Denied, Effects, End, Event, Instant, Lost, MassLoss, Now, Policy, Reason,
     Refusal, Sight, Timestamp, User, UserId,
 };
+use set_aside::{SetAside, next_wait};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     hash::{DefaultHasher, Hash, Hasher},
@@ -71,6 +75,8 @@ pub struct Driver {
     /// Hashed before the user, so that nobody can choose names that share a line.
     lines_key: u64,
     deciding: Decisions,
+    /// Users whose ticks fail.
+    set_aside: Mutex<SetAside>,
 }
 
 /// When the steps were decided that are not stored yet, and how many each time.
@@ -108,7 +114,7 @@ impl Driver {
         let lines = (0..LINES).map(|_| tokio::sync::Mutex::new(())).collect();
         let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
         let masses = Mutex::default();
-        let deciding = Decisions::default();
+        let (deciding, set_aside) = Default::default();
         Driver {
             store,
             clock,
@@ -121,6 +127,7 @@ impl Driver {
             lines,
             lines_key,
             deciding,
+            set_aside,
         }
     }
 
@@ -156,9 +163,11 @@ impl Driver {
     /// Tells that a socket is gone, and does not give up: what cannot be stored now waits here.
     pub async fn lose(self: &Arc<Self>, user: &UserId, conn: ConnId, end: End) {
         let event = Event::Disconnected { conn, end };
+        let mut wait = LOSS_RETRY;
         while let Err(error) = self.carry(user, event.clone(), None, None).await {
             tracing::warn!(%error, conn.id = %conn, "a lost connection waits to be stored");
-            tokio::time::sleep(LOSS_RETRY).await;
+            tokio::time::sleep(wait).await;
+            wait = next_wait(&error, wait, LOSS_RETRY);
         }
     }
 
@@ -206,7 +215,14 @@ impl Driver {
             after = Some(last.clone());
             recovered += page.len() as u64;
             let users = page.into_iter().map(|(user, _)| user);
-            self.handle_all(users, &Event::Restarted).await?;
+            for (user, error) in self.handle_all(users, &Event::Restarted).await.failed {
+                match error {
+                    StoreError::Panicked { .. } => {
+                        tracing::error!(%error, user.id = %user, "a user could not be taken over");
+                    }
+                    _ => return Err(error),
+                }
+            }
         }
     }
 
@@ -231,32 +247,78 @@ impl Driver {
         }
     }
 
-    /// Ticks users whose deadline has come; returns how many.
+    /// Ticks users whose deadline has come; returns how many. A user whose step fails is set aside
+    /// for a while and holds up nobody else.
     pub async fn tick_due(self: &Arc<Self>) -> Result<usize, StoreError> {
-        let due = self.store.due_wakeups(self.clock.now().mono, TICKS_MAX).await?;
+        let now = self.clock.now().mono;
+        let waiting = {
+            let mut set_aside = self.set_aside();
+            set_aside.forget_old(now);
+            set_aside.len()
+        };
+        let mut due = self.store.due_wakeups(now, TICKS_MAX + waiting).await?;
+        if waiting > 0 {
+            let set_aside = self.set_aside();
+            due.retain(|user| !set_aside.waits(user, now));
+            due.truncate(TICKS_MAX);
+        }
         let count = due.len();
-        self.handle_all(due, &Event::Ticked).await?;
+        let Steps { worked, failed } = self.handle_all(due, &Event::Ticked).await;
+        let mut set_aside = self.set_aside();
+        worked.iter().for_each(|user| set_aside.worked(user));
+        for (user, error) in failed {
+            tracing::error!(%error, user.id = %user, "a user's deadline could not be worked on");
+            if !set_aside.failed(user, &error, now) {
+                return Err(error);
+            }
+        }
         Ok(count)
+    }
+
+    fn set_aside(&self) -> MutexGuard<'_, SetAside> {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn handle_all(
         self: &Arc<Self>,
         users: impl IntoIterator<Item = UserId>,
         event: &Event,
-    ) -> Result<(), StoreError> {
+    ) -> Steps {
         let mut running = JoinSet::new();
         for user in users {
             let (driver, event) = (Arc::clone(self), event.clone());
-            running.spawn(async move { driver.carry(&user, event, None, None).await.map(|_| ()) });
+            running.spawn(async move {
+                let carried = driver.carry(&user, event, None, None).await;
+                (user, carried)
+            });
         }
-        for ended in running.join_all().await {
-            ended?;
+        let mut steps = Steps::default();
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok((user, Ok(_))) => steps.worked.push(user),
+                Ok((user, Err(error))) => steps.failed.push((user, error)),
+                // Panics are contained in the step, so it is the runtime that ends.
+                Err(_) => {}
+            }
         }
-        Ok(())
+        steps
     }
 
+    /// A panic in it is the caller's error, and nobody else's.
     #[tracing::instrument(name = "presence.handle", level = "debug", skip_all, fields(user.id = %user))]
     async fn carry(
+        &self,
+        user: &UserId,
+        event: Event,
+        operation_id: Option<String>,
+        settles: Option<Settlement>,
+    ) -> Result<Outcome, StoreError> {
+        let step = contain("step", self.step(user, event, operation_id, settles));
+        let panicked = |_| Err(StoreError::Panicked { of: user.to_string() });
+        Box::pin(step).await.unwrap_or_else(panicked)
+    }
+
+    async fn step(
         &self,
         user: &UserId,
         event: Event,
@@ -287,8 +349,11 @@ impl Driver {
             );
             match self.store.commit(commit).await {
                 Ok(()) => {
-                    self.count_sockets(&event, sockets);
-                    self.act(user, &operation_id, &effects, seen);
+                    // It is stored: whatever happens now, the caller must know.
+                    let _ = contain_sync("effects", || {
+                        self.count_sockets(&event, sockets);
+                        self.act(user, &operation_id, &effects, seen);
+                    });
                     return Ok(Outcome { changes: effects.changes, denied: effects.denied });
                 }
                 Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
@@ -373,6 +438,13 @@ impl Driver {
             self.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
         }
     }
+}
+
+/// What became of the same event of several users.
+#[derive(Default)]
+struct Steps {
+    worked: Vec<UserId>,
+    failed: Vec<(UserId, StoreError)>,
 }
 
 /// One decided step, ready to be made a commit.

@@ -12,10 +12,12 @@ use crate::{
     driver::Driver,
     endpoints,
     entropy::{self, OperatingSystem},
+    files::{self, Places, TooFew, Wanted},
     gateway::{self, Gateway, GatewaySettings, Registry},
     listener::Listener,
     metrics::Metrics,
     readiness::Readiness,
+    supervision::{CoreLoops, LoopEnded},
     tokens::Tokens,
 };
 use axum::{Router, routing::any};
@@ -66,6 +68,7 @@ pub struct Running {
     endpoints: Vec<Arc<Endpoint>>,
     registry: Arc<Registry>,
     readiness: Arc<Readiness>,
+    loops: Arc<CoreLoops>,
     /// Ends what lets people in.
     doors: CancellationToken,
     /// Ends everything else.
@@ -97,6 +100,9 @@ pub enum StartError {
     /// The file of the admin token cannot be used.
     #[error("cannot use the file {0}")]
     Token(PathBuf, #[source] io::Error),
+    /// The process may have too few files.
+    #[error("too few files")]
+    Files(#[from] TooFew),
     /// A file of certificates or keys cannot be read.
     #[error("cannot read {key} = {path:?}")]
     Pem {
@@ -129,7 +135,9 @@ struct Parts {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    places: Places,
     readiness: Arc<Readiness>,
+    loops: Arc<CoreLoops>,
     registry: Arc<Registry>,
     endpoints: Vec<Arc<Endpoint>>,
     driver: Arc<Driver>,
@@ -140,10 +148,21 @@ impl Running {
     /// Starts everything: ports are bound and what the last process left is taken over before
     /// anybody is let in.
     pub async fn start(config: &Config) -> Result<Running, StartError> {
+        Running::start_with(config, open_store).await
+    }
+
+    /// The same on a store that somebody else opens.
+    pub async fn start_with(
+        config: &Config,
+        open: impl FnOnce(&Config) -> Result<Arc<dyn Store>, OpenError>,
+    ) -> Result<Running, StartError> {
         // A second start in one process finds it installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ports = Ports::bind(config).await?;
-        let parts = Parts::build(config)?;
+        let connections = config.gateway.connections_max;
+        let callbacks = endpoints::callbacks_wanted(config);
+        let places = files::share(Wanted { connections, callbacks })?;
+        let ports = Ports::bind(config, &places).await?;
+        let parts = Parts::build(config, places, open(config)?);
         let senders = endpoints::senders(config, &parts.endpoints, &parts.clock)?;
         let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
         tracing::info!(users = recovered, "took over who was online");
@@ -161,6 +180,7 @@ impl Running {
             endpoints: parts.endpoints.clone(),
             registry: Arc::clone(&parts.registry),
             readiness: Arc::clone(&parts.readiness),
+            loops: Arc::clone(&parts.loops),
             doors,
             work,
             at_doors: JoinSet::new(),
@@ -176,13 +196,21 @@ impl Running {
         let clients = Router::new().fallback(any(gateway::upgrade)).with_state(gateway);
         let rest = api::router(Arc::new(parts.api(config)), clients.clone());
         let admin = admin::router(Arc::new(parts.admin(self.admin_token.clone(), epoch)));
-        self.at_doors.spawn(ports.gateway.serve(clients, self.doors.clone()));
-        self.at_doors.spawn(ports.api.serve(rest, self.doors.clone()));
-        self.at_work.spawn(ports.admin.serve(admin, self.work.clone()));
+        let (doors, work) = (&self.doors, &self.work);
+        let serve = [
+            ("port gateway.listen", ports.gateway.serve(clients, doors.clone())),
+            ("port api.listen", ports.api.serve(rest, doors.clone())),
+        ];
+        for (name, serve) in serve {
+            self.at_doors.spawn(self.loops.supervise(name, doors.clone(), serve));
+        }
+        let serve = ports.admin.serve(admin, work.clone());
+        self.at_work.spawn(self.loops.supervise("port admin.listen", work.clone(), serve));
     }
 
     fn put_to_work(&mut self, config: &Config, parts: Parts, senders: Vec<HttpSender>) {
-        self.at_work.spawn(Arc::clone(&parts.driver).run(self.work.clone()));
+        let stop = self.work.clone();
+        self.work_at("deadlines", Arc::clone(&parts.driver).run(stop.clone()));
         for (endpoint, sender) in parts.endpoints.iter().zip(senders) {
             let dispatcher = Dispatcher {
                 store: Arc::clone(&parts.store),
@@ -193,14 +221,27 @@ impl Running {
                 entropy: Arc::new(OperatingSystem),
                 metrics: Arc::clone(&parts.metrics),
             };
-            self.at_work.spawn(dispatcher.run(self.work.clone()));
+            let name = format!("callbacks of {}", endpoint.settings.name);
+            self.work_at(&name, dispatcher.run(stop.clone()));
         }
-        self.at_work.spawn(watch_store(
-            Arc::clone(&parts.store),
-            Arc::clone(&parts.readiness),
-            self.work.clone(),
-        ));
-        self.at_work.spawn(prune(config.clone(), parts, self.work.clone()));
+        let (store, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.readiness));
+        self.work_at("watch of the store", watch_store(store, readiness, stop.clone()));
+        self.work_at("writer of the store", until_ended(Arc::clone(&parts.store), stop.clone()));
+        self.work_at("prune", prune(config.clone(), parts, stop));
+    }
+
+    fn work_at(&mut self, name: &str, core_loop: impl Future<Output = ()> + Send + 'static) {
+        self.at_work.spawn(self.loops.supervise(name, self.work.clone(), core_loop));
+    }
+
+    /// What it cannot do without.
+    pub fn loops(&self) -> Arc<CoreLoops> {
+        Arc::clone(&self.loops)
+    }
+
+    /// Waits until something ends that the server cannot do without; then it must be stopped.
+    pub async fn broken(&self) -> LoopEnded {
+        self.loops.wait().await
     }
 
     /// The names of the users who are online; the first thousand.
@@ -244,29 +285,27 @@ impl Running {
 }
 
 impl Ports {
-    async fn bind(config: &Config) -> Result<Ports, StartError> {
-        let bind = async |address, key| {
+    async fn bind(config: &Config, places: &Places) -> Result<Ports, StartError> {
+        let bind = async |address, key, connections_max| {
             let bound = Listener::bind(address, config.gateway.handshake_timeout).await;
-            bound.map_err(|source| StartError::Listen { address, key, source })
+            let bound = bound.map_err(|source| StartError::Listen { address, key, source })?;
+            Ok::<_, StartError>(bound.connections_max(connections_max))
         };
         Ok(Ports {
-            gateway: bind(config.gateway.listen, "gateway.listen").await?,
-            api: bind(config.api.listen, "api.listen").await?,
-            admin: bind(config.admin.listen, "admin.listen").await?,
+            gateway: bind(config.gateway.listen, "gateway.listen", places.gateway).await?,
+            api: bind(config.api.listen, "api.listen", places.api).await?,
+            admin: bind(config.admin.listen, "admin.listen", places.admin).await?,
         })
     }
 }
 
 impl Parts {
-    fn build(config: &Config) -> Result<Parts, StartError> {
-        let store: Arc<dyn Store> = match config.store.backend {
-            Backend::Memory => Arc::new(Memory::default()),
-            Backend::Sqlite => Arc::new(Sqlite::open(&config.store.path, sync(config))?),
-        };
+    fn build(config: &Config, places: Places, store: Arc<dyn Store>) -> Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let metrics = Arc::new(Metrics::default());
+        metrics.connections_max.set(places.connections as i64);
         let registry = Arc::new(Registry::new(Arc::clone(&metrics)));
-        let endpoints = endpoints::endpoints(config);
+        let endpoints = endpoints::endpoints(config, &places);
         let policy = Policy {
             offline_grace: config.presence.offline_grace,
             restart_grace: config.presence.restart_grace,
@@ -296,8 +335,19 @@ impl Parts {
             Arc::clone(&clock),
             policy,
         ));
-        let readiness = Arc::new(Readiness::default());
-        Ok(Parts { store, clock, metrics, readiness, registry, endpoints, driver, tokens })
+        let (readiness, loops) = Default::default();
+        Parts {
+            store,
+            clock,
+            metrics,
+            places,
+            readiness,
+            loops,
+            registry,
+            endpoints,
+            driver,
+            tokens,
+        }
     }
 
     /// The store's, which all endpoints are told.
@@ -351,7 +401,8 @@ impl Parts {
 
     fn gateway(&self, config: &Config) -> Gateway {
         let settings = GatewaySettings {
-            connections_max: config.gateway.connections_max,
+            connections_max: self.places.connections,
+            text_refusals_max: self.places.text_refusals,
             frame_bytes_max: config.gateway.frame_bytes_max.0,
             outbound_frames_max: config.gateway.outbound_frames_max,
             read_timeout: config.gateway.read_timeout,
@@ -392,11 +443,19 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
-            streams: Arc::new(Semaphore::new(admin::STREAMS_MAX)),
+            loops: Arc::clone(&self.loops),
+            streams: Arc::new(Semaphore::new(admin::STREAMS_MAX.min(self.places.admin / 2))),
             epoch,
             token,
         }
     }
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match config.store.backend {
+        Backend::Memory => Arc::new(Memory::default()),
+        Backend::Sqlite => Arc::new(Sqlite::open(&config.store.path, sync(config))?),
+    })
 }
 
 fn sync(config: &Config) -> store::Sync {
@@ -454,6 +513,14 @@ async fn watch_store(store: Arc<dyn Store>, readiness: Arc<Readiness>, stop: Can
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Ends with the store's own thread.
+async fn until_ended(store: Arc<dyn Store>, stop: CancellationToken) {
+    tokio::select! {
+        () = store.ended() => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -1,4 +1,5 @@
-//! `/healthz`: the process runs. `/readyz`: it should be sent clients, or why not.
+//! `/healthz`: Herald itself works, whatever becomes of store and App. `/readyz`: it should be sent
+//! clients, or why not.
 
 use super::Admin;
 use axum::{
@@ -10,8 +11,12 @@ use axum::{
 use serde_json::json;
 use std::sync::Arc;
 
-pub(super) async fn alive() -> &'static str {
-    "ok\n"
+/// That it answers shows that the runtime works; a core loop that ended ends the process soon.
+pub(super) async fn alive(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.loops.ended() {
+        None => "ok\n".into_response(),
+        Some(ended) => (StatusCode::SERVICE_UNAVAILABLE, format!("{ended}\n")).into_response(),
+    }
 }
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {

@@ -10,6 +10,7 @@ use crate::{
     driver::Driver,
     entropy::{self, Entropy},
     metrics::Metrics,
+    supervision::contain,
 };
 use presence::{
     Attempt, Kind, Now, Permit, Refusal, Scope, Timestamp, Verdict, retry_wait, verdict,
@@ -53,7 +54,7 @@ impl Dispatcher {
             let found = !claimed.is_empty();
             for callback in claimed {
                 let dispatcher = self.clone();
-                in_flight.spawn(async move { dispatcher.deliver(callback).await });
+                in_flight.spawn(async move { dispatcher.attempt(callback).await });
             }
             if found {
                 continue;
@@ -149,7 +150,19 @@ impl Dispatcher {
         next.map_or(LOOK_AGAIN, |at| at.after(now).min(LOOK_AGAIN))
     }
 
-    /// One attempt, and what it means.
+    /// One attempt. After a panic its lease runs out: it is sent again then, and not at once.
+    async fn attempt(&self, callback: Claimed) {
+        let (conn, id) = (callback.change.conn, callback.lease.id.clone());
+        if contain("attempt", self.deliver(callback)).await.is_ok() {
+            return;
+        }
+        tracing::error!(callback.id = %id, "an attempt ended in a panic; it is made again later");
+        if let Some(conn) = conn {
+            self.endpoint.asked.answer(conn, Answered::Failed);
+        }
+    }
+
+    /// What an attempt does, and what it means.
     #[tracing::instrument(name = "callback.send", skip_all, fields(
         callback.id = %callback.lease.id, operation.id = callback.operation_id))]
     async fn deliver(&self, callback: Claimed) {

@@ -119,7 +119,8 @@ async fn admit(
     match ended.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err((error, on_upgrade))) => Err((Refusal::to(codec, error, as_text), Some(on_upgrade))),
-        Err(_) => Err((refuse(Code::ServerInternal, "the server is stopping"), None)),
+        // Its task is gone: the server stops, or it ended in a panic.
+        Err(_) => Err((refuse(Code::ServerInternal, "the login broke off, try again"), None)),
     }
 }
 

@@ -8,9 +8,10 @@ use super::{
     outbound::{Next, Outbound},
     request::{self, Handled},
 };
+use crate::supervision::{Panicked, contain};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use presence::{Instant, Login, UserId};
+use presence::{End, Instant, Login, UserId};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -45,9 +46,8 @@ pub(super) struct Newcomer {
 }
 
 impl Newcomer {
-    /// Commits the login, tells `admitted`, and lives until the socket is gone.
-    ///
-    /// What is rarely under way is boxed, so that an idle connection does not hold room for it.
+    /// Commits the login, tells `admitted`, and lives until the socket is gone. However that comes, by
+    /// a panic too, presence is told.
     pub(super) async fn live(
         self,
         gateway: Arc<Gateway>,
@@ -57,32 +57,48 @@ impl Newcomer {
         let (user, conn) = (self.user.clone(), self.login.conn);
         // Known before it is committed, so that a kick right after the commit finds it.
         gateway.registry.insert(conn, Arc::clone(&self.outbound));
-        if let Err(why) = Box::pin(entry::enter(&gateway, &self)).await {
-            gateway.registry.remove(conn);
+        let lived = contain("connection", self.enter_and_attend(&gateway, admitted, on_upgrade));
+        let ended = lived.await;
+        gateway.registry.remove(conn);
+        let end = match ended {
+            Ok(Some(ending)) => {
+                tracing::debug!(user.id = %user, conn.id = %conn, ?ending, "connection ended");
+                if ending == Ending::FallsBehind {
+                    gateway.metrics.slow_readers.inc();
+                }
+                ending.told()
+            }
+            Ok(None) => None,
+            Err(Panicked) => Some(End::Lost),
+        };
+        if let Some(end) = end {
+            Box::pin(gateway.driver.lose(&user, conn, end)).await;
+        }
+    }
+
+    /// How it ended; none: it was not let in.
+    ///
+    /// What is rarely under way is boxed, so that an idle connection does not hold room for it.
+    async fn enter_and_attend(
+        &self,
+        gateway: &Gateway,
+        admitted: oneshot::Sender<Result<(), (WireError, OnUpgrade)>>,
+        on_upgrade: OnUpgrade,
+    ) -> Option<Ending> {
+        if let Err(why) = Box::pin(entry::enter(gateway, self)).await {
             let _ = admitted.send(Err((why, on_upgrade)));
-            return;
+            return None;
         }
         // A 101 that cannot be sent is a lost connection.
         let _ = admitted.send(Ok(()));
-        let upgraded = timeout(gateway.settings.handshake_timeout, on_upgrade).await;
-        let ending = match upgraded {
-            Ok(Ok(upgraded)) => {
-                let frame_bytes_max = gateway.settings.frame_bytes_max;
-                let mut socket = Box::pin(socket(upgraded, frame_bytes_max)).await;
-                let ended = self.attend(&gateway, &mut socket).await;
-                Box::pin(self.say_farewell(&mut socket, &ended)).await;
-                ended.ending
-            }
-            _ => Ending::LineBreaks,
+        let Ok(Ok(upgraded)) = timeout(gateway.settings.handshake_timeout, on_upgrade).await else {
+            return Some(Ending::LineBreaks);
         };
-        gateway.registry.remove(conn);
-        tracing::debug!(user.id = %user, conn.id = %conn, ?ending, "connection ended");
-        if ending == Ending::FallsBehind {
-            gateway.metrics.slow_readers.inc();
-        }
-        if let Some(end) = ending.told() {
-            Box::pin(gateway.driver.lose(&user, conn, end)).await;
-        }
+        let frame_bytes_max = gateway.settings.frame_bytes_max;
+        let mut socket = Box::pin(socket(upgraded, frame_bytes_max)).await;
+        let ended = self.attend(gateway, &mut socket).await;
+        Box::pin(self.say_farewell(&mut socket, &ended)).await;
+        Some(ended.ending)
     }
 
     /// The last frame, if this ending has one, and the close.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used)]
 
+pub mod faulty;
 pub mod process;
 pub mod tls;
 pub mod tried;
@@ -51,6 +52,18 @@ impl Herald {
         let mut config = config(folder.path());
         change(&mut config);
         let running = Running::start(&config).await.unwrap();
+        Herald { running, config, folder }
+    }
+
+    /// On a store of the test's own.
+    pub async fn start_on(
+        store: Arc<dyn store::Store>,
+        change: impl FnOnce(&mut Config),
+    ) -> Herald {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let mut config = config(folder.path());
+        change(&mut config);
+        let running = Running::start_with(&config, |_| Ok(store)).await.unwrap();
         Herald { running, config, folder }
     }
 

@@ -1,0 +1,175 @@
+//! A store that panics to order: at one user's calls, or at all calls of a kind.
+
+use async_trait::async_trait;
+use presence::{Instant, Timestamp, User, UserId};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+};
+use store::{
+    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
+    EndpointChange, EndpointName, EndpointState, Memory, Prune, Pruned, Registered, Replayed,
+    Settlement, Store, StoreError, UserQuery, Versioned,
+};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Default)]
+pub struct Faulty {
+    memory: Memory,
+    /// `call` or `call user`.
+    orders: Mutex<HashSet<String>>,
+    /// How often each was carried out.
+    panics: Mutex<HashMap<String, usize>>,
+    pub ended: CancellationToken,
+}
+
+impl Faulty {
+    pub fn new() -> Arc<Faulty> {
+        Arc::default()
+    }
+
+    /// From now on this call panics: `load`, or `load alice` for one user alone.
+    pub fn panic_at(&self, call: &str) {
+        self.orders.lock().unwrap().insert(call.to_owned());
+    }
+
+    pub fn work_at(&self, call: &str) {
+        self.orders.lock().unwrap().remove(call);
+    }
+
+    /// How often this call panicked.
+    pub fn panics_at(&self, call: &str) -> usize {
+        self.panics.lock().unwrap().get(call).copied().unwrap_or_default()
+    }
+
+    fn may_panic(&self, call: &str) {
+        if self.orders.lock().unwrap().contains(call) {
+            *self.panics.lock().unwrap().entry(call.to_owned()).or_default() += 1;
+            panic!("{call} panics on purpose");
+        }
+    }
+
+    fn may_panic_of(&self, call: &str, user: &UserId) {
+        self.may_panic(&format!("{call} {user}"));
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError> {
+        self.may_panic_of("load", user);
+        self.memory.load(user).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.may_panic_of("commit", &commit.user);
+        self.memory.commit(commit).await
+    }
+
+    async fn due_wakeups(&self, now: Instant, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.may_panic("due_wakeups");
+        self.memory.due_wakeups(now, limit).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        self.may_panic("claim");
+        self.memory.claim(claim).await
+    }
+
+    async fn collapse(&self, wish: Collapse) -> Result<u64, StoreError> {
+        self.memory.collapse(wish).await
+    }
+
+    async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError> {
+        self.memory.next_due(endpoint).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        self.may_panic_of("settle", &settlement.lease.id.user);
+        self.memory.settle(settlement).await
+    }
+
+    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
+        self.memory.replay(id, now).await
+    }
+
+    async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
+        self.memory.purge(rows).await
+    }
+
+    async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {
+        self.memory.users(query).await
+    }
+
+    async fn users_online(&self) -> Result<u64, StoreError> {
+        self.memory.users_online().await
+    }
+
+    async fn callbacks(&self, query: CallbackQuery) -> Result<Vec<CallbackRecord>, StoreError> {
+        self.may_panic("callbacks");
+        self.memory.callbacks(query).await
+    }
+
+    async fn callbacks_after(
+        &self,
+        endpoint: &EndpointName,
+        row: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+        self.memory.callbacks_after(endpoint, row, limit).await
+    }
+
+    async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
+        self.memory.callback(id).await
+    }
+
+    async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
+        self.memory.backlog(endpoint).await
+    }
+
+    async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        self.memory.owes(endpoint, user).await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError> {
+        self.memory.endpoints().await
+    }
+
+    async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
+        self.memory.endpoint(endpoint).await
+    }
+
+    async fn change_endpoint(
+        &self,
+        endpoint: &EndpointName,
+        change: EndpointChange,
+    ) -> Result<(), StoreError> {
+        self.memory.change_endpoint(endpoint, change).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.may_panic("prune");
+        self.memory.prune(prune).await
+    }
+
+    async fn register(&self, accounts: Vec<Account>) -> Result<Registered, StoreError> {
+        self.memory.register(accounts).await
+    }
+
+    async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
+        self.memory.accounts(users).await
+    }
+
+    async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
+        self.memory.epoch(fresh).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.may_panic("probe");
+        self.memory.probe().await
+    }
+
+    async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
