@@ -9,6 +9,7 @@ use crate::{
     },
     clock::Clock,
     config::{Callbacks, Config, Mode, Secret, section_of},
+    files::Places,
     running::StartError,
 };
 use contract::signature::SigningSecret;
@@ -17,9 +18,19 @@ use std::{fs, path::PathBuf, sync::Arc};
 use store::EndpointName;
 
 /// Those that are sent to.
-pub(crate) fn endpoints(config: &Config) -> Vec<Arc<Endpoint>> {
-    let endpoint = |(name, callbacks)| Arc::new(Endpoint::new(settings(name, callbacks)));
+pub(crate) fn endpoints(config: &Config, places: &Places) -> Vec<Arc<Endpoint>> {
+    let wanted = callbacks_wanted(config);
+    let endpoint = |(name, callbacks): (&str, &Callbacks)| {
+        let concurrency_max = places.callbacks_of(callbacks.concurrency_max, wanted);
+        let settings = EndpointSettings { concurrency_max, ..settings(name, callbacks) };
+        Arc::new(Endpoint::new(settings))
+    };
     config.endpoints().map(endpoint).collect()
+}
+
+/// How many callbacks may be in flight to all of them together, as configured.
+pub(crate) fn callbacks_wanted(config: &Config) -> usize {
+    config.endpoints().map(|(_, callbacks)| callbacks.concurrency_max).sum()
 }
 
 /// One for each of them.

@@ -22,9 +22,6 @@ use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Semaphore;
 
-/// Refusals by text frame under way at once; beyond that a refusal is plain HTTP.
-const TEXT_REFUSALS_MAX: usize = 1_024;
-
 /// What every connection shares.
 pub struct Gateway {
     driver: Arc<Driver>,
@@ -44,6 +41,8 @@ pub struct Gateway {
 #[allow(missing_docs)]
 pub struct GatewaySettings {
     pub connections_max: usize,
+    /// Refusals by text frame under way at once; beyond that a refusal is plain HTTP.
+    pub text_refusals_max: usize,
     pub frame_bytes_max: usize,
     pub outbound_frames_max: usize,
     pub read_timeout: Duration,
@@ -70,7 +69,7 @@ impl Gateway {
             clock,
             metrics,
             places: Arc::new(Semaphore::new(settings.connections_max)),
-            text_refusals: Arc::new(Semaphore::new(TEXT_REFUSALS_MAX)),
+            text_refusals: Arc::new(Semaphore::new(settings.text_refusals_max)),
             settings,
         }
     }

@@ -1,31 +1,32 @@
 //! Accepts connections and serves HTTP on them: the gateway, the API and the admin port alike.
 //!
 //! It exists because `axum::serve` sets no timeout for headers, so that a client that sends them
-//! one byte a minute would stay for ever.
+//! one byte a minute would stay for ever, and has no limit of connections.
 
+mod places;
+
+use crate::supervision::{Panicked, contain};
 use axum::{
     Router,
+    body::Body,
     extract::Request,
     http::StatusCode,
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use places::{Place, Places};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
-/// Connections before their upgrade, on each port; more wait to be accepted. Idle ones are closed
-/// after the time for a head.
-const HTTP_CONNECTIONS_MAX: usize = 16_384;
+/// Connections before their upgrade, unless the process may have too few files.
+const CONNECTIONS_MAX: usize = 16_384;
 /// How long a request may take, its body read and its answer made.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is read.
@@ -37,12 +38,20 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Listener {
     tcp: TcpListener,
     head_timeout: Duration,
+    connections_max: usize,
 }
 
 impl Listener {
     /// Binds; port 0 takes a free one.
     pub async fn bind(address: SocketAddr, head_timeout: Duration) -> io::Result<Listener> {
-        Ok(Listener { tcp: TcpListener::bind(address).await?, head_timeout })
+        let tcp = TcpListener::bind(address).await?;
+        Ok(Listener { tcp, head_timeout, connections_max: CONNECTIONS_MAX })
+    }
+
+    /// At most so many connections at a time that are not upgraded. When all are taken, one that has
+    /// no request is closed for one that comes; if all have, it waits.
+    pub fn connections_max(self, connections_max: usize) -> Listener {
+        Listener { connections_max, ..self }
     }
 
     /// Where it listens.
@@ -53,16 +62,17 @@ impl Listener {
     /// Serves until told to stop, then lets requests finish. Upgraded connections go their own way.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let router = router.layer(from_fn(in_time));
-        let turns = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+        let places = Places::new(self.connections_max);
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&turns) => accepted,
+                accepted = self.accept(&places) => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, turn)) => {
-                    let connection = self.http(stream, router.clone());
-                    tokio::spawn(attend(connection, turn, stop.clone()));
+                Ok((stream, place)) => {
+                    let served =
+                        serve(stream, place, router.clone(), self.head_timeout, stop.clone());
+                    tokio::spawn(async move { contain("http", served).await });
                 }
                 // Out of file descriptors, most likely: some come free as connections end.
                 Err(error) => {
@@ -72,48 +82,71 @@ impl Listener {
             }
         }
         drop(self.tcp);
-        let _ = timeout(FINISH_TIMEOUT, turns.acquire_many(HTTP_CONNECTIONS_MAX as u32)).await;
+        let _ = timeout(FINISH_TIMEOUT, places.all_free()).await;
     }
 
-    async fn accept(
-        &self,
-        turns: &Arc<Semaphore>,
-    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-        let turn = Arc::clone(turns).acquire_owned().await.map_err(io::Error::other)?;
-        Ok((self.tcp.accept().await?.0, turn))
-    }
-
-    fn http(&self, stream: TcpStream, router: Router) -> Http {
-        // Small frames must not wait for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.head_timeout)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-            .with_upgrades()
+    async fn accept(&self, places: &Arc<Places>) -> io::Result<(TcpStream, Place)> {
+        let (stream, _) = self.tcp.accept().await?;
+        Ok((stream, places.take().await))
     }
 }
 
-/// A body that never comes, or a disk that never answers, must not hold a connection for ever.
+/// A panic is the request's own. A body that never comes, or a disk that never answers, must not hold
+/// a connection for ever.
 async fn in_time(request: Request, next: Next) -> Response {
-    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
+    match timeout(REQUEST_TIMEOUT, contain("request", next.run(request))).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(Panicked)) => {
+            let why = "this failed, by a fault in Herald\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
+        }
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "this took too long\n").into_response(),
     }
 }
 
-type Http = http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
-
 /// Serves one connection. A client that breaks HTTP or hangs up is its own matter.
-async fn attend(connection: Http, turn: OwnedSemaphorePermit, stop: CancellationToken) {
+async fn serve(
+    stream: TcpStream,
+    place: Place,
+    router: Router,
+    head_timeout: Duration,
+    stop: CancellationToken,
+) {
+    // Small frames must not wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let place = Arc::new(place);
+    let service = {
+        let place = Arc::clone(&place);
+        service_fn(move |request| answer(Arc::clone(&place), router.clone(), request))
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
+        () = place.is_needed() => {}
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
     }
-    drop(turn);
+}
+
+async fn answer(
+    place: Arc<Place>,
+    router: Router,
+    request: http::Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let busy = place.busy();
+    let response = router.oneshot(request.map(Body::new)).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // Whoever upgraded it has it from now on.
+        busy.until_upgraded();
+        return Ok(response);
+    }
+    Ok(response.map(|body| busy.until_sent(body)))
 }
