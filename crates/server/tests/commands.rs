@@ -73,6 +73,60 @@ fn serve_without_a_secret_exits_78_and_says_what_to_do() {
     assert!(err.contains("auth.secret") && err.contains("--dev"), "{err}");
 }
 
+/// `herald config default | head -1`, and a file on a full disk.
+#[test]
+fn output_that_nobody_reads_is_no_failure_and_a_full_disk_is_one() {
+    let nobody = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for arguments in [["config", "default", ""], ["config", "dump", "--dev"]] {
+        let arguments: Vec<_> = arguments.into_iter().filter(|word| !word.is_empty()).collect();
+        let (code, _, err) = text(&herald(&arguments).stdout(nobody()).output().unwrap());
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{arguments:?}");
+        let (code, _, err) = text(&herald(&arguments).stdout(full()).output().unwrap());
+        assert_eq!(code, Some(1));
+        assert!(err.starts_with("herald: cannot write to stdout: No space"), "{err}");
+    }
+    let check = ["config", "check", "/nowhere"];
+    for stderr in [Stdio::from(nobody()), full().into()] {
+        assert_eq!(herald(&check).stderr(stderr).output().unwrap().status.code(), Some(78));
+    }
+}
+
+#[tokio::test]
+async fn the_sample_app_answers_though_nobody_reads_what_it_prints() {
+    use server::client::http;
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    drop(held);
+    // A reader that never reads, and one that is gone.
+    let (_reader, stalled) = std::io::pipe().unwrap();
+    let (gone, broken) = std::io::pipe().unwrap();
+    drop(gone);
+    let mut app = herald(&["app", "--listen", &address.to_string()])
+        .stdout(stalled)
+        .stderr(broken)
+        .spawn()
+        .unwrap();
+    eventually("the App answers", || async { http(address, "GET", "/", &[], "").await.is_ok() })
+        .await;
+    // More than a pipe holds.
+    for seq in 0..600 {
+        let path = "/cb?command=callbackUserOnlineCommand&contenttype=json";
+        let body = format!(
+            r#"{{"userID":"u","callbackCommand":"callbackUserOnlineCommand","seq":{seq},"isAppBackground":false,"connID":"c"}}"#
+        );
+        let operation_id = "o".repeat(100);
+        let answer = http(address, "POST", path, &[("operationID", &operation_id)], &body).await;
+        assert_eq!(answer.unwrap().0, 200);
+    }
+    app.kill().unwrap();
+    app.wait().unwrap();
+}
+
 /// Slow headers: a client that sends them a byte a minute must not stay.
 #[tokio::test]
 async fn a_head_that_does_not_come_ends_the_connection() {

@@ -1,5 +1,5 @@
-//! A full disk and a failing fsync, under the real program: it does not crash, refuses new logins
-//! clearly, keeps those who are there, and is right again by itself.
+//! A full disk, which is the log's too, and a failing fsync, under the real program: it does not
+//! crash, refuses new logins clearly, keeps those who are there, and is right again by itself.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -30,14 +30,16 @@ static int ordered(const char *fault) {
     return access(path, F_OK) == 0;
 }
 
-static int is_store(int fd) {
+static int is_of(int fd, const char *name) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
     if (n < 0) return 0;
     path[n] = 0;
-    return strstr(path, "herald.db") != NULL;
+    return strstr(path, name) != NULL;
 }
+
+static int is_store(int fd) { return is_of(fd, "herald.db"); }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) {
     static ssize_t (*real)(int, const void *, size_t, off64_t);
@@ -51,7 +53,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) { return pwrite64(
 ssize_t write(int fd, const void *bytes, size_t n) {
     static ssize_t (*real)(int, const void *, size_t);
     if (!real) real = dlsym(RTLD_NEXT, "write");
-    if (is_store(fd) && ordered("disk-full")) { errno = ENOSPC; return -1; }
+    if ((is_store(fd) || is_of(fd, "herald.log")) && ordered("disk-full")) { errno = ENOSPC; return -1; }
     return real(fd, bytes, n);
 }
 

@@ -1,6 +1,8 @@
 //! Herald as a program of its own, for tests that kill it.
 
 use super::{SECRET, eventually};
+use rustix::process::Pid;
+pub use rustix::process::Signal;
 use server::client::http;
 use std::{
     net::SocketAddr,
@@ -39,8 +41,35 @@ impl Process {
     /// Starts it and waits until it is ready.
     pub async fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = self.command().stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        self.child = Some(child);
+        self.start_logging_to(log.into()).await;
+    }
+
+    /// The same with a log of the test's own.
+    pub async fn start_logging_to(&mut self, log: Stdio) {
+        self.spawn(self.command(), log).await;
+    }
+
+    /// The same as a process that may have so many files open and no more.
+    pub async fn start_with_files(&mut self, files: u32) {
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        self.spawn(self.with_files(files), log.into()).await;
+    }
+
+    /// `herald serve` with so many files, not yet started.
+    pub fn with_files(&self, files: u32) -> Command {
+        let herald = self.command();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        shell.arg(herald.get_program()).args(herald.get_args());
+        shell.envs(herald.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(&self.folder).stdin(Stdio::null());
+        shell
+    }
+
+    async fn spawn(&mut self, mut command: Command, log: Stdio) {
+        self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        // The pipe of a log is the child's alone from now on.
+        drop(command);
         eventually("herald is ready", || async { self.is_ready().await }).await;
     }
 
@@ -54,9 +83,19 @@ impl Process {
 
     /// SIGTERM; its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.ends().await
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        let id = Pid::from_raw(id.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Waits until it has ended; its exit code.
+    pub async fn ends(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(killed.unwrap().success());
         tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
     }
 
@@ -99,6 +138,16 @@ impl Process {
         let (_, page) = self.get("/v1/users?state=online&limit=1000").await;
         let users = page["users"].as_array().unwrap().iter();
         users.map(|user| user["userID"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap()
+    }
+
+    /// A number of `/metrics`.
+    pub async fn metric(&self, line: &str) -> Option<f64> {
+        let (_, text) = http(self.admin, "GET", "/metrics", &[], "").await.unwrap();
+        text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
     }
 
     pub async fn owed(&self) -> u64 {
