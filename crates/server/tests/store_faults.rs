@@ -88,6 +88,38 @@ async fn a_failing_fsync_refuses_logins_and_keeps_who_is_there() {
     survives("fsync-fails").await;
 }
 
+/// An attempt that was answered while nothing could be stored: it is noted as soon as the store is
+/// back, not when its lease runs out, and not sent again.
+#[tokio::test]
+async fn what_was_answered_while_the_disk_was_full_is_noted_as_soon_as_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start().await;
+    let herald = herald_on_a_bad_disk(folder.path(), &app).await;
+    let order = folder.path().join("disk-full");
+    let fills = order.clone();
+    // The App's own answer is what fills the disk.
+    app.answer(move |_, before| {
+        let fills = fills.clone();
+        async move {
+            if before == 0 {
+                std::fs::write(&fills, "").unwrap();
+            }
+            ok()
+        }
+    });
+    let _client = login(&herald, "u").await.unwrap();
+    eventually("it cannot be noted", || async {
+        herald.log_text().contains("an attempt waits to be recorded") || !herald.is_ready().await
+    })
+    .await;
+    std::fs::remove_file(&order).unwrap();
+    let noted = eventually("it is noted", || async { owed(&herald).await == 0 });
+    tokio::time::timeout(std::time::Duration::from_secs(20), noted)
+        .await
+        .expect("before its lease ends");
+    assert_eq!(app.heard(), ["online u"]);
+}
+
 /// Promise P1: the 101, the answer of an API and the callback all come after the sync.
 #[tokio::test]
 async fn nobody_is_let_in_and_nothing_is_told_before_the_commit_is_synced() {
@@ -173,7 +205,9 @@ async fn survives(fault: &str) {
     std::fs::remove_file(&order).unwrap();
     let _back = back_in(&herald, "back").await;
     let _late = login(&herald, "late").await.unwrap();
+    // What was answered and could not be noted is noted now, and not sent again when its lease ends.
     eventually("who left is told", || async { app.heard_of("leaves").len() == 2 }).await;
+    eventually("and who is back", || async { app.heard_of("back").len() == 2 }).await;
     assert_eq!(app.heard_of("leaves"), ["online leaves", "offline leaves"]);
     assert_eq!(app.heard_of("back"), ["online back", "online back"], "sent away is not gone");
     assert_eq!(app.heard_of("late"), ["online late"]);

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How much of what went wrong is kept: an App may answer pages of it.
 const ERROR_CHARS_MAX: usize = 500;
+/// How long an attempt that could not be recorded waits for the next try.
+const SETTLE_RETRY: Duration = Duration::from_millis(500);
 /// The longest sleep without looking: a net under everything that rings.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -53,8 +55,8 @@ impl Dispatcher {
             let claimed = self.claim(room).await;
             let found = !claimed.is_empty();
             for callback in claimed {
-                let dispatcher = self.clone();
-                in_flight.spawn(async move { dispatcher.attempt(callback).await });
+                let (dispatcher, stop) = (self.clone(), stop.clone());
+                in_flight.spawn(async move { dispatcher.attempt(callback, &stop).await });
             }
             if found {
                 continue;
@@ -151,9 +153,9 @@ impl Dispatcher {
     }
 
     /// One attempt. After a panic its lease runs out: it is sent again then, and not at once.
-    async fn attempt(&self, callback: Claimed) {
+    async fn attempt(&self, callback: Claimed, stop: &CancellationToken) {
         let (conn, id) = (callback.change.conn, callback.lease.id.clone());
-        if contain("attempt", self.deliver(callback)).await.is_ok() {
+        if contain("attempt", self.deliver(callback, stop)).await.is_ok() {
             return;
         }
         tracing::error!(callback.id = %id, "an attempt ended in a panic; it is made again later");
@@ -165,7 +167,7 @@ impl Dispatcher {
     /// What an attempt does, and what it means.
     #[tracing::instrument(name = "callback.send", skip_all, fields(
         callback.id = %callback.lease.id, operation.id = callback.operation_id))]
-    async fn deliver(&self, callback: Claimed) {
+    async fn deliver(&self, callback: Claimed, stop: &CancellationToken) {
         let began = self.clock.now();
         let mut sent = self.sender.send(&self.endpoint, &callback).await;
         sent.error = sent.error.map(|words| words.chars().take(ERROR_CHARS_MAX).collect());
@@ -188,7 +190,18 @@ impl Dispatcher {
             at: now.wall,
             lease: callback.lease.clone(),
         };
-        let settled = self.settle(verdict, &callback, sent.refusal.clone(), settlement).await;
+        let settled = loop {
+            let (refusal, settlement) = (sent.refusal.clone(), settlement.clone());
+            match self.settle(verdict, &callback, refusal, settlement).await {
+                // The store may be back long before the lease runs out. It goes no further than that.
+                Err(StoreError::Unavailable(why)) if !stop.is_cancelled() => {
+                    tracing::warn!(why, "an attempt waits to be recorded");
+                    let wait = tokio::time::sleep(SETTLE_RETRY);
+                    stop.run_until_cancelled(wait).await;
+                }
+                settled => break settled,
+            }
+        };
         if let Err(error) = &settled {
             // The lease runs out and it is sent again: at least once.
             tracing::error!(%error, "an attempt could not be recorded");
