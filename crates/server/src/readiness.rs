@@ -28,6 +28,11 @@ impl Readiness {
         self.lock().store = problem;
     }
 
+    /// Why nothing can be stored, if so.
+    pub fn store_problem(&self) -> Option<String> {
+        self.lock().store.clone()
+    }
+
     /// Empty: ready.
     pub fn reasons(&self) -> Vec<String> {
         let reasons = self.lock();

@@ -41,13 +41,17 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// How long the rest may take to finish.
 const FINISH_MAX: Duration = Duration::from_secs(20);
+/// How long the store may take to write what is left.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 /// How often old things are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// How much is pruned in one go.
 const PRUNE_LIMIT: usize = 2_000;
-/// How often the store is tried, when it is well and when it is not.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
-const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// How often the files of the store are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After how many looks something is written, when the store is well and when it is not.
+const LOOKS_A_PROBE: u64 = 10;
+const LOOKS_A_PROBE_AGAIN: u64 = 2;
 /// A store that takes longer is as good as none.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What an endpoint is told of that is not configured.
@@ -281,6 +285,11 @@ impl Running {
                 "what is still in flight is left; it is sent again after the next start"
             );
         }
+        match tokio::time::timeout(CLOSE_MAX, self.store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the store could not be closed well"),
+            Err(_) => tracing::error!("the store does not answer, so it is left as it is"),
+        }
     }
 }
 
@@ -489,28 +498,38 @@ fn admin_token(config: &Config) -> Result<String, StartError> {
 }
 
 fn make_token(path: &Path) -> io::Result<String> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    use std::{
+        io::Write,
+        os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    };
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        store::make_folder(folder)?;
     }
     let token = entropy::secret();
-    let options =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
-    options.open(path)?.write_all(token.as_bytes())?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // An empty file that was there keeps the mode it had.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(token.as_bytes())?;
     Ok(token)
 }
 
 /// Keeps readiness true to whether the store can be written.
 async fn watch_store(store: Arc<dyn Store>, readiness: Arc<Readiness>, stop: CancellationToken) {
-    loop {
-        let problem = match tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await {
-            Ok(probed) => probed.err().map(|error| error.to_string()),
-            Err(_) => Some("it does not answer".to_owned()),
-        };
-        let wait = if problem.is_some() { PROBE_AGAIN } else { PROBE_EVERY };
-        readiness.store(problem);
+    let mut problem = None;
+    for look in 0_u64.. {
+        let probe_every = if problem.is_some() { LOOKS_A_PROBE_AGAIN } else { LOOKS_A_PROBE };
+        if let Err(error) = store.check_files().await {
+            problem = Some(error.to_string());
+        } else if look.is_multiple_of(probe_every) {
+            problem = match tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await {
+                Ok(probed) => probed.err().map(|error| error.to_string()),
+                Err(_) => Some("it does not answer".to_owned()),
+            };
+        }
+        readiness.store(problem.clone());
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
         }
     }

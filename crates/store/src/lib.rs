@@ -18,6 +18,7 @@ mod index;
 mod memory;
 mod query;
 mod queue;
+mod set_aside;
 mod sqlite;
 
 pub use account::{Account, Registered};
@@ -29,7 +30,8 @@ pub use endpoint::{EndpointChange, EndpointState, Resync};
 pub use error::StoreError;
 pub use memory::Memory;
 pub use query::{Backlog, CallbackQuery, Collapse, Prune, Pruned, Replayed, UserQuery};
-pub use sqlite::{OpenError, Sqlite, Sync};
+pub use set_aside::SetAside;
+pub use sqlite::{CheckError, Checked, OpenError, Problem, Sqlite, Sync, check, make_folder};
 
 use async_trait::async_trait;
 use presence::{Instant, Timestamp, User, UserId};
@@ -129,5 +131,28 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// nothing can be stored until the process is started again. For ever, if that cannot happen.
     async fn ended(&self) {
         std::future::pending().await
+    }
+
+    /// Stored rows that could not be read, the oldest first, after that one. A backend without a
+    /// file has none.
+    async fn set_aside(&self, _after: u64, _limit: usize) -> Result<Vec<SetAside>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// How many rows could not be read.
+    async fn set_aside_count(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    /// Whether what is stored now will be found after a restart: the files are where they were
+    /// opened. Cheap: nothing is written.
+    async fn check_files(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Ends the use of the store when what was begun is written, and leaves nothing beside its file.
+    /// What is asked of it afterwards is [`StoreError::Unavailable`].
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }

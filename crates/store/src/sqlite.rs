@@ -5,40 +5,49 @@
 //! never read from the file; two reading connections serve the rest, one for the path of an event,
 //! one for people.
 
+mod check;
 mod disk;
+mod files;
+mod prune;
 mod read;
+mod rows;
 mod schema;
+mod set_aside;
+mod start;
 mod write;
 mod writer;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointChange, EndpointName, EndpointState, Prune, Pruned, Registered, Replayed, Settlement,
-    Store, StoreError, UserQuery, Versioned, index::Index,
+    EndpointChange, EndpointName, EndpointState, Prune, Pruned, Registered, Replayed, SetAside,
+    Settlement, Store, StoreError, UserQuery, Versioned, index::Index,
 };
 use async_trait::async_trait;
+pub use check::{CheckError, Checked, Problem, check};
+use files::Files;
+pub use files::make_folder;
 use presence::{Instant, Timestamp, User, UserId};
+use rows::ReadError;
 use rusqlite::Connection;
+use start::StartError;
 use std::{
-    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Semaphore;
 use write::{Done, Write};
-use writer::Writer;
+use writer::{Disk, Writer};
 
-const FILE: &str = "herald.db";
-const LOCK: &str = "herald.lock";
+const CLOSED: &str = "the store is closed";
 
 /// The backend with a file.
 pub struct Sqlite {
-    writer: Writer,
-    index: SharedIndex,
+    // Dropped in this order: the last connection that is closed empties the log into the file.
     for_events: Reader,
     for_people: Reader,
-    /// Held for as long as the store is open; another process cannot take it.
-    _lock: File,
+    writer: Writer,
+    index: SharedIndex,
+    files: Arc<Files>,
 }
 
 /// How much a commit waits for the disk.
@@ -65,14 +74,26 @@ pub enum OpenError {
     TooNew(PathBuf, u32, u32),
     #[error("cannot use {0}")]
     File(PathBuf, #[source] rusqlite::Error),
-    #[error("cannot use what {0} holds")]
-    Content(PathBuf, #[source] StoreError),
+    #[error(
+        "{0} is damaged: `herald store check` says how; restore the folder from a backup, or move it \
+         away to begin with nothing"
+    )]
+    Damaged(PathBuf, #[source] rusqlite::Error),
+    #[error(
+        "{1} rows of {0} cannot be read, too many to set them aside: `herald store check` lists \
+         them; the first is {2}"
+    )]
+    Unreadable(PathBuf, usize, String),
 }
 
 #[derive(Clone, Default)]
 struct SharedIndex(Arc<Mutex<Index>>);
 
 impl SharedIndex {
+    fn new(index: Index) -> SharedIndex {
+        SharedIndex(Arc::new(Mutex::new(index)))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Index> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,20 +102,29 @@ impl SharedIndex {
 /// A connection that only reads, used by one call at a time.
 #[derive(Clone)]
 struct Reader {
-    connection: Arc<Mutex<Connection>>,
+    /// None once the store is closed.
+    connection: Arc<Mutex<Option<Connection>>>,
     /// Waited for before a thread is taken, so that who waits does not hold one.
     turn: Arc<Semaphore>,
 }
 
 impl Reader {
     fn new(connection: Connection) -> Reader {
-        Reader { connection: Arc::new(Mutex::new(connection)), turn: Arc::new(Semaphore::new(1)) }
+        let connection = Arc::new(Mutex::new(Some(connection)));
+        Reader { connection, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Waits for what is being read.
+    async fn close(&self) {
+        let turn = self.turn.acquire().await;
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        drop(turn);
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<Result<T, ReadError>, StoreError> {
         let unavailable =
             |error: &dyn std::error::Error| StoreError::Unavailable(error.to_string());
         let turn = Arc::clone(&self.turn).acquire_owned().await;
@@ -102,7 +132,10 @@ impl Reader {
         let connection = Arc::clone(&self.connection);
         let read = move || {
             let _turn = turn;
-            read(&connection.lock().unwrap_or_else(PoisonError::into_inner))
+            match &*connection.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(connection) => Ok(read(connection)),
+                None => Err(StoreError::Unavailable(CLOSED.into())),
+            }
         };
         let done = tokio::task::spawn_blocking(read).await;
         done.map_err(|error| unavailable(&error))?
@@ -112,34 +145,53 @@ impl Reader {
 impl Sqlite {
     /// Opens the store in a folder, which is made if it is not there, and takes it for this process.
     pub fn open(folder: &Path, sync: Sync) -> Result<Sqlite, OpenError> {
-        let path = folder.join(FILE);
-        let lock = take_folder(folder)?;
-        let sqlite = |error| OpenError::File(path.clone(), error);
+        let path = folder.join(files::DATABASE);
+        let lock = files::take_folder(folder)?;
+        let sqlite = |error| match disk::is_damaged(&error) {
+            true => OpenError::Damaged(path.clone(), error),
+            false => OpenError::File(path.clone(), error),
+        };
         let mut connection = disk::open(&path, sync).map_err(sqlite)?;
         let version = schema::migrate(&mut connection).map_err(sqlite)?;
         if version > schema::VERSION {
             return Err(OpenError::TooNew(path, version, schema::VERSION));
         }
-        let content = |error| OpenError::Content(path.clone(), error);
-        let (index, numbers) = read::everything_alive(&connection).map_err(content)?;
-        let index = SharedIndex(Arc::new(Mutex::new(index)));
+        let begun = start::everything_alive(&mut connection);
+        let (index, numbers) = begun.map_err(|error| match error {
+            StartError::Sqlite(error) => sqlite(error),
+            StartError::Unreadable(count, first) => {
+                OpenError::Unreadable(path.clone(), count, first)
+            }
+        })?;
         let reader = || -> Result<Reader, OpenError> {
             Ok(Reader::new(disk::open_to_read(&path).map_err(sqlite)?))
         };
         let (for_events, for_people) = (reader()?, reader()?);
-        let writer = Writer::start(connection, numbers, index.clone());
-        Ok(Sqlite { writer, index, for_events, for_people, _lock: lock })
+        let unusable = |error| OpenError::Folder(folder.to_owned(), error);
+        let files = Arc::new(Files::opened(folder).map_err(unusable)?);
+        let disk = Disk { connection, lock, files: Arc::clone(&files) };
+        let writer = Writer::start(disk, numbers, index.clone());
+        Ok(Sqlite { for_events, for_people, writer, index, files })
     }
 }
 
-fn take_folder(folder: &Path) -> Result<File, OpenError> {
-    let unusable = |error| OpenError::Folder(folder.to_owned(), error);
-    fs::create_dir_all(folder).map_err(unusable)?;
-    let lock = File::create(folder.join(LOCK)).map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
+impl Sqlite {
+    /// Reads, and sets aside what cannot be read until the rest can.
+    async fn read<T: Send + 'static>(
+        &self,
+        reader: &Reader,
+        read: impl Fn(&Connection) -> Result<T, ReadError> + Send + std::marker::Sync + 'static,
+    ) -> Result<T, StoreError> {
+        let read = Arc::new(read);
+        loop {
+            let again = Arc::clone(&read);
+            match reader.run(move |connection| again(connection)).await? {
+                Ok(found) => return Ok(found),
+                // There are not so many that this goes on for ever: beyond `SET_ASIDE_MAX` it fails.
+                Err(ReadError::Row(row)) => self.writer.run(Write::SetAside(row)).await?,
+                Err(ReadError::Sqlite(error)) => return Err(error.into()),
+            };
+        }
     }
 }
 
@@ -150,7 +202,7 @@ impl Store for Sqlite {
             return Ok(active);
         }
         let user = user.clone();
-        self.for_events.run(move |connection| read::user(connection, &user)).await
+        self.read(&self.for_events, move |connection| read::user(connection, &user)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
@@ -167,8 +219,9 @@ impl Store for Sqlite {
             return Ok(Vec::new());
         }
         let granted = leases.clone();
-        let claimed =
-            self.for_events.run(move |connection| read::claimed(connection, granted)).await;
+        let claimed = self
+            .read(&self.for_events, move |connection| read::claimed(connection, &granted))
+            .await;
         if claimed.is_err() {
             let mut index = self.index.lock();
             leases.iter().for_each(|lease| index.retry(lease, claim.now));
@@ -182,8 +235,8 @@ impl Store for Sqlite {
             return Ok(0);
         }
         let at = wish.at;
-        let read = move |connection: &Connection| read::superseded(connection, &wish, lines);
-        let superseded = self.for_events.run(read).await?;
+        let read = move |connection: &Connection| read::superseded(connection, &wish, &lines);
+        let superseded = self.read(&self.for_events, read).await?;
         match self.writer.run(Write::Collapse(superseded, at)).await? {
             Done::Collapsed(count) => Ok(count),
             _ => Ok(0),
@@ -216,7 +269,7 @@ impl Store for Sqlite {
         if query.online_only {
             return Ok(self.index.lock().online_after(query.after.as_ref(), query.limit));
         }
-        self.for_people.run(move |connection| read::users(connection, &query)).await
+        self.read(&self.for_people, move |connection| read::users(connection, &query)).await
     }
 
     async fn users_online(&self) -> Result<u64, StoreError> {
@@ -225,7 +278,10 @@ impl Store for Sqlite {
 
     async fn callbacks(&self, query: CallbackQuery) -> Result<Vec<CallbackRecord>, StoreError> {
         let owed = query.user.as_ref().map(|user| self.index.lock().rows_owed(user));
-        self.for_people.run(move |connection| read::callbacks(connection, &query, owed)).await
+        self.read(&self.for_people, move |connection| {
+            read::callbacks(connection, &query, owed.as_deref())
+        })
+        .await
     }
 
     async fn callbacks_after(
@@ -236,12 +292,12 @@ impl Store for Sqlite {
     ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
         let endpoint = endpoint.clone();
         let read = move |connection: &_| read::callbacks_after(connection, &endpoint, row, limit);
-        self.for_people.run(read).await
+        self.read(&self.for_people, read).await
     }
 
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
         let (id, owed) = (id.clone(), self.index.lock().row_owed(id));
-        self.for_people.run(move |connection| read::callback(connection, &id, owed)).await
+        self.read(&self.for_people, move |connection| read::callback(connection, &id, owed)).await
     }
 
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
@@ -284,7 +340,7 @@ impl Store for Sqlite {
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
         let users = users.to_vec();
-        self.for_people.run(move |connection| read::accounts(connection, &users)).await
+        self.read(&self.for_people, move |connection| read::accounts(connection, &users)).await
     }
 
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
@@ -300,5 +356,25 @@ impl Store for Sqlite {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.writer.run(Write::Probe).await.map(|_| ())
+    }
+
+    async fn set_aside(&self, after: u64, limit: usize) -> Result<Vec<SetAside>, StoreError> {
+        let read = move |connection: &_| Ok(set_aside::list(connection, after, limit)?);
+        self.read(&self.for_people, read).await
+    }
+
+    async fn set_aside_count(&self) -> Result<u64, StoreError> {
+        let read = |connection: &_| Ok(set_aside::count(connection)? as u64);
+        self.read(&self.for_people, read).await
+    }
+
+    async fn check_files(&self) -> Result<(), StoreError> {
+        self.files.check()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.for_events.close().await;
+        self.for_people.close().await;
+        self.writer.close().await
     }
 }

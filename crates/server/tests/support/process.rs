@@ -73,6 +73,17 @@ impl Process {
         eventually("herald is ready", || async { self.is_ready().await }).await;
     }
 
+    /// The same, under a shell that sets the umask first.
+    pub async fn start_with_umask(&mut self, umask: u32) {
+        let herald = self.command();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("umask {umask:o}; exec \"$0\" serve")]);
+        shell.arg(herald.get_program()).current_dir(&self.folder).stdin(Stdio::null());
+        shell.envs(herald.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        self.child = Some(shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        eventually("herald is ready", || async { self.is_ready().await }).await;
+    }
+
     /// `herald serve`, not yet started.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));

@@ -4,21 +4,44 @@
 //! too, so that nothing decides on, or sends, what a crash could take back.
 
 use super::{
-    SharedIndex,
+    CLOSED, SharedIndex, disk,
+    files::Files,
     write::{Batch, Done, Numbers, Outcome, Write},
 };
 use crate::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
-use std::thread;
-use tokio::sync::{mpsc, oneshot};
+use std::{
+    fs::File,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many writes may wait; beyond that callers wait to be let in.
 const WAITING_MAX: usize = 8_192;
 /// How many writes share one transaction.
 const BATCH_MAX: usize = 1_024;
+/// How long a store that is dropped without [`Writer::close`] waits for its thread. A disk that does
+/// not answer must not keep the process from ending.
+const DROP_WAIT_MAX: Duration = Duration::from_secs(1);
+
+const BROKEN: &str = "its thread ended in a panic, which is a fault in Herald";
 
 pub(super) struct Writer {
-    writes: mpsc::Sender<Waiting>,
+    /// None once it is closed.
+    writes: Mutex<Option<mpsc::Sender<Waiting>>>,
+    /// How the thread ended; its sender is gone without a word if it panicked.
+    ended: watch::Receiver<Option<Result<(), StoreError>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What the thread owns.
+pub(super) struct Disk {
+    pub(super) connection: Connection,
+    /// Held until the last write is done; another process cannot take it.
+    pub(super) lock: File,
+    pub(super) files: Arc<Files>,
 }
 
 struct Waiting {
@@ -27,79 +50,141 @@ struct Waiting {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, numbers: Numbers, index: SharedIndex) -> Writer {
-        let (writes, waiting) = mpsc::channel(WAITING_MAX);
-        let run = move || run(connection, numbers, &index, waiting);
-        thread::Builder::new()
+    pub(super) fn start(mut disk: Disk, mut numbers: Numbers, index: SharedIndex) -> Writer {
+        let (writes, mut waiting) = mpsc::channel(WAITING_MAX);
+        let (end, ended) = watch::channel(None);
+        let run = move || {
+            disk.run(&mut numbers, &index, &mut waiting);
+            end.send_replace(Some(disk.close()));
+        };
+        let thread = thread::Builder::new()
             .name("herald-writer".into())
             .spawn(run)
             .expect("a thread can be started at boot");
-        Writer { writes }
+        Writer { writes: Mutex::new(Some(writes)), ended, thread: Some(thread) }
     }
 
     pub(super) async fn run(&self, write: Write) -> Result<Done, StoreError> {
-        let stopped = || StoreError::Unavailable("the writer has stopped".into());
+        let closed = || StoreError::Unavailable(CLOSED.into());
+        let writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (answer, answered) = oneshot::channel();
-        self.writes.send(Waiting { write, answer }).await.map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())?
+        writes.ok_or_else(closed)?.send(Waiting { write, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
     }
 
-    /// Waits until its thread is gone.
-    pub(super) async fn ended(&self) {
-        self.writes.closed().await;
+    /// Lets nothing in any more and waits until what was let in is written and the file is closed.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        self.take_no_more();
+        self.ended().await.unwrap_or_else(|| Err(StoreError::Unavailable(BROKEN.into())))
+    }
+
+    /// Waits until its thread is gone; none if it panicked.
+    pub(super) async fn ended(&self) -> Option<Result<(), StoreError>> {
+        let mut ended = self.ended.clone();
+        ended.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    fn take_no_more(&self) {
+        *self.writes.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-fn run(
-    mut connection: Connection,
-    mut numbers: Numbers,
-    index: &SharedIndex,
-    mut waiting: mpsc::Receiver<Waiting>,
-) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        let (writes, answers): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|waiting| (waiting.write, waiting.answer)).unzip();
-        let before = numbers;
-        match write_all(&mut connection, &mut numbers, index, writes) {
-            Ok(outcomes) => {
-                for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    // A caller that is gone has nobody to tell.
-                    let _ = answer.send(outcome);
-                }
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.take_no_more();
+        let Some(thread) = self.thread.take() else { return };
+        // No clock is read: a tenth at a time.
+        let rounds = 100;
+        for _ in 0..rounds {
+            if thread.is_finished() {
+                let _ = thread.join();
+                return;
             }
-            Err(error) => {
-                // Rows that failed to sync may still turn up after a crash: never use them again.
-                numbers = Numbers { last_row: numbers.last_row, ..before };
-                tracing::error!(error = %error, writes = answers.len(), "nothing could be stored");
-                for answer in answers {
-                    let _ = answer.send(Err(StoreError::Unavailable(error.to_string())));
-                }
-            }
+            thread::sleep(DROP_WAIT_MAX / rounds);
         }
     }
 }
 
-/// All of them, or none on an error of the disk. A write that is refused (a conflict) harms nobody.
-fn write_all(
-    connection: &mut Connection,
-    numbers: &mut Numbers,
-    index: &SharedIndex,
-    writes: Vec<Write>,
-) -> rusqlite::Result<Vec<Result<Done, StoreError>>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut batch = Batch::begin(&transaction, index, numbers);
-    let outcomes: Vec<Outcome> =
-        writes.into_iter().map(|write| batch.write(write)).collect::<rusqlite::Result<_>>()?;
-    batch.end()?;
-    transaction.commit()?;
-    let mut index = index.lock();
-    let told = outcomes.into_iter().map(|outcome| match outcome {
-        Outcome::Refused(error) => Err(error),
-        Outcome::Written { learn, done } => {
-            learn.into_iter().for_each(|fact| fact.teach(&mut index));
-            Ok(done)
+impl Disk {
+    /// Until nobody can write any more.
+    fn run(
+        &mut self,
+        numbers: &mut Numbers,
+        index: &SharedIndex,
+        waiting: &mut mpsc::Receiver<Waiting>,
+    ) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+            let (writes, answers): (Vec<_>, Vec<_>) =
+                batch.drain(..).map(|waiting| (waiting.write, waiting.answer)).unzip();
+            match self.write_all(numbers, index, writes) {
+                Ok(outcomes) => {
+                    for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                        // A caller that is gone has nobody to tell.
+                        let _ = answer.send(outcome);
+                    }
+                }
+                Err(error) => {
+                    for answer in answers {
+                        let _ = answer.send(Err(error.clone()));
+                    }
+                }
+            }
         }
-    });
-    Ok(told.collect())
+    }
+
+    /// All of them, or none.
+    fn write_all(
+        &mut self,
+        numbers: &mut Numbers,
+        index: &SharedIndex,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Result<Done, StoreError>>, StoreError> {
+        // What is missing is said by `Files`, once.
+        self.files.check()?;
+        let (before, count) = (*numbers, writes.len());
+        let written = self.commit(numbers, index, writes).map_err(|error| {
+            // Rows that failed to sync may still turn up after a crash: never use them again.
+            *numbers = Numbers { last_row: numbers.last_row, ..before };
+            tracing::error!(%error, writes = count, "nothing could be stored");
+            StoreError::from(error)
+        })?;
+        self.files.check_written()?;
+        let mut index = index.lock();
+        let told = written.into_iter().map(|outcome| match outcome {
+            Outcome::Refused(error) => Err(error),
+            Outcome::Written { learn, done } => {
+                learn.into_iter().for_each(|fact| fact.teach(&mut index));
+                Ok(done)
+            }
+        });
+        Ok(told.collect())
+    }
+
+    /// One transaction. A write that is refused (a conflict) harms nobody.
+    fn commit(
+        &mut self,
+        numbers: &mut Numbers,
+        index: &SharedIndex,
+        writes: Vec<Write>,
+    ) -> rusqlite::Result<Vec<Outcome>> {
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let mut batch = Batch::begin(&transaction, index, numbers);
+        let outcomes =
+            writes.into_iter().map(|write| batch.write(write)).collect::<Result<_, _>>()?;
+        batch.end()?;
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+
+    /// Leaves everything in the database. If that is not where it was any more, its log is left as
+    /// it is: by its name it may be another's.
+    fn close(self) -> Result<(), StoreError> {
+        let Disk { connection, lock, files } = self;
+        files.check()?;
+        disk::close(connection)?;
+        drop(lock);
+        Ok(())
+    }
 }
