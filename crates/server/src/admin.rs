@@ -22,6 +22,7 @@ mod replay;
 mod replay_all;
 mod resume;
 mod resynced;
+mod set_aside;
 mod set_status;
 mod snapshot;
 mod user;
@@ -97,6 +98,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/callbacks/{id}", get(callback::run))
         .route("/callbacks/{id}/replay", post(replay::run))
         .route("/endpoints", get(endpoints::run))
+        .route("/set-aside", get(set_aside::run))
         .route("/endpoints/{name}/pause", post(pause::run))
         .route("/endpoints/{name}/resume", post(resume::run))
         .route("/endpoints/{name}/resynced", post(resynced::run))

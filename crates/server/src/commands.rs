@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod token;
 
 use server::{

@@ -33,6 +33,9 @@ enum Command {
     Conformance(commands::conformance::Arguments),
     /// Print a client's token, signed with the configured secret
     Token(commands::token::Arguments),
+    /// Look after the store
+    #[command(subcommand)]
+    Store(commands::store::Action),
     /// Show, check or explain the configuration
     #[command(subcommand)]
     Config(commands::config::Action),
@@ -62,6 +65,7 @@ async fn run(command: Command) -> Result<(), commands::Failure> {
         Command::App(arguments) => commands::app::run(arguments).await,
         Command::Conformance(arguments) => commands::conformance::run(arguments).await,
         Command::Token(arguments) => commands::token::run(arguments),
+        Command::Store(action) => commands::store::run(action),
         Command::Config(action) => commands::config::run(action),
     }
 }

@@ -37,6 +37,10 @@ pub struct Metrics {
     /// How often connections vanished in masses.
     pub mass_losses: Counter,
     held: Family<[(&'static str, String); 1], Gauge>,
+    /// Stored rows that could not be read; set when asked for.
+    pub rows_set_aside: Gauge,
+    /// 1 while nothing can be stored; set when asked for.
+    pub store_unavailable: Gauge,
     /// Callbacks that were owed for longer than the retention.
     pub expired: Counter,
     /// Callbacks that were not sent because a later one said it as well.
@@ -71,6 +75,8 @@ impl Default for Metrics {
             graces_held: Gauge::default(),
             mass_losses: Counter::default(),
             held: Family::default(),
+            rows_set_aside: Gauge::default(),
+            store_unavailable: Gauge::default(),
             expired: Counter::default(),
             superseded: Counter::default(),
         };
@@ -108,6 +114,10 @@ impl Metrics {
         r.register("mass_losses", help, self.mass_losses.clone());
         let help = "1: the App refuses so many that it is not obeyed";
         r.register("refusals_held", help, self.held.clone());
+        let help = "Rows of the store that could not be read and were set aside";
+        r.register("store_rows_set_aside", help, self.rows_set_aside.clone());
+        let help = "1: nothing can be stored, logins are refused";
+        r.register("store_unavailable", help, self.store_unavailable.clone());
         let help = "Callbacks owed for longer than the retention";
         r.register("callbacks_expired", help, self.expired.clone());
         let help = "Callbacks not sent because a later one said it as well";

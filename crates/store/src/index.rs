@@ -57,6 +57,11 @@ impl Index {
         Some(Versioned { version: active.version, value: active.state.clone() })
     }
 
+    /// The same, with the deadline.
+    pub(crate) fn active(&self, user: &UserId) -> Option<(Versioned<User>, Option<Instant>)> {
+        Some((self.user(user)?, self.active.get(user)?.wake_at))
+    }
+
     pub(crate) fn is_active(&self, user: &UserId) -> bool {
         self.active.contains_key(user)
     }
@@ -167,6 +172,14 @@ impl Index {
     pub(crate) fn row_owed(&self, id: &CallbackId) -> Option<Row> {
         let mut line = self.queues.get(&id.endpoint)?.line(&id.user);
         line.find(|entry| entry.seq == id.seq).map(|entry| entry.row)
+    }
+
+    /// Which callback a row of the outbox holds. Looks at all that is owed.
+    pub(crate) fn owed_in(&self, row: Row) -> Option<CallbackId> {
+        self.queues.iter().find_map(|(endpoint, queue)| {
+            let (user, seq) = queue.owed_in(row)?;
+            Some(CallbackId { endpoint: endpoint.clone(), user, seq })
+        })
     }
 
     pub(crate) fn owes_after(&self, id: &CallbackId) -> bool {

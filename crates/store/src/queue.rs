@@ -200,6 +200,14 @@ impl Queue {
         self.lines.get(user).into_iter().flat_map(|line| &line.entries)
     }
 
+    /// Whose callback a row holds, and its `seq`.
+    pub(crate) fn owed_in(&self, row: Row) -> Option<(UserId, u64)> {
+        self.lines.iter().find_map(|(user, line)| {
+            let entry = line.entries.iter().find(|entry| entry.row == row)?;
+            Some((user.clone(), entry.seq))
+        })
+    }
+
     /// Whether a callback of this user is on lease.
     pub(crate) fn is_busy(&self, user: &UserId) -> bool {
         self.lines.get(user).is_some_and(|line| matches!(line.head, Head::Leased { .. }))

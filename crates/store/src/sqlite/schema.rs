@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction};
 pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 /// Each step is applied once, in its own transaction, and never changed after a release.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE users(
         id INTEGER PRIMARY KEY,
@@ -82,6 +82,17 @@ const STEPS: [&str; 4] = [
     "
     -- Nobody noted what was deleted so far: anything may have been.
     INSERT INTO numbers SELECT 'forgotten_row', value FROM numbers WHERE name = 'last_row';
+",
+    "
+    -- Rows that could not be read, as they were.
+    CREATE TABLE set_aside(
+        id INTEGER PRIMARY KEY,
+        from_table TEXT NOT NULL,
+        key TEXT NOT NULL,              -- its id or name there
+        content TEXT NOT NULL,          -- its columns as JSON
+        why TEXT NOT NULL,
+        at INTEGER NOT NULL             -- unix ms
+    ) STRICT;
 ",
 ];
 

@@ -1,10 +1,13 @@
 //! What the writer writes, and what the index learns once it is on disk.
 
-use super::SharedIndex;
+use super::{
+    SharedIndex,
+    rows::{CallbackRow, Key, ReadError, Table, Unreadable},
+};
 use crate::{
-    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
-    EndpointName, EndpointState, Fate, Lease, NewCallback, Prune, Pruned, Registered, Replayed,
-    Settlement, StoreError, index::Index, queue::Row,
+    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackRecord, CallbackState, Commit,
+    EndpointChange, EndpointName, EndpointState, Fate, Lease, NewCallback, Prune, Pruned,
+    Registered, Replayed, Settlement, StoreError, index::Index, queue::Row,
 };
 use presence::{Instant, Kind, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
@@ -21,6 +24,7 @@ pub(super) enum Write {
     ChangeEndpoint(EndpointName, EndpointChange),
     Epoch(String),
     Prune(Prune),
+    SetAside(Unreadable),
     Probe,
 }
 
@@ -89,23 +93,15 @@ pub(super) struct Superseded {
     pub(super) by: Row,
 }
 
-/// A callback in the history.
-struct Settled {
-    row: Row,
-    seq: u64,
-    state: String,
-    kind: Kind,
-}
-
 /// One transaction being put together.
 pub(super) struct Batch<'a> {
-    transaction: &'a Transaction<'a>,
-    index: &'a SharedIndex,
-    numbers: &'a mut Numbers,
+    pub(super) transaction: &'a Transaction<'a>,
+    pub(super) index: &'a SharedIndex,
+    pub(super) numbers: &'a mut Numbers,
     /// Versions written in this batch, which the index does not know yet.
-    versions: HashMap<UserId, u64>,
+    pub(super) versions: HashMap<UserId, u64>,
     /// Rows settled in this batch.
-    settled: HashSet<Row>,
+    pub(super) settled: HashSet<Row>,
     /// Endpoints written in this batch.
     endpoints: HashMap<EndpointName, EndpointState>,
 }
@@ -131,8 +127,11 @@ impl<'a> Batch<'a> {
             Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
             Write::Epoch(fresh) => self.epoch(&fresh),
             Write::Prune(prune) => self.prune(prune),
+            Write::SetAside(row) => self.set_aside_found(&row),
             Write::Probe => {
-                self.run("UPDATE numbers SET value = value + 1 WHERE name = 'probe'", [])?;
+                let sql = "INSERT INTO numbers VALUES ('probe', 1)
+                           ON CONFLICT(name) DO UPDATE SET value = value + 1";
+                self.run(sql, [])?;
                 Ok(Outcome::Written { learn: Vec::new(), done: Done::Written })
             }
         }
@@ -147,7 +146,9 @@ impl<'a> Batch<'a> {
             ("seq_floor", seq_floor as i64),
         ];
         for (name, value) in numbers {
-            self.run("UPDATE numbers SET value = ?2 WHERE name = ?1", params![name, value])?;
+            let sql = "INSERT INTO numbers VALUES (?1, ?2)
+                       ON CONFLICT(name) DO UPDATE SET value = excluded.value";
+            self.run(sql, params![name, value])?;
         }
         Ok(())
     }
@@ -169,7 +170,7 @@ impl<'a> Batch<'a> {
             }
         }
         let version = commit.based_on + 1;
-        self.put_user(&commit, version)?;
+        self.put_user(&commit.user, version, &commit.state, commit.wake_at, commit.at)?;
         self.versions.insert(commit.user.clone(), version);
         for callback in commit.callbacks {
             let row = self.queue(&commit.user, &callback)?;
@@ -189,29 +190,31 @@ impl<'a> Batch<'a> {
         }
         let sql = "SELECT version FROM users WHERE name = ?1";
         let mut statement = self.transaction.prepare_cached(sql)?;
-        let version = statement.query_row([user.as_str()], |row| row.get(0)).optional()?;
-        Ok(version.unwrap_or(0))
+        let version =
+            statement.query_row([user.as_str()], |row| row.get::<_, i64>(0)).optional()?;
+        // One that cannot be is a conflict: loading it again sets the row aside.
+        Ok(version.map_or(0, |version| u64::try_from(version).unwrap_or(u64::MAX)))
     }
 
-    fn put_user(&self, commit: &Commit, version: u64) -> Result<()> {
-        let active = commit.state.is_online() || commit.wake_at.is_some();
+    pub(super) fn put_user(
+        &self,
+        user: &UserId,
+        version: u64,
+        state: &User,
+        wake_at: Option<Instant>,
+        at: Timestamp,
+    ) -> Result<()> {
+        let active = state.is_online() || wake_at.is_some();
         let sql = "INSERT INTO users(name, version, state, last_seq, wake_at, active, touched_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                    ON CONFLICT(name) DO UPDATE SET version = excluded.version,
                      state = excluded.state, last_seq = excluded.last_seq,
                      wake_at = excluded.wake_at, active = excluded.active,
                      touched_at = excluded.touched_at";
+        let (json, wake_at) = (json(state), wake_at.map(|at| at.0));
         self.run(
             sql,
-            params![
-                commit.user.as_str(),
-                version,
-                json(&commit.state),
-                commit.state.last_seq(),
-                commit.wake_at.map(|at| at.0),
-                active,
-                commit.at.0
-            ],
+            params![user.as_str(), version, json, state.last_seq(), wake_at, active, at.0],
         )
     }
 
@@ -245,15 +248,17 @@ impl<'a> Batch<'a> {
         let mut learn = Vec::new();
         match fate {
             Fate::Delivered => {
-                self.file(lease.row, CallbackState::Delivered, Some(attempt), *at)?
+                self.file(lease.row, CallbackState::Delivered, Some(attempt), *at, &mut learn)?;
             }
             Fate::Dead => {
-                self.file(lease.row, CallbackState::Dead, Some(attempt), *at)?;
-                learn.push(Fact::Dead { endpoint: lease.id.endpoint.clone(), more: 1 });
+                if self.file(lease.row, CallbackState::Dead, Some(attempt), *at, &mut learn)? {
+                    learn.push(Fact::Dead { endpoint: lease.id.endpoint.clone(), more: 1 });
+                }
             }
             Fate::RetryAt { at, counts } => {
-                self.keep_attempt(lease.row, attempt, *counts)?;
-                learn.push(Fact::Retried { lease: lease.clone(), at: *at });
+                if self.keep_attempt(lease.row, attempt, *counts, &mut learn)? {
+                    learn.push(Fact::Retried { lease: lease.clone(), at: *at });
+                }
                 return Ok(Outcome::Written { learn, done: Done::Written });
             }
         }
@@ -261,16 +266,52 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn, done: Done::Written })
     }
 
-    fn keep_attempt(&self, row: Row, attempt: &AttemptRecord, counts: bool) -> Result<()> {
+    /// False if the row had to be set aside.
+    fn keep_attempt(
+        &mut self,
+        row: Row,
+        attempt: &AttemptRecord,
+        counts: bool,
+        learn: &mut Vec<Fact>,
+    ) -> Result<bool> {
         let sql = "UPDATE outbox SET tries = tries + ?2, attempts = json_insert(
                      CASE WHEN json_array_length(attempts) < ?4 THEN attempts
                           ELSE json_remove(attempts, '$[1]') END, '$[#]', json(?3))
                    WHERE id = ?1";
-        self.run(sql, params![row, counts, json(attempt), ATTEMPTS_KEPT])
+        let kept = self.run(sql, params![row, counts, json(attempt), ATTEMPTS_KEPT]);
+        self.unless_unreadable(row, kept, learn)
     }
 
-    /// Moves a row from the outbox to the history.
-    fn file(
+    /// Our statements are right, so one that fails on this row alone fails by what it holds.
+    fn unless_unreadable(
+        &mut self,
+        row: Row,
+        done: Result<()>,
+        learn: &mut Vec<Fact>,
+    ) -> Result<bool> {
+        let Err(error) = done else { return Ok(true) };
+        if !is_about_content(&error) {
+            return Err(error);
+        }
+        let key = Key::Id(row as i64);
+        let row = Unreadable { table: Table::Outbox, key, why: error.to_string() };
+        if self.set_aside(&row, learn)? { Ok(false) } else { Err(error) }
+    }
+
+    /// Moves a row from the outbox to the history. False if it had to be set aside.
+    pub(super) fn file(
+        &mut self,
+        row: Row,
+        state: CallbackState,
+        attempt: Option<&AttemptRecord>,
+        at: Timestamp,
+        learn: &mut Vec<Fact>,
+    ) -> Result<bool> {
+        let filed = self.move_to_history(row, state, attempt, at);
+        self.unless_unreadable(row, filed, learn)
+    }
+
+    fn move_to_history(
         &mut self,
         row: Row,
         state: CallbackState,
@@ -293,21 +334,23 @@ impl<'a> Batch<'a> {
 
     fn replay(&mut self, id: &CallbackId, now: Timestamp) -> Result<Outcome> {
         let mut learn = Vec::new();
-        let chosen = self.settled_callback(id, "seq = ?3")?;
+        let chosen = self.settled_callback(id, "seq = ?3", |_| true, &mut learn)?;
         let Some(chosen) = chosen else {
             return Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Unknown) });
         };
         if self.index.lock().is_busy(id) {
             return Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::InFlight) });
         }
-        let newest = self.settled_callback(id, "seq > ?3 AND change ->> 'kind' <> 'kick_off'")?;
+        let is_news = |record: &CallbackRecord| record.change.kind != Kind::KickOff;
+        let newest = self.settled_callback(id, "seq > ?3", is_news, &mut learn)?;
         let newest = newest.filter(|_| !self.index.lock().owes_after(id));
         for settled in [Some(chosen), newest].into_iter().flatten() {
-            self.requeue(settled.row, now)?;
-            if settled.state == CallbackState::Dead.name() {
+            let CallbackRecord { row, id: CallbackId { seq, .. }, state, change, .. } = settled;
+            self.requeue(row, now)?;
+            if state == CallbackState::Dead {
                 learn.push(Fact::Dead { endpoint: id.endpoint.clone(), more: -1 });
             }
-            let Settled { row, seq, kind, .. } = settled;
+            let kind = change.kind;
             learn.push(Fact::Requeued { id: CallbackId { seq, ..id.clone() }, row, kind, at: now });
         }
         Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Queued) })
@@ -315,6 +358,7 @@ impl<'a> Batch<'a> {
 
     fn collapse(&mut self, all: Vec<Superseded>, at: Timestamp) -> Result<Outcome> {
         let mut learn = Vec::new();
+        let mut collapsed = 0;
         for Superseded { id, row, by } in all {
             if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
                 continue;
@@ -323,11 +367,13 @@ impl<'a> Batch<'a> {
                          + ifnull((SELECT collapsed FROM outbox WHERE id = ?1), 0)
                        WHERE id = ?2";
             self.run(sql, params![row, by])?;
-            self.file(row, CallbackState::Superseded, None, at)?;
             self.settled.insert(row);
-            learn.push(Fact::Superseded { id, row });
+            if self.file(row, CallbackState::Superseded, None, at, &mut learn)? {
+                learn.push(Fact::Superseded { id, row });
+                collapsed += 1;
+            }
         }
-        let done = Done::Collapsed(learn.len() as u64);
+        let done = Done::Collapsed(collapsed);
         Ok(Outcome::Written { learn, done })
     }
 
@@ -344,23 +390,35 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn, done: Done::Purged(purged) })
     }
 
-    /// The newest settled callback of this user and endpoint for which the condition holds.
-    fn settled_callback(&self, id: &CallbackId, condition: &str) -> Result<Option<Settled>> {
+    /// The newest settled callback of this user and endpoint that is wanted.
+    fn settled_callback(
+        &mut self,
+        id: &CallbackId,
+        condition: &str,
+        wanted: impl Fn(&CallbackRecord) -> bool,
+        learn: &mut Vec<Fact>,
+    ) -> Result<Option<CallbackRecord>> {
         let sql = format!(
-            "SELECT id, seq, state, change ->> 'kind' FROM history WHERE user = ?1 AND endpoint = ?2 AND {condition}
-             ORDER BY seq DESC LIMIT 1"
+            "{} WHERE user = ?1 AND endpoint = ?2 AND {condition} ORDER BY seq DESC",
+            CallbackRow::HISTORY
         );
         let mut statement = self.transaction.prepare_cached(&sql)?;
-        let values = params![id.user.as_str(), id.endpoint.as_str(), id.seq];
-        let found = statement.query_row(values, |row| {
-            let kind = match row.get::<_, String>(3)?.as_str() {
-                "online" => Kind::Online,
-                "offline" => Kind::Offline,
-                _ => Kind::KickOff,
-            };
-            Ok(Settled { row: row.get(0)?, seq: row.get(1)?, state: row.get(2)?, kind })
-        });
-        found.optional()
+        let mut rows = statement.query(params![id.user.as_str(), id.endpoint.as_str(), id.seq])?;
+        let mut unreadable = Vec::new();
+        let mut found = None;
+        while found.is_none()
+            && let Some(row) = rows.next()?
+        {
+            match CallbackRow::read(Table::History, row) {
+                Ok(CallbackRow { record, .. }) => found = Some(record).filter(&wanted),
+                Err(ReadError::Row(row)) => unreadable.push(row),
+                Err(ReadError::Sqlite(error)) => return Err(error),
+            }
+        }
+        drop(rows);
+        drop(statement);
+        self.set_aside_all(unreadable, learn)?;
+        Ok(found)
     }
 
     /// Moves a row from the history back to the outbox.
@@ -372,7 +430,7 @@ impl<'a> Batch<'a> {
         self.forget(row)
     }
 
-    fn forget(&mut self, row: Row) -> Result<()> {
+    pub(super) fn forget(&mut self, row: Row) -> Result<()> {
         let sql = "DELETE FROM history WHERE id = ?1 RETURNING bytes";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let bytes: Option<i64> = statement.query_row([row], |row| row.get(0)).optional()?;
@@ -405,7 +463,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Nothing is written where nothing changes.
-    fn note_endpoint(
+    pub(super) fn note_endpoint(
         &mut self,
         endpoint: EndpointName,
         change: EndpointChange,
@@ -431,129 +489,15 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn: Vec::new(), done: Done::Epoch(epoch) })
     }
 
-    fn prune(&mut self, prune: Prune) -> Result<Outcome> {
-        let mut learn = Vec::new();
-        let expired = self.expire(prune, &mut learn)?;
-        let callbacks = self.forget_history(prune, &mut learn)?;
-        let users = self.forget_users(prune)?;
-        let done = Done::Pruned(Pruned { callbacks, expired, users });
-        Ok(Outcome::Written { learn, done })
-    }
-
-    /// What is owed for too long, and of too much the oldest.
-    fn expire(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
-        let mut old = Vec::new();
-        let oldest = self.index.lock().oldest_owed_at();
-        if oldest.is_some_and(|at| at < prune.owed_before) {
-            let condition = "queued_at < ?1 LIMIT ?2";
-            old = self.owed(condition, params![prune.owed_before.0, prune.limit])?;
-        }
-        let overflow = self.index.lock().overflow(prune.owed_max);
-        for (endpoint, surplus) in overflow {
-            let most = surplus.min(prune.limit as u64);
-            let condition = "endpoint = ?1 ORDER BY id LIMIT ?2";
-            old.extend(self.owed(condition, params![endpoint.as_str(), most])?);
-        }
-        let mut expired = 0;
-        for (row, id) in old {
-            // What waits behind one in flight must not go before it.
-            if self.settled.contains(&row) || self.index.lock().is_busy(&id) {
-                continue;
-            }
-            self.settled.insert(row);
-            self.file(row, CallbackState::Expired, None, prune.now)?;
-            learn.extend(self.note_endpoint(id.endpoint.clone(), prune.resync())?);
-            learn.push(Fact::Gone { id, row });
-            expired += 1;
-        }
-        Ok(expired)
-    }
-
-    fn owed(
-        &self,
-        condition: &str,
-        values: impl rusqlite::Params,
-    ) -> Result<Vec<(Row, CallbackId)>> {
-        let sql = format!("SELECT id, endpoint, user, seq FROM outbox WHERE {condition}");
-        let mut statement = self.transaction.prepare_cached(&sql)?;
-        let rows = statement.query_map(values, |row| {
-            let endpoint = EndpointName::new(row.get::<_, String>(1)?);
-            let user = UserId::new(row.get::<_, String>(2)?);
-            Ok((row.get(0)?, CallbackId { endpoint, user, seq: row.get(3)? }))
-        })?;
-        rows.collect()
-    }
-
-    fn forget_history(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
-        let old = "SELECT id, endpoint, state FROM history
-                   WHERE settled_at < ?1 AND settled_at < iif(state = 'delivered', ?1, ?2)
-                   ORDER BY settled_at LIMIT ?3";
-        let before = params![prune.history_before.0, prune.failed_before.0, prune.limit];
-        let mut forgotten = 0;
-        for settled in self.history(old, before)? {
-            self.forget_settled(settled, learn)?;
-            forgotten += 1;
-        }
-        let oldest = "SELECT id, endpoint, state FROM history ORDER BY settled_at LIMIT ?1";
-        let most = i64::try_from(prune.history_bytes_max).unwrap_or(i64::MAX);
-        if self.numbers.history_bytes > most {
-            for settled in self.history(oldest, params![prune.limit as u64 - forgotten])? {
-                if self.numbers.history_bytes <= most {
-                    break;
-                }
-                self.forget_settled(settled, learn)?;
-                forgotten += 1;
-            }
-        }
-        Ok(forgotten)
-    }
-
-    fn history(
-        &self,
-        sql: &str,
-        values: impl rusqlite::Params,
-    ) -> Result<Vec<(Row, String, String)>> {
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let rows =
-            statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        rows.collect()
-    }
-
-    fn forget_settled(
-        &mut self,
-        (row, endpoint, state): (Row, String, String),
-        learn: &mut Vec<Fact>,
-    ) -> Result<()> {
-        if state == CallbackState::Dead.name() {
-            learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
-        }
-        self.numbers.forgotten_row = self.numbers.forgotten_row.max(row);
-        self.forget(row)
-    }
-
-    fn forget_users(&mut self, prune: Prune) -> Result<u64> {
-        let sql = "SELECT name, last_seq FROM users WHERE active = 0 AND touched_at < ?1
-                   ORDER BY touched_at LIMIT ?2";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let old = statement.query_map(params![prune.users_before.0, prune.limit], |row| {
-            Ok((UserId::new(row.get::<_, String>(0)?), row.get(1)?))
-        })?;
-        let old: Vec<(UserId, u64)> = old.collect::<Result<_>>()?;
-        let mut forgotten = 0;
-        for (user, last_seq) in old {
-            if self.versions.contains_key(&user) || self.index.lock().owes(&user) {
-                continue;
-            }
-            self.run("DELETE FROM users WHERE name = ?1", [user.as_str()])?;
-            self.numbers.seq_floor = self.numbers.seq_floor.max(last_seq);
-            forgotten += 1;
-        }
-        Ok(forgotten)
-    }
-
-    fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    pub(super) fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
         self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
     }
+}
+
+/// Whether a statement failed by what a row holds, not by the disk.
+fn is_about_content(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{ConstraintViolation, TypeMismatch, Unknown};
+    matches!(error.sqlite_error_code(), Some(ConstraintViolation | TypeMismatch | Unknown))
 }
 
 /// One write that cannot be expressed must not fail the others of its transaction.

@@ -1,0 +1,306 @@
+//! What is wrong with a store, by looking only: beside a running server, after a crash, on a copy.
+
+use super::{
+    disk, files,
+    rows::{self, CallbackRow, ReadError, Table, UserRow},
+    schema, set_aside,
+};
+use crate::{CallbackState, SetAside};
+use presence::Session;
+use rusqlite::{Connection, ToSql};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// How many problems are told in full.
+const PROBLEMS_MAX: usize = 1_000;
+/// How many lines SQLite's own check may have.
+const QUICK_CHECK: &str = "PRAGMA quick_check(100)";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The file that was looked at.
+    pub file: PathBuf,
+    /// The version of its tables, and the one that this program writes.
+    pub schema: (u32, u32),
+    /// How many rows each table has.
+    pub rows: Vec<(&'static str, u64)>,
+    /// Empty: all is well.
+    pub problems: Vec<Problem>,
+    /// Beyond those.
+    pub more_problems: u64,
+    /// Rows that could not be read and were set aside; they harm nothing any more.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// One thing that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// In which table, or `file`.
+    pub table: &'static str,
+    /// In which row; empty where it is not about one.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Why nothing could be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum CheckError {
+    #[error("there is no {0}; name the folder of a store (store.path)")]
+    Missing(PathBuf),
+    #[error("{0} was written by a newer herald (schema {1}, this one knows {2}); use that one")]
+    TooNew(PathBuf, u32, u32),
+    #[error("cannot read {0}; if its folder cannot be written, copy it to one that can")]
+    File(PathBuf, #[source] rusqlite::Error),
+}
+
+/// Looks at the store in a folder, or at a database file by its name. Writes nothing.
+pub fn check(store: &Path) -> Result<Checked, CheckError> {
+    let file = if store.is_file() { store.to_owned() } else { store.join(files::DATABASE) };
+    if !file.is_file() {
+        return Err(CheckError::Missing(file));
+    }
+    let mut checked = Checked { file: file.clone(), ..Checked::default() };
+    match look(&file, &mut checked) {
+        Ok(version) if version > schema::VERSION => {
+            Err(CheckError::TooNew(file, version, schema::VERSION))
+        }
+        Ok(_) => Ok(checked),
+        Err(error) if disk::is_damaged(&error) => {
+            checked.note("file", &"", error.to_string());
+            Ok(checked)
+        }
+        Err(error) => Err(CheckError::File(file, error)),
+    }
+}
+
+fn look(file: &Path, checked: &mut Checked) -> rusqlite::Result<u32> {
+    let connection = disk::open_to_check(file)?;
+    // One snapshot, so that a server that writes meanwhile is never half seen.
+    let reading = connection.unchecked_transaction()?;
+    let version = reading.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    checked.schema = (version, schema::VERSION);
+    if version <= schema::VERSION {
+        Look { connection: &reading, version, checked, numbers: BTreeMap::new() }
+            .at_everything()?;
+    }
+    Ok(version)
+}
+
+impl Checked {
+    fn note(&mut self, table: &'static str, key: &dyn ToString, what: impl Into<String>) {
+        if self.problems.len() == PROBLEMS_MAX {
+            self.more_problems += 1;
+            return;
+        }
+        self.problems.push(Problem { table, key: key.to_string(), what: what.into() });
+    }
+}
+
+type Step<'a> = fn(&mut Look<'a>) -> rusqlite::Result<()>;
+
+struct Look<'a> {
+    connection: &'a Connection,
+    version: u32,
+    checked: &'a mut Checked,
+    numbers: BTreeMap<String, i64>,
+}
+
+impl<'a> Look<'a> {
+    fn at_everything(&mut self) -> rusqlite::Result<()> {
+        let steps: [(&'static str, Step<'a>); 6] = [
+            ("file", Self::at_file),
+            ("users", Self::at_users),
+            ("callbacks", Self::at_callbacks),
+            ("others", Self::at_others),
+            ("numbers", Self::at_numbers),
+            ("set_aside", Self::at_set_aside),
+        ];
+        for (what, step) in steps {
+            // What one step cannot read is no reason not to look at the rest.
+            match step(self) {
+                Err(error) if disk::is_damaged(&error) => {
+                    self.checked.note(what, &"", error.to_string());
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    fn at_file(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(QUICK_CHECK)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let line = rows::lossy(row, 0)?;
+            if line != "ok" {
+                self.checked.note("file", &"", line);
+            }
+        }
+        Ok(())
+    }
+
+    fn at_users(&mut self) -> rusqlite::Result<()> {
+        self.each(Table::Users, |checked, row| {
+            let UserRow { name, state, last_seq, wake_at, active, .. } = UserRow::read(row)?;
+            if last_seq != state.last_seq() {
+                let what = format!("last_seq is {last_seq}, its state says {}", state.last_seq());
+                checked.note("users", &name, what);
+            }
+            if active != (state.is_online() || wake_at.is_some()) {
+                checked.note("users", &name, format!("active is {active}, its state says not so"));
+            }
+            let ends =
+                |session| matches!(session, Session::Lingering { .. } | Session::Virtual { .. });
+            let leaves = state.connections().iter().any(|connection| ends(connection.session));
+            if leaves && wake_at.is_none() {
+                checked.note("users", &name, "a connection ends by itself, and wake_at is not set");
+            }
+            Ok(())
+        })
+    }
+
+    fn at_callbacks(&mut self) -> rusqlite::Result<()> {
+        for table in [Table::Outbox, Table::History] {
+            self.each(table, |checked, row| {
+                let CallbackRow { record, .. } = CallbackRow::read(table, row)?;
+                if record.change.seq != record.id.seq {
+                    let what = format!("its change has the seq {}", record.change.seq);
+                    checked.note(table.name(), &record.id, what);
+                }
+                if table == Table::History && record.state == CallbackState::Pending {
+                    checked.note("history", &record.id, "it is settled, and its state is pending");
+                }
+                Ok(())
+            })?;
+        }
+        if self.version == 0 {
+            return Ok(());
+        }
+        let both = "SELECT outbox.id FROM outbox JOIN history ON history.id = outbox.id";
+        self.none_of("outbox", both, &[], "it is in the history as well")?;
+        let twice = "SELECT endpoint || ':' || seq || ':' || user
+                     FROM (SELECT endpoint, seq, user FROM outbox
+                           UNION ALL SELECT endpoint, seq, user FROM history)
+                     GROUP BY endpoint, seq, user HAVING count(*) > 1";
+        self.none_of("outbox", twice, &[], "the same callback is there more than once")
+    }
+
+    fn at_others(&mut self) -> rusqlite::Result<()> {
+        self.each(Table::Accounts, |_, row| rows::account(row).map(|_| ()))?;
+        self.each(Table::Endpoints, |_, row| rows::endpoint(row).map(|_| ()))?;
+        self.each(Table::Texts, |_, row| rows::text(row).map(|_| ()))
+    }
+
+    fn at_numbers(&mut self) -> rusqlite::Result<()> {
+        let mut numbers = BTreeMap::new();
+        self.each(Table::Numbers, |_, row| {
+            numbers.extend([rows::number(row)?]);
+            Ok(())
+        })?;
+        self.numbers = numbers;
+        if self.version == 0 {
+            return Ok(());
+        }
+        let newest = "SELECT max(ifnull((SELECT max(id) FROM outbox), 0),
+                                 ifnull((SELECT max(id) FROM history), 0))";
+        let newest: i64 = self.connection.query_row(newest, [], |row| row.get(0))?;
+        let bytes = "SELECT ifnull(sum(bytes), 0) FROM history";
+        let bytes: i64 = self.connection.query_row(bytes, [], |row| row.get(0))?;
+        if let Some(last_row) = self.number("last_row", 1) {
+            if last_row < newest {
+                let what = format!("it is {last_row}, and the newest callback is row {newest}");
+                self.checked.note("numbers", &"last_row", what);
+            }
+            if self.number("forgotten_row", 4).is_some_and(|forgotten| forgotten > last_row) {
+                self.checked.note("numbers", &"forgotten_row", "it is beyond last_row");
+            }
+        }
+        if let Some(noted) = self.number("history_bytes", 1).filter(|noted| *noted != bytes) {
+            let what = format!("it is {noted}, and the rows take up {bytes}");
+            self.checked.note("numbers", &"history_bytes", what);
+        }
+        let Some(floor) = self.number("seq_floor", 1) else { return Ok(()) };
+        let behind = "SELECT told.user FROM
+                        (SELECT user, max(seq) AS seq
+                         FROM (SELECT user, seq FROM outbox UNION ALL SELECT user, seq FROM history)
+                         GROUP BY user) AS told
+                      LEFT JOIN users ON users.name = told.user
+                      WHERE told.seq > ifnull(users.last_seq, ?1)";
+        self.none_of("users", behind, &[&floor], "a callback has a higher seq than its user")
+    }
+
+    /// A number that tables of that version have.
+    fn number(&mut self, name: &'static str, since: u32) -> Option<i64> {
+        let number = self.numbers.get(name).copied();
+        let is_noted = self.checked.problems.iter().any(|p| p.table == "numbers" && p.key == name);
+        if number.is_none() && self.version >= since && !is_noted {
+            self.checked.note("numbers", &name, "it is missing");
+        }
+        number
+    }
+
+    fn at_set_aside(&mut self) -> rusqlite::Result<()> {
+        if self.version < 5 {
+            return Ok(());
+        }
+        self.checked.set_aside = set_aside::list(self.connection, 0, set_aside::SET_ASIDE_MAX)?;
+        self.checked.rows.push(("set_aside", self.checked.set_aside.len() as u64));
+        Ok(())
+    }
+
+    /// Each row of a table, as far as tables of this version have it.
+    fn each(
+        &mut self,
+        table: Table,
+        mut look: impl FnMut(&mut Checked, &rusqlite::Row) -> Result<(), ReadError>,
+    ) -> rusqlite::Result<()> {
+        let since = if matches!(table, Table::Endpoints | Table::Texts) { 3 } else { 1 };
+        if self.version < since {
+            return Ok(());
+        }
+        let collapsed = if self.version < 2 { "0" } else { "collapsed" };
+        let sql = table.select().replace("collapsed", collapsed);
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            match look(self.checked, row) {
+                Ok(()) => {}
+                Err(ReadError::Row(row)) => {
+                    let what = format!("it cannot be read: {}", row.why);
+                    self.checked.note(table.name(), &row.key, what);
+                }
+                Err(ReadError::Sqlite(error)) => return Err(error),
+            }
+        }
+        self.checked.rows.push((table.name(), count));
+        Ok(())
+    }
+
+    /// What finds nothing when all is well.
+    fn none_of(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        values: &[&dyn ToSql],
+        what: &str,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()? {
+            let key = match row.get_ref(0)? {
+                rusqlite::types::ValueRef::Integer(id) => id.to_string(),
+                _ => rows::lossy(row, 0)?,
+            };
+            self.checked.note(table, &key, what);
+        }
+        Ok(())
+    }
+}
