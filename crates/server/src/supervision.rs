@@ -14,6 +14,9 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(panic = "abort")]
+compile_error!("a panic of one user must not end the process: build with panic = \"unwind\"");
+
 /// Panics by the work that they ended, as a label.
 pub(crate) type PanicCounters = Family<[(&'static str, &'static str); 1], Counter>;
 
@@ -25,9 +28,14 @@ static PANICS: LazyLock<PanicCounters> = LazyLock::new(Family::default);
 pub struct Panicked;
 
 /// Runs work to its end, or to its panic.
-pub async fn contain<W: Future>(work: &'static str, future: W) -> Result<W::Output, Panicked> {
-    let ended = AssertUnwindSafe(future).catch_unwind().await;
-    ended.map_err(|payload| note(work, &*payload))
+///
+/// No `async fn`, which would hold the future twice: there is one for each idle connection.
+pub fn contain<W: Future>(
+    work: &'static str,
+    future: W,
+) -> impl Future<Output = Result<W::Output, Panicked>> {
+    let ended = AssertUnwindSafe(future).catch_unwind();
+    ended.map(move |ended| ended.map_err(|payload| note(work, &*payload)))
 }
 
 /// The same for work that does not wait.

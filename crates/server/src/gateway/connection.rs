@@ -57,8 +57,8 @@ impl Newcomer {
         let (user, conn) = (self.user.clone(), self.login.conn);
         // Known before it is committed, so that a kick right after the commit finds it.
         gateway.registry.insert(conn, Arc::clone(&self.outbound));
-        let lived = contain("connection", self.enter_and_attend(&gateway, admitted, on_upgrade));
-        let ended = lived.await;
+        let ended =
+            contain("connection", self.enter_and_attend(&gateway, admitted, on_upgrade)).await;
         gateway.registry.remove(conn);
         let end = match ended {
             Ok(Some(ending)) => {

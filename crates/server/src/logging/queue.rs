@@ -141,3 +141,86 @@ fn write_all(to: &mut impl Write, mut rest: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io, sync::mpsc};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Writes a few bytes at a time, and fails in between as often as it is told to.
+    struct Troubled {
+        written: Arc<Mutex<Vec<u8>>>,
+        failures: Vec<ErrorKind>,
+    }
+
+    impl Write for Troubled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut written = self.written.lock().unwrap();
+            if written.len() >= 3
+                && let Some(failure) = self.failures.pop()
+            {
+                return Err(failure.into());
+            }
+            let some = bytes.len().min(3);
+            written.extend_from_slice(&bytes[..some]);
+            Ok(some)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_as_a_whole_whatever_fails_in_between() {
+        let written = Arc::default();
+        let failures = vec![ErrorKind::StorageFull, ErrorKind::WouldBlock, ErrorKind::Interrupted];
+        let troubled = Troubled { written: Arc::clone(&written), failures };
+        let queue = Queue::start("test", 1_000, troubled, |_| {});
+        queue.push(b"the first line\n");
+        queue.push(b"the second\n");
+        queue.flush(PATIENCE);
+        assert_eq!(*written.lock().unwrap(), b"the first line\nthe second\n");
+    }
+
+    /// Writes nothing until somebody lets it.
+    struct Stalled(mpsc::Receiver<()>);
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // For good, when nobody can let it any more.
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stalls_costs_lines_and_no_time_and_hears_how_many() {
+        let (let_it, stalled) = mpsc::channel();
+        let (told, notes) = mpsc::channel();
+        let queue = Queue::start("test", 100, Stalled(stalled), move |note| {
+            let _ = told.send(note);
+        });
+        // At most two full queues are kept: the one being written, and the one that waits.
+        for _ in 0..1_000 {
+            queue.push(b"0123456789\n");
+        }
+        queue.flush(Duration::from_millis(1));
+        drop(let_it);
+        queue.flush(PATIENCE);
+        let first = |wanted: fn(&Note) -> bool| {
+            let mut notes = std::iter::from_fn(|| notes.recv_timeout(PATIENCE).ok());
+            notes.find(wanted).unwrap()
+        };
+        assert_eq!(first(|note| *note == Note::Dropped), Note::Dropped);
+        let again = first(|note| matches!(note, Note::WorksAgain { .. }));
+        let Note::WorksAgain { dropped } = again else { panic!("{again:?}") };
+        assert!((980..1_000).contains(&dropped), "{dropped}");
+    }
+}
