@@ -12,7 +12,7 @@ use crate::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     fs::File,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc::RecvTimeoutError},
     thread,
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(super) struct Writer {
     /// How the thread ended; its sender is gone without a word if it panicked.
     ended: watch::Receiver<Option<Result<(), StoreError>>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Disconnected when the thread ends.
+    alive: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
 /// What the thread owns.
@@ -53,7 +55,9 @@ impl Writer {
     pub(super) fn start(mut disk: Disk, mut numbers: Numbers, index: SharedIndex) -> Writer {
         let (writes, mut waiting) = mpsc::channel(WAITING_MAX);
         let (end, ended) = watch::channel(None);
+        let (lives, alive) = std::sync::mpsc::channel();
         let run = move || {
+            let _lives = lives;
             disk.run(&mut numbers, &index, &mut waiting);
             end.send_replace(Some(disk.close()));
         };
@@ -61,7 +65,8 @@ impl Writer {
             .name("herald-writer".into())
             .spawn(run)
             .expect("a thread can be started at boot");
-        Writer { writes: Mutex::new(Some(writes)), ended, thread: Some(thread) }
+        let (writes, alive) = (Mutex::new(Some(writes)), Mutex::new(alive));
+        Writer { writes, ended, thread: Some(thread), alive }
     }
 
     pub(super) async fn run(&self, write: Write) -> Result<Done, StoreError> {
@@ -92,15 +97,10 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.take_no_more();
-        let Some(thread) = self.thread.take() else { return };
-        // No clock is read: a tenth at a time.
-        let rounds = 100;
-        for _ in 0..rounds {
-            if thread.is_finished() {
-                let _ = thread.join();
-                return;
-            }
-            thread::sleep(DROP_WAIT_MAX / rounds);
+        let alive = self.alive.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = alive.recv_timeout(DROP_WAIT_MAX) == Err(RecvTimeoutError::Disconnected);
+        if let Some(thread) = self.thread.take().filter(|_| is_gone) {
+            let _ = thread.join();
         }
     }
 }

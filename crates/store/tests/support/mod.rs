@@ -13,16 +13,19 @@ pub fn main() -> EndpointName {
     EndpointName::new("main")
 }
 
-/// One user logs in at that time, or fails to.
-pub async fn try_login(store: &dyn Store, user: &str, at: u64) -> Result<(), StoreError> {
-    let login = Login {
-        conn: ConnId((at as u128).to_be_bytes()),
+pub fn logged_in(at: u64) -> Event {
+    Event::Connected(Login {
+        conn: ConnId(u128::from(at).to_be_bytes()),
         platform: Platform::Ios,
         token: TokenHash([1; 16]),
         issued_at: Timestamp(1),
         background: false,
-    };
-    step(store, user, Event::Connected(login), at).await
+    })
+}
+
+/// One user logs in at that time, or fails to.
+pub async fn try_login(store: &dyn Store, user: &str, at: u64) -> Result<(), StoreError> {
+    step(store, user, logged_in(at), at).await
 }
 
 pub async fn login(store: &dyn Store, user: &str, at: u64) {
@@ -39,6 +42,12 @@ pub async fn logout(store: &dyn Store, user: &str, at: u64) {
 }
 
 pub async fn step(store: &dyn Store, user: &str, event: Event, at: u64) -> Result<(), StoreError> {
+    let loaded = store.load(&name(user)).await?;
+    store.commit(decided(loaded, user, event, at)).await
+}
+
+/// What an event does to a user, ready to be stored.
+pub fn decided(loaded: Versioned<User>, user: &str, event: Event, at: u64) -> Commit {
     let policy = Policy {
         offline_grace: Duration::from_secs(10),
         restart_grace: Duration::from_secs(10),
@@ -46,10 +55,10 @@ pub async fn step(store: &dyn Store, user: &str, event: Event, at: u64) -> Resul
         login: LoginPolicy::None,
         ..Policy::default()
     };
-    let Versioned { version, value: mut state } = store.load(&name(user)).await?;
+    let Versioned { version, value: mut state } = loaded;
     let effects = state.apply(event, Now { mono: Instant(at), wall: Timestamp(at) }, &policy);
     let callback = |change| NewCallback { endpoint: main(), change, operation_id: "op".into() };
-    let commit = Commit {
+    Commit {
         user: name(user),
         based_on: version,
         state,
@@ -57,8 +66,7 @@ pub async fn step(store: &dyn Store, user: &str, event: Event, at: u64) -> Resul
         callbacks: effects.changes.into_iter().map(callback).collect(),
         settles: None,
         at: Timestamp(at),
-    };
-    store.commit(commit).await
+    }
 }
 
 pub async fn claim(store: &dyn Store) -> Vec<Claimed> {
