@@ -18,6 +18,7 @@ const ONLY_IN: [(&str, &[&str]); 5] = [
         &[
             "crates/store/src/sqlite",
             "crates/store/tests/",
+            "crates/server/tests/store_files.rs",
             "crates/receiver/src/sql.rs",
             RECEIVER_TESTS,
         ],
