@@ -217,7 +217,7 @@ impl Driver {
             let users = page.into_iter().map(|(user, _)| user);
             for (user, error) in self.handle_all(users, &Event::Restarted).await.failed {
                 match error {
-                    StoreError::Panicked { .. } => {
+                    StoreError::Panicked { .. } | StoreError::Corrupt { .. } => {
                         tracing::error!(%error, user.id = %user, "a user could not be taken over");
                     }
                     _ => return Err(error),

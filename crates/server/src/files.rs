@@ -56,6 +56,11 @@ fn raise_limit() -> usize {
     limit.current = limit.maximum;
     // A system that says no leaves the limit as it is.
     let _ = setrlimit(Resource::Nofile, limit);
+    limit_now()
+}
+
+/// How many files may be open as things are.
+pub(crate) fn limit_now() -> usize {
     let files = getrlimit(Resource::Nofile).current;
     files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }

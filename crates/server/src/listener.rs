@@ -5,7 +5,10 @@
 
 mod places;
 
-use crate::supervision::{Panicked, contain};
+use crate::{
+    files,
+    supervision::{Panicked, contain},
+};
 use axum::{
     Router,
     body::Body,
@@ -25,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Connections before their upgrade, unless the process may have too few files.
+/// Connections before their upgrade, or half of the files that may be open if that is less.
 const CONNECTIONS_MAX: usize = 16_384;
 /// How long a request may take, its body read and its answer made.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,7 +48,8 @@ impl Listener {
     /// Binds; port 0 takes a free one.
     pub async fn bind(address: SocketAddr, head_timeout: Duration) -> io::Result<Listener> {
         let tcp = TcpListener::bind(address).await?;
-        Ok(Listener { tcp, head_timeout, connections_max: CONNECTIONS_MAX })
+        let connections_max = CONNECTIONS_MAX.min(files::limit_now() / 2);
+        Ok(Listener { tcp, head_timeout, connections_max })
     }
 
     /// At most so many connections at a time that are not upgraded. When all are taken, one that has
@@ -74,9 +78,10 @@ impl Listener {
                         serve(stream, place, router.clone(), self.head_timeout, stop.clone());
                     tokio::spawn(async move { contain("http", served).await });
                 }
-                // Out of file descriptors, most likely: some come free as connections end.
+                // Out of file descriptors, most likely, though all have their share.
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted");
+                    places.close_longest_resting();
                     sleep(Duration::from_millis(50)).await;
                 }
             }

@@ -88,6 +88,26 @@ async fn a_failing_fsync_refuses_logins_and_keeps_who_is_there() {
     survives("fsync-fails").await;
 }
 
+#[tokio::test]
+async fn on_a_full_disk_it_stops_when_told_to_and_what_was_told_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start().await;
+    let mut herald = herald_on_a_bad_disk(folder.path(), &app).await;
+    let mut stays = login(&herald, "stays").await.unwrap();
+    app.hears(&["online stays"]).await;
+    let order = folder.path().join("disk-full");
+    std::fs::write(&order, "").unwrap();
+    assert!(login(&herald, "late").await.is_err());
+    assert_eq!(herald.get("/healthz").await.0, 200);
+    let told = tokio::spawn(async move { stays.hear().await });
+    assert_eq!(herald.terminate().await, Some(0));
+    assert_eq!(told.await.unwrap(), Heard::Closed(Some(1012)));
+    std::fs::remove_file(&order).unwrap();
+    herald.start().await;
+    let _back = login(&herald, "stays").await.unwrap();
+    assert_eq!(herald.users_online().await, ["stays"]);
+}
+
 /// An attempt that was answered while nothing could be stored: it is noted as soon as the store is
 /// back, not when its lease runs out, and not sent again.
 #[tokio::test]

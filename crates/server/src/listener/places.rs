@@ -66,7 +66,8 @@ impl Places {
         let _ = self.free.acquire_many(self.most as u32).await;
     }
 
-    fn close_longest_resting(&self) -> bool {
+    /// Whether there was one.
+    pub(super) fn close_longest_resting(&self) -> bool {
         let longest = self.lock().connections.pop_first();
         longest.is_some_and(|(_, close)| {
             close.cancel();
