@@ -69,7 +69,12 @@ pub(crate) fn limit_now() -> usize {
 pub fn share(wanted: Wanted) -> Result<Places, TooFew> {
     let places = Places::share(raise_limit(), wanted)?;
     let Places { files, connections, callbacks, .. } = places;
-    tracing::info!(files, connections, callbacks, "so many files, clients and callbacks in flight");
+    tracing::info!(
+        files,
+        connections,
+        callbacks,
+        "limits in force: open files, client connections, callbacks in flight"
+    );
     if connections < wanted.connections || callbacks < wanted.callbacks {
         tracing::warn!(
             files,
