@@ -1,13 +1,15 @@
 //! User tokens: JWTs that say who a client is and on which platform.
 //!
-//! Upstream accepts whatever HMAC algorithm a token names; here only HS256 exists. Whether a token
-//! was revoked is not known here. `now_s` is Unix time in seconds.
+//! Upstream accepts whatever HMAC algorithm a token names; here only HS256 exists, so a general JWT
+//! library with its RSA and elliptic curves is not needed. Whether a token was revoked is not known
+//! here. `now_s` is Unix time in seconds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 use crate::code::{Code, WireError};
 use crate::limit::TOKEN_BYTES_MAX;
@@ -18,13 +20,11 @@ const ISSUED_AHEAD_S_MAX: i64 = 60;
 /// Tokens are dated back by this much, so that a server whose clock is behind accepts them at once.
 pub const ISSUED_BACK_S: i64 = 5;
 
+const ALGORITHM: &str = "HS256";
+
 /// The secret shared with the App's server, ready for use.
 #[derive(Clone)]
-pub struct Keys {
-    signing: EncodingKey,
-    verifying: DecodingKey,
-    validation: Validation,
-}
+pub struct Keys(Hmac<Sha256>);
 
 /// What a valid token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,7 @@ pub struct Claims {
 impl Keys {
     /// Takes the secret's bytes as they are, like upstream.
     pub fn new(secret: &[u8]) -> Self {
-        Self {
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
-            validation: signature_only(),
-        }
+        Self(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
 
     /// Two tokens for the same user and platform within one second are the same text.
@@ -55,8 +51,10 @@ impl Keys {
             iat: Some(Seconds(now_s.saturating_sub(ISSUED_BACK_S))),
             nbf: None,
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &self.signing)
-            .expect("an HMAC key of any length signs any text")
+        let header = Header { typ: Some("JWT".into()), alg: ALGORITHM.into(), crit: None };
+        let message = format!("{}.{}", encode(&header), encode(&payload));
+        let signature = self.over(&message).finalize().into_bytes();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// Whom the token names, if it was signed with this secret and is valid at `now_s`.
@@ -64,10 +62,21 @@ impl Keys {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Code::TokenMalformed.with("token is too long"));
         }
-        check_algorithm(token)?;
-        let data = jsonwebtoken::decode::<Payload>(token, &self.verifying, &self.validation)
-            .map_err(|error| refusal(error.kind()))?;
-        data.claims.check(now_s)
+        let header = token.split('.').next().unwrap_or_default();
+        decode::<Header>(header)?.ok_or_else(malformed)?.check()?;
+        let (message, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
+        let (_, payload) = message.split_once('.').ok_or_else(malformed)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
+        // Compares in a time that does not depend on where the signatures differ.
+        let verified = self.over(message).verify_slice(&signature);
+        verified.map_err(|_| Code::TokenUnknown.with("token signature is invalid"))?;
+        let payload: Option<Payload> = decode(payload)?;
+        let wrong = "token lacks a field or has one of another type";
+        payload.ok_or_else(|| Code::TokenMalformed.with(wrong))?.check(now_s)
+    }
+
+    fn over(&self, message: &str) -> Hmac<Sha256> {
+        self.0.clone().chain_update(message)
     }
 }
 
@@ -82,6 +91,29 @@ impl Claims {
         if token_platform != i64::from(platform.id()) {
             let detail = format!("token platform {token_platform} != platformID {}", platform.id());
             return Err(Code::TokenInvalid.with(detail));
+        }
+        Ok(())
+    }
+}
+
+/// The header as it is written. Members of other names are ignored.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typ: Option<String>,
+    alg: String,
+    /// Extensions that a reader must refuse unless it knows them (RFC 7515, 4.1.11).
+    #[serde(skip_serializing)]
+    crit: Option<IgnoredAny>,
+}
+
+impl Header {
+    fn check(&self) -> Result<(), WireError> {
+        if self.alg != ALGORITHM {
+            return Err(Code::TokenUnknown.with("token is not signed with HS256"));
+        }
+        if self.crit.is_some() {
+            return Err(Code::TokenUnknown.with("token needs an extension of JWT"));
         }
         Ok(())
     }
@@ -139,42 +171,14 @@ impl TryFrom<serde_json::Number> for Seconds {
     }
 }
 
-/// The library would ask the system's clock, so it checks nothing but the signature. Who else a
-/// token is for (`aud`, `iss`, `sub`) has no meaning in this protocol.
-fn signature_only() -> Validation {
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    validation
+fn encode(part: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("plain fields are JSON"))
 }
 
-/// Refuses every algorithm but one before the library sees the token: it cannot tell a token of an
-/// unknown algorithm (1505) from garbage (1503).
-fn check_algorithm(token: &str) -> Result<(), WireError> {
-    #[derive(Deserialize)]
-    struct Named {
-        alg: String,
-    }
-    let encoded = token.split('.').next().unwrap_or_default();
-    let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| malformed())?;
-    let named: Named = serde_json::from_slice(&json).map_err(|_| malformed())?;
-    if named.alg == "HS256" {
-        return Ok(());
-    }
-    Err(Code::TokenUnknown.with("token is not signed with HS256"))
-}
-
-fn refusal(kind: &ErrorKind) -> WireError {
-    match kind {
-        ErrorKind::InvalidSignature => Code::TokenUnknown.with("token signature is invalid"),
-        ErrorKind::InvalidAlgorithm => Code::TokenUnknown.with("token is not signed with HS256"),
-        ErrorKind::Json(_) => {
-            Code::TokenMalformed.with("token lacks a field or has one of another type")
-        }
-        _ => malformed(),
-    }
+/// None if it is JSON of another form.
+fn decode<T: DeserializeOwned>(part: &str) -> Result<Option<T>, WireError> {
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed())?;
+    Ok(serde_json::from_slice(&json).ok())
 }
 
 fn malformed() -> WireError {

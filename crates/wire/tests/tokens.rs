@@ -5,7 +5,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use expect_test::{Expect, expect};
-use jsonwebtoken::{Algorithm, EncodingKey};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Sha256, Sha512};
 use wire::platform::Platform;
 use wire::token::Keys;
 
@@ -30,6 +31,44 @@ fn a_token_that_upstream_issued_is_good() {
         PMWg4OH4jJNBSpnh8ZmHf2HFP1M_2iOdGjDBR2vZ8ys";
     let claims = Keys::new(SECRET).read(token, NOW_S).unwrap();
     assert_eq!(claims.user_id, "acc_1795374105_js_a");
+}
+
+/// The example of RFC 7515, A.1: its signature verifies, its claims are not ours.
+#[test]
+fn the_signature_is_the_one_of_the_standard() {
+    let key =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let keys = Keys::new(&URL_SAFE_NO_PAD.decode(key).unwrap());
+    let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkz\
+        ODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let outcome = |signature: &str| {
+        keys.read(&format!("{message}.{signature}"), NOW_S).unwrap_err().to_string()
+    };
+    let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    assert!(outcome(signature).contains("lacks a field"), "{}", outcome(signature));
+    let other = signature.replace('d', "e");
+    assert!(outcome(&other).contains("signature is invalid"), "{}", outcome(&other));
+}
+
+/// Each bit of a signature, and each length of it, counts.
+#[test]
+fn a_signature_with_any_bit_changed_or_cut_short_is_refused() {
+    let keys = Keys::new(SECRET);
+    let good = keys.issue("u1", Platform::Web, NOW_S, 600);
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let flipped = (0..8 * signature.len()).map(|bit| {
+        let mut changed = signature.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        changed
+    });
+    let cut = (0..signature.len()).map(|length| signature[..length].to_vec());
+    let longer = [signature.clone(), vec![0]].concat();
+    for changed in flipped.chain(cut).chain([longer]) {
+        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&changed));
+        let refused = keys.read(&token, NOW_S).unwrap_err();
+        assert!(refused.to_string().contains("signature is invalid"), "{token}: {refused}");
+    }
 }
 
 #[test]
@@ -85,6 +124,9 @@ fn a_token_is_refused_with_the_code_that_fits() {
             ("alg twice", header_of(r#"{"alg":"none","alg":"HS256"}"#)),
             ("no alg", header_of("{}")),
             ("typ a number", header_of(r#"{"alg":"HS256","typ":1}"#)),
+            ("other members", header_of(r#"{"kid":"1","alg":"HS256","x5c":[],"typ":"at+jwt"}"#)),
+            ("crit", header_of(r#"{"alg":"HS256","crit":["b64"],"b64":false}"#)),
+            ("crit a text", header_of(r#"{"alg":"HS256","crit":""}"#)),
             ("header not JSON", header_of("x")),
             ("empty", String::new()),
             ("one dot", ".".into()),
@@ -146,7 +188,10 @@ fn a_token_is_refused_with_the_code_that_fits() {
             alg a number: 1503 TokenMalformedError: token is not a JWT
             alg twice: 1503 TokenMalformedError: token is not a JWT
             no alg: 1503 TokenMalformedError: token is not a JWT
-            typ a number: 1503 TokenMalformedError: token lacks a field or has one of another type
+            typ a number: 1503 TokenMalformedError: token is not a JWT
+            other members: good until 1795374200, from 0
+            crit: 1505 TokenUnknownError: token needs an extension of JWT
+            crit a text: 1505 TokenUnknownError: token needs an extension of JWT
             header not JSON: 1503 TokenMalformedError: token is not a JWT
             empty: 1503 TokenMalformedError: token is not a JWT
             one dot: 1503 TokenMalformedError: token is not a JWT
@@ -210,23 +255,24 @@ fn more(members: &str) -> String {
 }
 
 fn claims(json: &str) -> String {
-    sign(Algorithm::HS256, &format!("{}.{}", encode(r#"{"alg":"HS256"}"#), encode(json)))
+    hs256(&format!("{}.{}", encode(r#"{"alg":"HS256"}"#), encode(json)))
 }
 
 /// A good token but for its header: signed with the right secret by HS256.
 fn header_of(json: &str) -> String {
     let payload = encode(r#"{"UserID":"u1","PlatformID":5,"exp":1795374200}"#);
-    sign(Algorithm::HS256, &format!("{}.{payload}", encode(json)))
+    hs256(&format!("{}.{payload}", encode(json)))
+}
+
+fn hs256(message: &str) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap().chain_update(message);
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
 fn hs512(payload: &str) -> String {
-    sign(Algorithm::HS512, &format!("{}.{payload}", encode(r#"{"alg":"HS512"}"#)))
-}
-
-fn sign(algorithm: Algorithm, message: &str) -> String {
-    let key = EncodingKey::from_secret(SECRET);
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
-    format!("{message}.{signature}")
+    let message = format!("{}.{payload}", encode(r#"{"alg":"HS512"}"#));
+    let mac = Hmac::<Sha512>::new_from_slice(SECRET).unwrap().chain_update(&message);
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
 fn encode(json: &str) -> String {
