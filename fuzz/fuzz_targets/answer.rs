@@ -1,22 +1,4 @@
 //! The App's answer to a callback, read in each dialect.
 #![no_main]
 
-use contract::{Answer, Dialect};
-use herald_fuzz::within;
-use libfuzzer_sys::fuzz_target;
-
-/// The worst is a list of small objects where a text should be, held as a tree.
-const BYTES_PER_BYTE: usize = 128;
-
-fuzz_target!(|body: &[u8]| {
-    let bytes_max = BYTES_PER_BYTE * body.len() + 4096;
-    let classic = within(bytes_max, || Answer::read(body));
-    for dialect in Dialect::ALL {
-        let answer = Answer::read_in(dialect, body);
-        assert!(answer.readable || (!answer.refuses && answer.action_code == 0));
-        assert_eq!(Answer { refuses: classic.refuses, ..answer }, classic);
-    }
-    if classic.readable {
-        assert_eq!(Answer::read(classic.to_json().as_bytes()), classic);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| inputs::answer::check(data));

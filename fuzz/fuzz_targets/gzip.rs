@@ -3,22 +3,11 @@
 #![no_main]
 
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
-use herald_fuzz::frame;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use std::io::{Read as _, Write as _};
-use wire::{
-    frame::{Codec, Encoding},
-    limit::FRAME_BYTES_MAX,
-};
+use wire::limit::FRAME_BYTES_MAX;
 
-/// The decompressor's window and tables.
-const INFLATE_BYTES_MAX: usize = 128 * 1024;
-/// What is unpacked, in a buffer that doubles, and once more as a request.
-const BYTES_MAX: usize = 4 * FRAME_BYTES_MAX + INFLATE_BYTES_MAX;
-
-fuzz_target!(|data: &[u8]| {
-    frame::read(Codec { encoding: Encoding::Gob, gzip: true }, data, BYTES_MAX);
-});
+fuzz_target!(|data: &[u8]| inputs::frame::check_gzip(data));
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     match unpacked(&data[..size]) {

@@ -1,20 +1,4 @@
 //! A text frame.
 #![no_main]
 
-use herald_fuzz::within;
-use libfuzzer_sys::{Corpus, fuzz_target};
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
-use wire::heartbeat::{self, Heartbeat};
-
-fuzz_target!(|data: &[u8]| -> Corpus {
-    let Ok(text) = str::from_utf8(data) else { return Corpus::Reject };
-    let read = within(8 * text.len() + 4096, || heartbeat::read(text));
-    if let Ok(Heartbeat::Ping(body)) = read {
-        let pong = heartbeat::pong(body);
-        assert!(matches!(heartbeat::read(&pong), Ok(Heartbeat::Pong)));
-        let said: BTreeMap<String, &RawValue> = serde_json::from_str(&pong).unwrap();
-        assert_eq!(said["body"].get(), body.map_or("null", RawValue::get));
-    }
-    Corpus::Keep
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| inputs::heartbeat::check(data));

@@ -1,16 +1,41 @@
 //! What holds of every handshake, in either form.
 
 use crate::within;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::collections::BTreeMap;
 use wire::{
     envelope,
     frame::Encoding,
     handshake::{self, Handshake},
-    limit::{OPERATION_ID_BYTES_MAX, REFUSAL_BYTES_MAX, SDK_VERSION_BYTES_MAX, USER_ID_BYTES_MAX},
+    limit::{
+        OPERATION_ID_BYTES_MAX, PACKED_BYTES_MAX, REFUSAL_BYTES_MAX, SDK_VERSION_BYTES_MAX,
+        USER_ID_BYTES_MAX,
+    },
 };
 
+/// The query of an upgrade request; what follows a line break is its `compression` header.
+pub fn check_query(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    match text.split_once('\n') {
+        Some((query, header)) => read(query, Some(header)),
+        None => read(text, None),
+    };
+}
+
+/// The JSON of a handshake that is packed into the parameter `v`.
+pub fn check_packed(json: &[u8]) {
+    let packed = URL_SAFE_NO_PAD.encode(json);
+    let Some(said) = read(&format!("v={packed}"), None) else { return };
+    assert!(packed.len() <= PACKED_BYTES_MAX);
+    let again = URL_SAFE_NO_PAD.encode(written_as_json(&said));
+    // Names that were absent are written now.
+    if again.len() <= PACKED_BYTES_MAX {
+        assert_eq!(read(&format!("v={again}"), None), Some(said));
+    }
+}
+
 /// Reads a query, and the same handshake again from the query that says just that.
-pub fn read(query: &str, compression_header: Option<&str>) -> Option<Handshake> {
+fn read(query: &str, compression_header: Option<&str>) -> Option<Handshake> {
     // Nothing in it makes a longer text; it is unescaped in buffers that double, and copied.
     let bytes_max = 8 * query.len() + 4096;
     match within(bytes_max, || handshake::read(query, compression_header)) {
@@ -60,7 +85,7 @@ fn written(said: &Handshake) -> String {
 }
 
 /// The handshake as the JSON that is packed into `v`.
-pub fn packed(said: &Handshake) -> String {
+fn written_as_json(said: &Handshake) -> String {
     serde_json::to_string(&fields(said)).unwrap()
 }
 
