@@ -6,14 +6,22 @@ mod support;
 use server::config::Secret;
 use std::{
     process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
-use support::{process::Process, *};
+use support::{
+    process::Process,
+    spawned::{Spawned, output},
+    *,
+};
 use wire::{platform::Platform, token::Keys};
 
 fn herald(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
-    command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command.args(arguments).current_dir(std::env::temp_dir());
     command
 }
 
@@ -26,7 +34,7 @@ fn text(output: &Output) -> (Option<i32>, String, String) {
 #[test]
 fn the_demo_explains_itself_and_ends_also_where_the_default_ports_are_taken() {
     let taken = [10001, 10002, 10003].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)));
-    let (code, out, err) = text(&herald(&["demo", "--for", "20s"]).output().unwrap());
+    let (code, out, err) = text(&output(&mut herald(&["demo", "--for", "20s"])));
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
     for piece in [
         "Herald tells your backend who comes online and who leaves.",
@@ -46,29 +54,48 @@ fn the_demo_explains_itself_and_ends_also_where_the_default_ports_are_taken() {
     }
 }
 
+/// A server that a failed test leaves behind holds its ports and files against the next run.
+#[test]
+fn a_program_that_a_failed_test_started_is_gone() {
+    use rustix::process::{Pid, test_kill_process};
+    let id = Arc::new(AtomicU32::new(0));
+    let failed = std::thread::spawn({
+        let id = Arc::clone(&id);
+        move || {
+            let app =
+                Spawned::start(herald(&["app", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()));
+            id.store(app.id(), Relaxed);
+            panic!("as an assertion that does not hold");
+        }
+    });
+    assert!(failed.join().is_err());
+    let id = Pid::from_raw(id.load(Relaxed).try_into().unwrap()).unwrap();
+    assert!(test_kill_process(id).is_err(), "{id:?} still runs");
+}
+
 #[test]
 fn the_default_configuration_is_good_once_it_has_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("herald.toml");
-    let (code, defaults, _) = text(&herald(&["config", "default"]).output().unwrap());
+    let (code, defaults, _) = text(&output(&mut herald(&["config", "default"])));
     assert_eq!(code, Some(0));
     std::fs::write(&file, &defaults).unwrap();
     let path = file.to_str().unwrap();
-    let (code, _, err) = text(&herald(&["config", "check", path]).output().unwrap());
+    let (code, _, err) = text(&output(&mut herald(&["config", "check", path])));
     assert_eq!(code, Some(78));
     assert!(err.contains("auth.secret"), "{err}");
     let mut check = herald(&["config", "check", path]);
-    let (code, out, _) = text(&check.env("HERALD_AUTH__SECRET", SECRET).output().unwrap());
+    let (code, out, _) = text(&output(check.env("HERALD_AUTH__SECRET", SECRET)));
     assert_eq!(code, Some(0));
     assert!(out.contains("the configuration is good"), "{out}");
     let mut dump = herald(&["config", "dump", path]);
-    let (_, out, _) = text(&dump.env("HERALD_AUTH__SECRET", SECRET).output().unwrap());
+    let (_, out, _) = text(&output(dump.env("HERALD_AUTH__SECRET", SECRET)));
     assert!(out.contains("HERALD_AUTH__SECRET") && !out.contains(SECRET), "{out}");
 }
 
 #[test]
 fn serve_without_a_secret_exits_78_and_says_what_to_do() {
-    let (code, _, err) = text(&herald(&["serve"]).output().unwrap());
+    let (code, _, err) = text(&output(&mut herald(&["serve"])));
     assert_eq!(code, Some(78));
     assert!(err.contains("auth.secret") && err.contains("--dev"), "{err}");
 }
@@ -106,11 +133,8 @@ async fn the_sample_app_answers_though_nobody_reads_what_it_prints() {
     let (_reader, stalled) = std::io::pipe().unwrap();
     let (gone, broken) = std::io::pipe().unwrap();
     drop(gone);
-    let mut app = herald(&["app", "--listen", &address.to_string()])
-        .stdout(stalled)
-        .stderr(broken)
-        .spawn()
-        .unwrap();
+    let mut app = herald(&["app", "--listen", &address.to_string()]);
+    let _app = Spawned::start(app.stdout(stalled).stderr(broken));
     eventually("the App answers", || async { http(address, "GET", "/", &[], "").await.is_ok() })
         .await;
     // More than a pipe holds.
@@ -123,8 +147,6 @@ async fn the_sample_app_answers_though_nobody_reads_what_it_prints() {
         let answer = http(address, "POST", path, &[("operationID", &operation_id)], &body).await;
         assert_eq!(answer.unwrap().0, 200);
     }
-    app.kill().unwrap();
-    app.wait().unwrap();
 }
 
 /// Slow headers: a client that sends them a byte a minute must not stay.
@@ -145,12 +167,11 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 #[test]
 fn a_token_is_printed_that_the_server_takes() {
     let mut token = herald(&["token", "--user", "u1", "--platform", "web"]);
-    let (code, out, err) = text(&token.env("HERALD_AUTH__SECRET", SECRET).output().unwrap());
+    let (code, out, err) = text(&output(token.env("HERALD_AUTH__SECRET", SECRET)));
     assert_eq!(code, Some(0), "{err}");
     let claims = Keys::new(SECRET.as_bytes()).read(out.trim(), now_s()).unwrap();
     assert_eq!(claims.matches("u1", Platform::Web), Ok(()));
-    let (code, _, err) =
-        text(&herald(&["token", "--user", "u", "--platform", "x"]).output().unwrap());
+    let (code, _, err) = text(&output(&mut herald(&["token", "--user", "u", "--platform", "x"])));
     assert_eq!(code, Some(2));
     assert!(err.contains("try web, ios or android"), "{err}");
 }
@@ -162,8 +183,7 @@ async fn a_second_herald_on_one_folder_does_not_start_and_says_why() {
     let mut first = Process::new(folder.path(), &app.url(), &[]);
     first.start().await;
     let second = Process::new(folder.path(), &app.url(), &[]);
-    let output = second.command().output().unwrap();
-    let (code, _, err) = text(&output);
+    let (code, _, err) = text(&output(&mut second.command()));
     assert_eq!(code, Some(1));
     assert!(err.contains("in use by another herald"), "{err}");
 }
@@ -189,16 +209,13 @@ async fn sigterm_ends_it_with_exit_0_and_nobody_is_told_offline() {
 #[tokio::test]
 async fn the_sample_app_takes_only_what_is_signed_if_it_has_a_secret() {
     const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let (code, _, err) = text(&herald(&["app", "--secret", "hunter2"]).output().unwrap());
+    let (code, _, err) = text(&output(&mut herald(&["app", "--secret", "hunter2"])));
     assert_eq!((code, err.as_str()), (Some(1), "herald: --secret: must begin with whsec_\n"));
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();
     drop(held);
-    let mut app = herald(&["app", "--listen", &address.to_string(), "--secret", SIGNING])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut app = herald(&["app", "--listen", &address.to_string(), "--secret", SIGNING]);
+    let _app = Spawned::start(app.stdout(Stdio::null()).stderr(Stdio::null()));
     for (secrets, verdict) in [(vec![], "back_off"), (vec![SIGNING], "delivered")] {
         let herald = Herald::start(|config| {
             config.callbacks.url = Some(format!("http://{address}/callback"));
@@ -214,8 +231,6 @@ async fn the_sample_app_takes_only_what_is_signed_if_it_has_a_secret() {
         })
         .await;
     }
-    app.kill().unwrap();
-    app.wait().unwrap();
 }
 
 #[tokio::test]
@@ -226,11 +241,8 @@ async fn the_sample_app_shows_who_is_online_and_misbehaves_to_order() {
     let address = held.local_addr().unwrap();
     drop(held);
     let listen = address.to_string();
-    let mut app = herald(&["app", "--listen", &listen, "--refuse", "bad", "--delay", "10ms"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut app = herald(&["app", "--listen", &listen, "--refuse", "bad", "--delay", "10ms"]);
+    let mut app = Spawned::start(app.stdout(Stdio::piped()).stderr(Stdio::null()));
     eventually("the App answers", || async {
         http(address, "GET", "/", &[], "")
             .await
@@ -251,9 +263,7 @@ async fn the_sample_app_shows_who_is_online_and_misbehaves_to_order() {
     let (_, online) = http(address, "GET", "/online", &[], "").await.unwrap();
     assert_eq!(online, r#"{"online":[{"seq":7,"userID":"good"}]}"#);
     let mut line = String::new();
-    BufReader::new(app.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(app.stdout()).read_line(&mut line).unwrap();
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["userID"], &line["view"]), (&"good".into(), &"changed".into()));
-    app.kill().unwrap();
-    app.wait().unwrap();
 }

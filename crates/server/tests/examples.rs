@@ -65,6 +65,7 @@ async fn the_app_in_node_passes() {
 }
 
 #[tokio::test]
+#[ignore = "needs Go: `cargo xtask examples`"]
 async fn the_app_in_go_passes() {
     let folder = tempfile::tempdir().unwrap();
     let app = folder.path().join("app");
@@ -77,6 +78,7 @@ async fn the_app_in_go_passes() {
 }
 
 #[tokio::test]
+#[ignore = "needs Java: `cargo xtask examples`"]
 async fn the_app_in_java_passes() {
     check("java", &[example("java/App.java")]).await;
 }

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use support::{tried::*, *};
+use support::{spawned, tried::*, *};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -108,7 +108,7 @@ async fn a_seed_makes_the_faults_the_same_in_each_run() {
     for status in [0, 503, 400] {
         assert!(first.contains(&status), "{status}: {first:?}");
     }
-    let more = herald(&["app", "--garbage", "--drop", "5%"]).output().unwrap();
+    let more = spawned::output(&mut herald(&["app", "--garbage", "--drop", "5%"]));
     let told = String::from_utf8_lossy(&more.stderr).into_owned();
     assert!(!more.status.success() && told.contains("more than 100% together"), "{told}");
 }

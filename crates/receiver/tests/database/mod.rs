@@ -141,6 +141,7 @@ pub struct Postgres {
 
 impl Postgres {
     /// On loopback, in a folder of its own, as a user who is not root.
+    #[expect(clippy::disallowed_methods, reason = "`Drop` ends it, also when a test fails")]
     pub fn start() -> Postgres {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");

@@ -4,6 +4,7 @@
 
 pub mod faulty;
 pub mod process;
+pub mod spawned;
 pub mod tls;
 pub mod tried;
 

@@ -1,13 +1,12 @@
 //! Herald as a program of its own, for tests that kill it.
 
-use super::{SECRET, eventually};
-use rustix::process::Pid;
+use super::{SECRET, eventually, spawned::Spawned};
 pub use rustix::process::Signal;
 use server::client::http;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 /// A herald process that can be killed and started again on the same folder and ports.
@@ -17,7 +16,7 @@ pub struct Process {
     pub admin: SocketAddr,
     folder: PathBuf,
     environment: Vec<(String, String)>,
-    child: Option<Child>,
+    child: Option<Spawned>,
 }
 
 impl Process {
@@ -67,7 +66,7 @@ impl Process {
     }
 
     async fn spawn(&mut self, mut command: Command, log: Stdio) {
-        self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        self.child = Some(Spawned::start(command.stdout(Stdio::null()).stderr(log)));
         // The pipe of a log is the child's alone from now on.
         drop(command);
         eventually("herald is ready", || async { self.is_ready().await }).await;
@@ -80,14 +79,14 @@ impl Process {
         shell.args(["-c", &format!("umask {umask:o}; exec \"$0\" serve")]);
         shell.arg(herald.get_program()).current_dir(&self.folder).stdin(Stdio::null());
         shell.envs(herald.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        self.child = Some(shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        self.child = Some(Spawned::start(shell.stdout(Stdio::null()).stderr(Stdio::null())));
         eventually("herald is ready", || async { self.is_ready().await }).await;
     }
 
     /// `herald serve`, not yet started.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
-        command.arg("serve").current_dir(&self.folder).stdin(Stdio::null());
+        command.arg("serve").current_dir(&self.folder);
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
         command
     }
@@ -99,15 +98,13 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = self.child.as_ref().expect("it runs").id();
-        let id = Pid::from_raw(id.try_into().unwrap()).unwrap();
-        rustix::process::kill_process(id, signal).unwrap();
+        self.child.as_ref().expect("it runs").signal(signal);
     }
 
     /// Waits until it has ended; its exit code.
     pub async fn ends(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
-        tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
+        tokio::task::spawn_blocking(move || child.ended().code()).await.unwrap()
     }
 
     pub async fn is_ready(&self) -> bool {
@@ -116,13 +113,11 @@ impl Process {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("it runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.child.take().expect("it runs").kill();
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+        self.child.as_mut().is_some_and(Spawned::is_running)
     }
 
     /// What it takes up of the machine's memory.
@@ -163,15 +158,6 @@ impl Process {
 
     pub async fn owed(&self) -> u64 {
         self.get("/v1/endpoints").await.1[0]["owed"].as_u64().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 

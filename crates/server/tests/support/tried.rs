@@ -1,9 +1,12 @@
 //! An App as a process of its own, and `herald conformance` against it.
 
-use super::eventually;
+use super::{
+    eventually,
+    spawned::{self, Spawned},
+};
 use std::{
     net::{SocketAddr, TcpListener},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 use tokio::net::TcpStream;
 
@@ -12,7 +15,7 @@ pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub struct Tried {
     pub address: SocketAddr,
-    child: Child,
+    _child: Spawned,
 }
 
 impl Tried {
@@ -22,12 +25,9 @@ impl Tried {
         let address = held.local_addr().unwrap();
         drop(held);
         let mut command = command(address);
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap_or_else(|error| {
-            panic!("{:?} cannot be started, is it installed? {error}", command.get_program())
-        });
+        let child = Spawned::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         eventually("the App listens", || async { TcpStream::connect(address).await.is_ok() }).await;
-        Tried { address, child }
+        Tried { address, _child: child }
     }
 
     pub fn url(&self) -> String {
@@ -35,23 +35,16 @@ impl Tried {
     }
 }
 
-impl Drop for Tried {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// `herald` with these arguments.
 pub fn herald(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
-    command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command.args(arguments).current_dir(std::env::temp_dir());
     command
 }
 
 /// `herald conformance` with these arguments, to its end.
 pub fn conformance(arguments: &[&str]) -> Output {
-    herald(&["conformance"]).args(arguments).output().unwrap()
+    spawned::output(herald(&["conformance"]).args(arguments))
 }
 
 /// Every case passes, and there are at least so many.
