@@ -1,30 +1,24 @@
-//! The real OpenIM SDKs against the real program: installs Node and Chromium if need be, builds,
-//! runs.
+//! The real OpenIM SDKs against the real program.
 
 use crate::{
-    install,
-    steps::{cargo, run},
+    build,
+    steps::{command, run},
 };
-use anyhow::{Result, ensure};
-use std::process::Command;
+use anyhow::{Result, bail};
 
-/// What the tests run on: a program, and the Debian package that has it.
-const TOOLS: [(&str, &str); 3] = [("node", "nodejs"), ("npm", "npm"), ("chromium", "chromium")];
-
-/// All scenarios of `e2e/` with each set-up.
-pub(crate) fn real_sdks() -> Result<()> {
-    let missing = TOOLS.iter().filter(|(program, _)| !install::runs(program, &["--version"]));
-    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
-    if !packages.is_empty() {
-        install::packages(&packages)?;
-    }
-    run(cargo(&["build", "-p", "herald-server", "--locked", "--quiet"]))?;
-    let mut install = Command::new("npm");
+/// All scenarios of `e2e/` with each set-up. Their timers run ten times as fast unless told.
+pub(crate) fn real_sdks(arguments: &[&str]) -> Result<()> {
+    let real_time = match arguments {
+        [] => "",
+        ["--real-time"] => "1",
+        _ => bail!("e2e takes `--real-time` or nothing"),
+    };
+    let herald = build::program("herald-server", "bin", "herald")?;
+    let mut install = command("npm");
     install.args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir("e2e");
     run(install)?;
-    let binary = install::target().join("debug/herald").canonicalize()?;
-    ensure!(binary.exists(), "{} was not built", binary.display());
-    let mut test = Command::new("npm");
-    test.args(["test", "--silent"]).current_dir("e2e").env("HERALD_BIN", binary);
+    let mut test = command("npm");
+    test.args(["test", "--silent"]).current_dir("e2e");
+    test.env("HERALD_BIN", herald).env("REAL_TIME", real_time);
     run(test)
 }

@@ -5,7 +5,7 @@
 //! corpus in `fuzz/corpus/` is where it starts from; what it finds goes below `target/fuzz`.
 
 use crate::{
-    install::{packages, runs, target},
+    install::target,
     steps::{cargo, run},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -31,26 +31,10 @@ const RSS_MB_MAX: u32 = 1024;
 /// How much is shown of a run that failed.
 const LINES_SHOWN: usize = 40;
 
-/// How long to look, and from where.
-pub(crate) struct Search {
-    seconds: u32,
-    /// Begins anew, with the same numbers each time: a change makes the difference, not luck.
-    /// Otherwise goes on where the last such run ended.
-    again: bool,
-}
-
-impl Search {
-    /// A moment for each target, as part of all tests.
-    pub(crate) const SHORT: Search = Search { seconds: 5, again: true };
-
-    /// So many seconds for each target.
-    pub(crate) fn of(seconds: &str) -> Result<Search> {
-        Ok(Search { seconds: seconds.parse().context("SECONDS is not a number")?, again: false })
-    }
-}
-
-/// Runs every target; fails with what the first one found.
-pub(crate) fn targets(search: &Search) -> Result<()> {
+/// Lints the targets, then runs every one for so many seconds; fails with what the first one found.
+pub(crate) fn targets(seconds: &str) -> Result<()> {
+    let seconds = seconds.parse().context("SECONDS is not a number")?;
+    lint()?;
     let programs = build()?;
     let mut names: Vec<_> = fs::read_dir("fuzz/fuzz_targets")?
         .map(|entry| Ok(entry?.path().with_extension("")))
@@ -58,16 +42,13 @@ pub(crate) fn targets(search: &Search) -> Result<()> {
     names.sort();
     for path in names {
         let name = path.file_name().and_then(|name| name.to_str()).context("no plain name")?;
-        run_target(&programs.join(name), name, search)?;
+        run_target(&programs.join(name), name, seconds)?;
     }
     Ok(())
 }
 
-/// Formatting and lints of `fuzz/`, which is no member of the workspace.
-pub(crate) fn lint() -> Result<()> {
-    let mut format = cargo(&["fmt", "--check"]);
-    format.current_dir("fuzz");
-    run(format)?;
+/// `fuzz/` is no member of the workspace.
+fn lint() -> Result<()> {
     let mut clippy = cargo(&["clippy", "--lib", "--bins", "--locked", "--", "-D", "warnings"]);
     clippy.current_dir("fuzz").env("CARGO_TARGET_DIR", folder()?);
     run(clippy)
@@ -75,9 +56,6 @@ pub(crate) fn lint() -> Result<()> {
 
 /// The folder with the programs. Naming the host keeps build scripts from being instrumented too.
 fn build() -> Result<PathBuf> {
-    if !runs("c++", &["--version"]) {
-        packages(&["g++"])?;
-    }
     let (host, folder) = (host()?, folder()?);
     let mut build = cargo(&["build", "--release", "--locked", "--quiet", "--target", &host]);
     build.current_dir("fuzz").env("RUSTFLAGS", RUSTFLAGS).env("CARGO_TARGET_DIR", &folder);
@@ -85,20 +63,16 @@ fn build() -> Result<PathBuf> {
     Ok(folder.join(host).join("release"))
 }
 
-fn run_target(program: &Path, name: &str, search: &Search) -> Result<()> {
+fn run_target(program: &Path, name: &str, seconds: u32) -> Result<()> {
     let folder = folder()?.join(name);
     let (corpus, found, log) = (folder.join("corpus"), folder.join("found"), folder.join("log"));
-    if search.again && corpus.exists() {
-        fs::remove_dir_all(&corpus)?;
-    }
     for folder in [&corpus, &found] {
         fs::create_dir_all(folder)?;
     }
     let mut fuzz = Command::new(program);
     // New inputs are written to the first folder only.
     fuzz.arg(&corpus).arg(Path::new("fuzz/corpus").join(name)).args([
-        format!("-seed={}", u32::from(search.again)),
-        format!("-max_total_time={}", search.seconds),
+        format!("-max_total_time={seconds}"),
         format!("-timeout={TIMEOUT_S}"),
         format!("-rss_limit_mb={RSS_MB_MAX}"),
         format!("-artifact_prefix={}/", found.display()),

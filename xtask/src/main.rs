@@ -1,91 +1,171 @@
-//! What a developer runs: `cargo xtask test | crash | sim | figures | backlog | fuzz | websocket | webhooks |
-//! bench | tidy`.
+//! What a developer runs: `cargo xtask STEP`. `cargo xtask help` lists the steps.
 //!
-//! Start at [`main`]. `test` is the whole and what CI runs; it installs what it needs itself and
-//! says what each step took.
+//! Start at [`STEPS`]. `test` is what CI runs, `deep` is run once before a change of weight lands;
+//! both check first what their steps need, and say at the end what each took.
 
+mod build;
 mod e2e;
 mod fuzz;
 mod install;
+mod needs;
+mod plan;
 mod sim;
 mod steps;
 mod tidy;
 mod webhooks;
 mod websocket;
 
-use anyhow::{Result, bail};
-use fuzz::Search;
+use anyhow::{Context, Result, bail};
+use needs::Need::{self, *};
+use plan::{Pace::*, Planned};
 use std::env;
-use steps::{Steps, cargo};
+use steps::{Step, step};
 
-const HELP: &str = "\
-cargo xtask test              everything that must pass, as CI runs it
-cargo xtask crash [CYCLES]    kill -9 under load, 50 times unless said otherwise
-cargo xtask sim               3,000 seeds of the simulator, 10 simulated minutes each; `--seeds N`,
-                              `--from S`; `--seed S`: one, with its trace; `--bite`: bugs put in
-cargo xtask figures           false offlines, seconds to a right view, POSTs per user-hour: simulated
-cargo xtask fuzz [SECONDS]    every target of fuzz/, 60 seconds each unless said otherwise
-cargo xtask websocket         the Autobahn cases against the gateway's sockets
-cargo xtask bench             logins per second, callback latency, memory per idle connection
-cargo xtask backlog [COUNT]   an App away for 10 hours, 1,000,000 callbacks owed unless said otherwise
-cargo xtask webhooks          npm's and PyPI's libraries verify what Herald signs
-cargo xtask tidy              file lengths, headers, who imports whom
-";
+const RUST: &[Need] = &[CCompiler, Make];
+const UNITS: &[Need] = &[CCompiler, Make, Python, Node, Postgresql, Setpriv];
+
+/// Every step, by the name that runs it alone.
+const STEPS: &[Step] = &[
+    step("format", "rustfmt changes nothing", &[Rustfmt], |_| build::format()),
+    step("tidy", "file lengths, headers, who imports whom", &[], |_| tidy::check()),
+    step("lints", "clippy, warnings denied", &[Clippy, CCompiler, Make], |_| build::lints()),
+    step("build", "all programs and tests", RUST, |_| build::everything()),
+    step("units", "every test of the workspace; the next three are parts of it", UNITS, |_| {
+        build::tests(&[])
+    }),
+    step(
+        "conformance",
+        "all stores alike; `herald conformance` against good and bad Apps",
+        UNITS,
+        |_| build::tests(&["conformance", "examples"]),
+    ),
+    step("corpus", "what fuzzing checks, on every input of fuzz/corpus", UNITS, |_| {
+        build::tests(&["corpus"])
+    }),
+    step("postgres", "the receiver's SQL, on SQLite and PostgreSQL", UNITS, |_| {
+        build::tests(&["sql"])
+    }),
+    step("docs", "rustdoc, warnings denied", RUST, |_| build::docs()),
+    step(
+        "sim",
+        "seeds of the simulator: 3,000, `--seeds N`, `--seed S` with its trace, `--bite`",
+        RUST,
+        sim::sim,
+    ),
+    step(
+        "webhooks",
+        "npm's and PyPI's libraries verify what Herald signs",
+        &[CCompiler, Make, Python, Node],
+        |_| webhooks::reference_verifiers(),
+    ),
+    step(
+        "e2e",
+        "the real OpenIM SDKs in Node and Chromium; `--real-time`: with their own waits",
+        &[CCompiler, Make, Node, Chromium],
+        e2e::real_sdks,
+    ),
+    step("crash", "kill -9 under load: 50 times, or `crash N`", RUST, |arguments| {
+        build::crash(one_of(arguments, "50")?)
+    }),
+    step(
+        "fuzz",
+        "every target of fuzz/, instrumented: 60 seconds each, or `fuzz SECONDS`",
+        &[Clippy, CCompiler, Make, CxxCompiler],
+        |arguments| fuzz::targets(one_of(arguments, "60")?),
+    ),
+    step(
+        "websocket",
+        "the Autobahn cases against the gateway's sockets",
+        &[CCompiler, Make, Python, Kosoku],
+        |_| websocket::conformance(),
+    ),
+    step(
+        "examples",
+        "the Apps in Go and Java against `herald conformance`",
+        &[CCompiler, Make, Go, Java],
+        |_| build::examples(),
+    ),
+    step(
+        "bench",
+        "logins a second, callback latency, memory for each idle connection",
+        RUST,
+        |_| build::bench(),
+    ),
+    step(
+        "backlog",
+        "an App away for 10 hours: 1,000,000 callbacks owed, or `backlog N`",
+        RUST,
+        |arguments| build::backlog(one_of(arguments, "1000000")?),
+    ),
+    step(
+        "figures",
+        "simulated: false offlines, seconds to a right view, requests a user-hour",
+        RUST,
+        |_| sim::figures(),
+    ),
+];
+
+/// What CI runs. The SDKs mostly wait, so they run beside what works.
+const TEST: &[Planned] = &[
+    Planned("format", &[], Works),
+    Planned("tidy", &[], Works),
+    Planned("lints", &[], Works),
+    Planned("build", &[], Works),
+    Planned("e2e", &[], Waits),
+    Planned("webhooks", &[], Works),
+    Planned("units", &[], Works),
+    Planned("docs", &[], Works),
+    Planned("sim", &["--seeds", "100"], Works),
+];
+
+/// What takes long and seldom finds what `test` does not. Nothing runs beside a bench.
+const DEEP: &[Planned] = &[
+    Planned("build", &[], Works),
+    Planned("e2e", &["--real-time"], Waits),
+    Planned("examples", &[], Works),
+    Planned("websocket", &[], Works),
+    Planned("fuzz", &["60"], Works),
+    Planned("crash", &["200"], Works),
+    Planned("sim", &["--seeds", "3000"], Works),
+    Planned("bench", &[], Alone),
+    Planned("backlog", &["200000"], Alone),
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     match words[..] {
-        ["test"] => test(),
-        ["crash"] => crash("50"),
-        ["crash", cycles] => crash(cycles),
-        ["sim", ref arguments @ ..] => sim::sim(arguments),
-        ["backlog"] => backlog("1000000"),
-        ["backlog", callbacks] => backlog(callbacks),
-        ["figures"] => sim::figures(),
-        ["bench"] => steps::run(cargo(&["bench", "-p", "herald-server", "--bench", "measure"])),
-        ["fuzz"] => fuzz::targets(&Search::of("60")?),
-        ["fuzz", seconds] => fuzz::targets(&Search::of(seconds)?),
-        ["websocket"] => websocket::conformance(),
-        ["webhooks"] => webhooks::reference_verifiers(),
-        ["tidy"] => tidy::check(),
-        _ => bail!("unknown command\n\n{HELP}"),
+        ["test"] => plan::run(STEPS, TEST),
+        ["deep"] => plan::run(STEPS, DEEP),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{}", help());
+            Ok(())
+        }
+        [name, ref arguments @ ..] => {
+            let step = steps::named(STEPS, name).with_context(help)?;
+            needs::ensure(&[step])?;
+            (step.run)(arguments)
+        }
     }
 }
 
-fn test() -> Result<()> {
-    let mut steps = Steps::default();
-    steps.step("format", || steps::run(cargo(&["fmt", "--all", "--check"])));
-    steps.step("tidy", tidy::check);
-    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    steps.step("lints", || steps::run(cargo(&lints)).and_then(|()| fuzz::lint()));
-    steps.step("tests", || {
-        install::languages()?;
-        let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--quiet"]);
-        tests.env("KOSOKU", websocket::kosoku()?);
-        steps::run(tests)
-    });
-    steps.step("docs", || {
-        let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
-        docs.env("RUSTDOCFLAGS", "-D warnings");
-        steps::run(docs)
-    });
-    steps.step("simulator", || sim::sim(&["--seeds", "300"]));
-    steps.step("fuzz", || fuzz::targets(&Search::SHORT));
-    steps.step("reference verifiers", webhooks::reference_verifiers);
-    steps.step("real OpenIM SDKs", e2e::real_sdks);
-    steps.sum_up()
+fn help() -> String {
+    let mut text = "cargo xtask STEP, one of:\n\n".to_owned();
+    for step in STEPS {
+        text += &format!("  {:<12} {}\n", step.name, step.about);
+    }
+    for (name, plan) in [("test", TEST), ("deep", DEEP)] {
+        text += &format!("\ncargo xtask {name} runs: {}\n", plan::names(plan));
+    }
+    text
 }
 
-fn backlog(callbacks: &str) -> Result<()> {
-    let mut bench = cargo(&["bench", "-p", "herald-server", "--bench", "backlog"]);
-    bench.env("BACKLOG", callbacks);
-    steps::run(bench)
-}
-
-fn crash(cycles: &str) -> Result<()> {
-    let mut crash = cargo(&["test", "-p", "herald-server", "--test", "crash", "--", "--nocapture"]);
-    crash.env("CRASH_CYCLES", cycles);
-    steps::run(crash)
+/// The one argument of a step, or what it is without.
+fn one_of<'a>(arguments: &[&'a str], otherwise: &'a str) -> Result<&'a str> {
+    match arguments {
+        [] => Ok(otherwise),
+        [argument] => Ok(argument),
+        _ => bail!("one argument at most\n\n{}", help()),
+    }
 }

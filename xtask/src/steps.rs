@@ -1,47 +1,42 @@
-//! Runs steps one after another and says what each took.
+//! One step: its name, what it needs, how it runs; and the commands that steps are made of.
 
+use crate::needs::{self, Need};
 use anyhow::{Context, Result, bail};
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsStr, process::Command};
 
-/// What was run, how it went, how long it took.
-#[derive(Default)]
-pub(crate) struct Steps(Vec<(&'static str, bool, Duration)>);
+/// What `cargo xtask NAME` runs.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) needs: &'static [Need],
+    pub(crate) run: fn(&[&str]) -> Result<()>,
+}
 
-impl Steps {
-    /// Runs one step; the next ones run also when it fails.
-    #[expect(clippy::disallowed_methods, reason = "a developer's tool has no other clock")]
-    pub(crate) fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
-        println!("--- {name}");
-        let began = Instant::now();
-        let result = run();
-        if let Err(error) = &result {
-            println!("{error:#}");
-        }
-        self.0.push((name, result.is_ok(), began.elapsed()));
-    }
+/// A row of the table of steps.
+pub(crate) const fn step(
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    run: fn(&[&str]) -> Result<()>,
+) -> Step {
+    Step { name, about, needs, run }
+}
 
-    /// Prints the list; fails if any step did.
-    pub(crate) fn sum_up(self) -> Result<()> {
-        println!();
-        for (name, passed, took) in &self.0 {
-            let word = if *passed { "passed" } else { "FAILED" };
-            println!("{word}  {name}  ({} s)", took.as_secs());
-        }
-        let failed = self.0.iter().filter(|(_, passed, _)| !passed).count();
-        if failed > 0 {
-            bail!("{failed} of {} steps failed", self.0.len());
-        }
-        println!("all {} steps passed", self.0.len());
-        Ok(())
-    }
+/// The step of that name.
+pub(crate) fn named<'a>(steps: &'a [Step], name: &str) -> Option<&'a Step> {
+    steps.iter().find(|step| step.name == name)
+}
+
+/// A program that finds Node.js where [`needs`] found or put it.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", needs::path());
+    command
 }
 
 /// A cargo command.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut command = command(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     command.args(arguments);
     command
 }

@@ -3,8 +3,8 @@
 //! crates.io's is a test of `contract`. Libraries are pinned, and installed below the target folder.
 
 use crate::{
-    install,
-    steps::{cargo, run},
+    build, install,
+    steps::{command, run},
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -15,8 +15,6 @@ use std::{
 };
 
 const SCRIPTS: &str = "crates/contract/tests/reference";
-const BUILD: &[&str] =
-    &["build", "-p", "herald-contract", "--example", "signed", "--locked", "--quiet"];
 
 /// Signs requests, good and bad, and has both libraries judge each.
 pub(crate) fn reference_verifiers() -> Result<()> {
@@ -26,11 +24,11 @@ pub(crate) fn reference_verifiers() -> Result<()> {
     fs::create_dir_all(&place)?;
     install_node(&place)?;
     let python = install_python(&place)?;
-    run(cargo(BUILD))?;
+    let example = build::program("herald-contract", "example", "signed")?;
     let signed = place.join("signed.jsonl");
     // Signed after everything slow: the libraries tolerate five minutes.
-    fs::write(&signed, sign(&target.join("debug/examples/signed"))?)?;
-    let mut node = Command::new("node");
+    fs::write(&signed, sign(&example)?)?;
+    let mut node = command("node");
     node.arg(scripts.join("verify.mjs")).current_dir(&place).stdin(fs::File::open(&signed)?);
     run(node)?;
     let mut verify = Command::new(python);
@@ -48,25 +46,19 @@ fn sign(example: &Path) -> Result<Vec<u8>> {
 }
 
 fn install_node(place: &Path) -> Result<()> {
-    if !install::runs("node", &["--version"]) || !install::runs("npm", &["--version"]) {
-        install::packages(&["nodejs", "npm"])?;
-    }
     for file in ["package.json", "package-lock.json"] {
         fs::copy(Path::new(SCRIPTS).join(file), place.join(file))?;
     }
-    let mut npm = Command::new("npm");
+    let mut npm = command("npm");
     npm.args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(place);
     run(npm)
 }
 
 /// A Python with the library; its path.
 fn install_python(place: &Path) -> Result<PathBuf> {
-    if !install::runs("python3", &["-c", "import venv, ensurepip"]) {
-        install::packages(&["python3", "python3-venv"])?;
-    }
     let home = place.join("venv");
     let python = home.join("bin/python");
-    if !install::runs(&python.to_string_lossy(), &["-m", "pip", "--version"]) {
+    if install::first_line(&python, &["-m", "pip", "--version"]).is_err() {
         let mut venv = Command::new("python3");
         venv.args(["-m", "venv", "--clear"]).arg(&home);
         run(venv)?;
