@@ -27,12 +27,15 @@ use std::{
 };
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, fmt,
+    filter::{LevelFilter, Targets},
+    fmt,
     fmt::{
         MakeWriter,
         format::Writer,
         time::{FormatTime, SystemTime},
     },
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 /// How much may wait to be written: some 10,000 lines.
@@ -48,9 +51,8 @@ static LOG: OnceLock<Arc<Log>> = OnceLock::new();
 pub fn start(format: LogFormat, level: &str) {
     let colours = io::stderr().is_terminal();
     let log = LOG.get_or_init(|| Log::start(stderr(), format, colours));
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let events = fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(ToLog(Arc::clone(log)))
         .with_ansi(colours)
         // The time is put before a line when it is known that it does not only repeat another.
@@ -59,10 +61,18 @@ pub fn start(format: LogFormat, level: &str) {
         .log_internal_errors(false);
     // Somebody else's subscriber in this process stays.
     let _ = match format {
-        LogFormat::Pretty => events.try_init(),
-        LogFormat::Json => events.json().flatten_event(true).try_init(),
+        LogFormat::Pretty => events.finish().with(filter(level)).try_init(),
+        LogFormat::Json => {
+            events.json().flatten_event(true).finish().with(filter(level)).try_init()
+        }
     };
     std::panic::set_hook(Box::new(log_panic));
+}
+
+/// What `log.level` selects: a level, or levels by module. The configuration has checked it.
+fn filter(level: &str) -> Targets {
+    let compact: String = level.split_whitespace().collect();
+    compact.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// Writes what is still queued, for a bounded time. For the end of the process.
@@ -225,5 +235,24 @@ impl Write for LineWriter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_by_module_in_any_case_with_spaces() {
+        let selected = filter("WARN, server::gateway = debug");
+        for (target, level, expected) in [
+            ("server::driver", Level::INFO, false),
+            ("server::driver", Level::WARN, true),
+            ("server::gateway::entry", Level::DEBUG, true),
+            ("server::gateway::entry", Level::TRACE, false),
+        ] {
+            assert_eq!(selected.would_enable(target, &level), expected, "{target} {level}");
+        }
+        assert!(!filter("off").would_enable("server", &Level::ERROR));
     }
 }

@@ -121,7 +121,9 @@ fn a_value_out_of_its_limits_is_told_with_the_limits() {
             store.path = ""
             log.level = "inof"
             log.level = "info,server=loud"
+            log.level = "[span]=trace"
             log.level = 'warn,server::gateway=debug,[span{user="a,b"}]=trace'
+            log.level = "WARN, server::gateway = debug"
         "#,
         expect![[r#"
             herald.toml:1: gateway.connections_max = 0: must be from 1 to 10000000
@@ -146,6 +148,8 @@ fn a_value_out_of_its_limits_is_told_with_the_limits() {
             herald.toml:1: store.path = "": must not be empty; "." is this folder
             herald.toml:1: log.level = "inof": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
             herald.toml:1: log.level = "info,server=loud": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
+            herald.toml:1: log.level = "[span]=trace": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
+            herald.toml:1: log.level = 'warn,server::gateway=debug,[span{user="a,b"}]=trace': expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
             ok nothing is sent: callbacks.url is empty
         "#]],
     );
