@@ -196,8 +196,24 @@ fn unprivileged(program: &str) -> Command {
     if !is_root() {
         return Command::new(program);
     }
+    // Programs and folders may lie where only root gets to, as in a chroot that is closed to others.
+    let mut probe = as_postgres();
+    probe.args(GETS_EVERYWHERE).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = as_postgres();
+    if probe.status().is_ok_and(|status| status.success()) {
+        command.args(GETS_EVERYWHERE);
+    }
+    command.arg(program);
+    command
+}
+
+/// A capability that PostgreSQL does not mind, unlike being root.
+const GETS_EVERYWHERE: [&str; 2] =
+    ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
+
+fn as_postgres() -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
     command
 }
 
