@@ -15,6 +15,7 @@ import { watching } from './scenarios/watching.mjs'
 import { closeBrowser } from './support/chromium.mjs'
 import { SETUPS } from './support/setups.mjs'
 import { Stage } from './support/stage.mjs'
+import { REAL_TIME } from './support/waiting.mjs'
 
 /** More than the sum of what a scenario may wait for. */
 const SCENARIO_TIMEOUT_MS = 180_000
@@ -25,7 +26,8 @@ describe('with real SDKs', { concurrency: true }, () => {
   for (const tally of tallies) {
     const { name, is, sdk, atOnce } = tally.setup
     describe(`${name}: ${is}`, { concurrency: atOnce }, () => {
-      const possible = SCENARIOS.filter(({ needs }) => needs?.(sdk) ?? true)
+      const now = SCENARIOS.filter(({ realTime }) => REAL_TIME || !realTime)
+      const possible = now.filter(({ needs }) => needs?.(sdk) ?? true)
       tally.possible = possible.length
       for (const scenario of possible) perform(scenario, tally)
     })

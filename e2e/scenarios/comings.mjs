@@ -5,11 +5,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { readOffline } from '../support/contract.mjs'
 import { PATIENT } from '../support/stage.mjs'
-import { STORM_WATCHED_MS, WATCHED_MS } from '../support/waiting.mjs'
+import {
+  HALF_OPEN_MS,
+  RESTART_GRACE_MS,
+  STORM_WATCHED_MS,
+  WATCHED_MS,
+} from '../support/waiting.mjs'
 
-/** Gives a half open line up after the JS SDK has dialled again, yet within a test's patience. */
 const SHORT_SIGHTED = {
-  settings: { 'gateway.read_timeout': '12s', 'gateway.ping_interval': '2s' },
+  settings: {
+    'gateway.read_timeout': `${HALF_OPEN_MS}ms`,
+    'gateway.ping_interval': `${HALF_OPEN_MS / 6}ms`,
+  },
 }
 
 export const comings = [
@@ -17,6 +24,7 @@ export const comings = [
     // First, for it takes longest. The JS SDK asks for a pong every 10 s, and hangs up when it asks
     // again without having had one; the wasm SDK says nothing by itself.
     name: 'a client that idles for 35 s stays, and the App is told no more',
+    realTime: true,
     async play(stage) {
       const { app, client, line } = stage
       const { connID } = await stage.arrives()
@@ -76,7 +84,7 @@ export const comings = [
   },
   {
     name: 'a herald that crashed finds its clients again, and tells no departure',
-    settings: { 'presence.restart_grace': '20s' },
+    settings: { 'presence.restart_grace': `${RESTART_GRACE_MS}ms` },
     async play(stage) {
       const { app, client, herald, line } = stage
       const before = await stage.arrives()
@@ -87,7 +95,7 @@ export const comings = [
       const after = stage.readArrival(client, { dial: line.dials.length - 1, request: 1 })
       assert.ok(after.seq > before.seq, `${after.seq} comes after ${before.seq}`)
       // Past the grace of a restart, when an offline would be due.
-      await sleep(backAt + 20_000 + WATCHED_MS - performance.now())
+      await sleep(backAt + RESTART_GRACE_MS + WATCHED_MS - performance.now())
       assert.equal(app.requests.length, 2, 'the login and the return')
       assert.deepEqual(await stage.connIDs(), [after.connID])
     },

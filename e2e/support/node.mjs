@@ -1,20 +1,16 @@
 // The JS SDK in this very process.
 
 import { CbEvents, getSDK } from '@openim/client-sdk'
-import { WebSocket } from 'ws'
 
-// Node has a WebSocket of its own from 22 on. The SDK reads binary messages with `.arrayBuffer()`
-// or as an ArrayBuffer; those of `ws` are neither unless told.
-globalThis.WebSocket ??= class extends WebSocket {
-  constructor(url) {
-    super(url)
-    this.binaryType = 'arraybuffer'
-  }
-}
+import { REDIAL_HERE_MS, REDIAL_MS } from './waiting.mjs'
 
 // The SDK never ends the timers of its caches; they are not to keep this process alive.
-const { setInterval } = globalThis
+const { setInterval, setTimeout } = globalThis
 globalThis.setInterval = (...given) => setInterval(...given).unref()
+// Its wait before it dials again is the only timer of that length.
+globalThis.setTimeout = (run, ms, ...given) => {
+  return setTimeout(run, ms === REDIAL_MS ? REDIAL_HERE_MS : ms, ...given)
+}
 
 export class InNode {
   /** Nobody sees them here. */

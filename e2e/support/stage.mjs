@@ -9,11 +9,12 @@ import { readOnline } from './contract.mjs'
 import { Herald } from './herald.mjs'
 import { Line } from './line.mjs'
 import { mint } from './tokens.mjs'
+import { PATIENT_GRACE_MS } from './waiting.mjs'
 
 const ADMIN = 'imAdmin'
 
-/** For a client that is to return within the grace: the JS SDK waits 5 s before it dials again. */
-export const PATIENT = { graceMs: 8_000 }
+/** For a client that is to return within the grace. */
+export const PATIENT = { graceMs: PATIENT_GRACE_MS }
 
 export class Stage {
   userID = 'user123'
