@@ -8,6 +8,7 @@ mod e2e;
 mod fuzz;
 mod install;
 mod needs;
+mod picture;
 mod plan;
 mod sim;
 mod steps;
@@ -102,6 +103,12 @@ const STEPS: &[Step] = &[
         "simulated: false offlines, seconds to a right view, requests a user-hour",
         RUST,
         |_| sim::figures(),
+    ),
+    step(
+        "picture",
+        "docs/demo.png anew, from a run of the demo",
+        &[CCompiler, Make, Chromium],
+        |_| picture::draw(),
     ),
 ];
 
