@@ -81,6 +81,13 @@ pub(crate) fn examples() -> Result<()> {
     run(tests)
 }
 
+/// The tests that wait as long as clients of today do.
+pub(crate) fn waits() -> Result<()> {
+    let mut tests = workspace_tests();
+    tests.args(["--test", "presence", "--", "--ignored", "in_real_time"]);
+    run(tests)
+}
+
 pub(crate) fn docs() -> Result<()> {
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");

@@ -104,6 +104,7 @@ const STEPS: &[Step] = &[
         RUST,
         |_| sim::figures(),
     ),
+    step("waits", "the tests that wait as long as clients do, a minute", RUST, |_| build::waits()),
     step(
         "picture",
         "docs/demo.png anew, from a run of the demo",
@@ -129,6 +130,7 @@ const TEST: &[Planned] = &[
 const DEEP: &[Planned] = &[
     Planned("build", &[], Works),
     Planned("e2e", &["--real-time"], Waits),
+    Planned("waits", &[], Waits),
     Planned("examples", &[], Works),
     Planned("websocket", &[], Works),
     Planned("fuzz", &["60"], Works),
@@ -174,5 +176,17 @@ fn one_of<'a>(arguments: &[&'a str], otherwise: &'a str) -> Result<&'a str> {
         [] => Ok(otherwise),
         [argument] => Ok(argument),
         _ => bail!("one argument at most\n\n{}", help()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_planned_is_a_step() {
+        for Planned(name, ..) in TEST.iter().chain(DEEP) {
+            assert!(steps::named(STEPS, name).is_some(), "{name}");
+        }
     }
 }

@@ -278,7 +278,7 @@ async fn who_asks_for_time_is_given_it() {
     herald.failure_of("u").await;
     let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
     assert_eq!(endpoints[0]["state"], "backing_off");
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(1900)).await;
     assert_eq!(app.heard().len(), 1, "well after the second it waits unless asked");
     assert_eq!(herald.admin("POST", "/v1/endpoints/main/resume", "").await.0, 204);
     herald.all_told().await;

@@ -296,7 +296,7 @@ async fn a_410_pauses_the_endpoint_until_an_operator_resumes_it() {
     let _first = herald.login("u", Platform::Ios).await;
     assert_eq!(herald.attempt_of("u").await["verdict"], "pause");
     let _second = herald.login("v", Platform::Ios).await;
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(1900)).await;
     assert_eq!(app.heard(), ["online u"], "nothing is sent while it is paused");
     let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
     assert_eq!((&endpoints[0]["state"], &endpoints[0]["owed"]), (&json!("paused"), &json!(2)));

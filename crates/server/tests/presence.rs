@@ -134,15 +134,26 @@ async fn silent_loss_is_noticed_by_the_read_timeout() {
     drop(silent);
 }
 
-/// OpenIM D12, with the default grace and clients that redial as real SDKs do: at 0, 1, 3, 7, 15
-/// and 31 s.
+/// OpenIM D12, with clients that redial as real SDKs do, at 0, 1, 3, 7, 15 and 31 s, all of it 15
+/// times as fast.
 #[tokio::test]
 async fn a_restart_with_clients_that_redial_is_no_offline() {
+    restart_while_clients_redial(15).await;
+}
+
+#[tokio::test]
+#[ignore = "waits a minute: `cargo xtask waits`"]
+async fn a_restart_with_clients_that_redial_is_no_offline_in_real_time() {
+    restart_while_clients_redial(1).await;
+}
+
+/// With the default grace and the waits of real SDKs, divided by `faster`.
+async fn restart_while_clients_redial(faster: u32) {
     let app = App::start().await;
     let url = app.url();
     let mut herald = Herald::start(|config| {
         config.callbacks.url = Some(url);
-        config.presence.restart_grace = Config::default().presence.restart_grace;
+        config.presence.restart_grace = Config::default().presence.restart_grace / faster;
     })
     .await;
     let redials_s = [0, 1, 3, 7, 15, 31];
@@ -163,7 +174,7 @@ async fn a_restart_with_clients_that_redial_is_no_offline() {
     let redial = |(user, s): (&String, u64)| {
         let (user, herald) = (user.clone(), &herald);
         async move {
-            tokio::time::sleep(Duration::from_secs(s)).await;
+            tokio::time::sleep(Duration::from_secs(s) / faster).await;
             let mut client = herald.login(&user, Platform::Ios).await;
             // Whoever does not listen does not answer pings, and is cut as lost.
             let listening = tokio::spawn(async move { client.hear().await });
