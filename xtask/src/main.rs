@@ -19,7 +19,7 @@ mod websocket;
 use anyhow::{Context, Result, bail};
 use needs::Need::{self, *};
 use plan::{Pace::*, Planned};
-use std::env;
+use std::{env, process::ExitCode};
 use steps::{Step, step};
 
 const RUST: &[Need] = &[CCompiler, Make];
@@ -140,7 +140,17 @@ const DEEP: &[Planned] = &[
     Planned("backlog", &["200000"], Alone),
 ];
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;

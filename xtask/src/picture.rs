@@ -7,9 +7,10 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 const PICTURE: &str = "docs/demo.png";
@@ -39,9 +40,12 @@ pub(crate) fn draw() -> Result<()> {
     let story = demo.until(HEIGHT_OF_THE_STORY)?;
     let app = story.iter().find_map(|line| line.split_once("who is online   "));
     let (_, app) = app.context("the demo does not say where the App's page is")?;
-    screenshot(&folder, app, (480, 420), &folder.join("app.png"))?;
+    // At once: the story goes on while a browser starts.
+    let taken = ["/online", "/"].map(|path| get(app, path).map(|answer| (path, answer)));
     drop(demo);
-    let page = folder.join("demo.html");
+    let taken = taken.into_iter().collect::<Result<Vec<_>>>()?;
+    screenshot(&folder, &serve(taken)?, (480, 420), &folder.join("app.png"))?;
+    let page = folder.join("page.html");
     fs::write(&page, html(&story, app))?;
     let page = format!("file://{}", page.display());
     screenshot(&folder, &page, (1440, 560), &std::path::absolute(PICTURE)?)?;
@@ -49,21 +53,26 @@ pub(crate) fn draw() -> Result<()> {
     Ok(())
 }
 
-struct Demo(Child);
+struct Demo {
+    child: Child,
+    /// Open to the end: a demo that cannot print ends.
+    output: BufReader<ChildStdout>,
+}
 
 impl Demo {
     #[expect(clippy::disallowed_methods, reason = "`Drop` ends it")]
     fn start(program: &Path) -> Result<Demo> {
         let mut demo = Command::new(program);
-        demo.args(["demo", "--for", "60s"]).stdin(Stdio::null()).stdout(Stdio::piped());
-        Ok(Demo(demo.spawn()?))
+        demo.args(["demo"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = demo.spawn()?;
+        let output = child.stdout.take().context("it is piped")?;
+        Ok(Demo { child, output: BufReader::new(output) })
     }
 
     /// All lines up to one that holds this.
     fn until(&mut self, last: &str) -> Result<Vec<String>> {
-        let output = self.0.stdout.take().context("read twice")?;
         let mut lines = Vec::new();
-        for line in BufReader::new(output).lines() {
+        for line in self.output.by_ref().lines() {
             lines.push(line?);
             if lines.last().is_some_and(|line| line.contains(last)) {
                 return Ok(lines);
@@ -75,9 +84,37 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+/// What is answered at a path of `http://ADDRESS`, with its head.
+fn get(url: &str, path: &str) -> Result<String> {
+    let address = url.strip_prefix("http://").context("no http address")?;
+    let mut app = TcpStream::connect(address)?;
+    write!(app, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    app.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Answers once more what was answered before, by the beginning of the path; its address.
+fn serve(taken: Vec<(&'static str, String)>) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for mut asked in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let read = asked.read(&mut head).unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..read]);
+            let path = head.split(' ').nth(1).unwrap_or("/");
+            if let Some((_, answer)) = taken.iter().find(|(begin, _)| path.starts_with(begin)) {
+                let _ = asked.write_all(answer.as_bytes());
+            }
+        }
+    });
+    Ok(format!("http://{address}"))
 }
 
 fn screenshot(folder: &Path, url: &str, (width, height): (u32, u32), picture: &Path) -> Result<()> {
