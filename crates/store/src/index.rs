@@ -17,6 +17,7 @@ pub(crate) struct Index {
     dead: HashMap<EndpointName, u64>,
     endpoints: HashMap<EndpointName, EndpointState>,
     users_online: u64,
+    set_aside: u64,
 }
 
 struct Active {
@@ -191,6 +192,15 @@ impl Index {
     pub(crate) fn count_dead(&mut self, endpoint: &EndpointName, more: i64) {
         let dead = self.dead.entry(endpoint.clone()).or_default();
         *dead = dead.saturating_add_signed(more);
+    }
+
+    pub(crate) fn count_set_aside(&mut self, more: u64) {
+        self.set_aside += more;
+    }
+
+    /// How many rows could not be read.
+    pub(crate) fn set_aside(&self) -> u64 {
+        self.set_aside
     }
 
     pub(crate) fn endpoint(&self, endpoint: &EndpointName) -> EndpointState {

@@ -239,7 +239,7 @@ impl Store for Sqlite {
         let superseded = self.read(&self.for_events, read).await?;
         match self.writer.run(Write::Collapse(superseded, at)).await? {
             Done::Collapsed(count) => Ok(count),
-            _ => Ok(0),
+            other => other.mismatched(),
         }
     }
 
@@ -254,14 +254,14 @@ impl Store for Sqlite {
     async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
         match self.writer.run(Write::Replay(id.clone(), now)).await? {
             Done::Replayed(replayed) => Ok(replayed),
-            _ => Ok(Replayed::Unknown),
+            other => other.mismatched(),
         }
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
         match self.writer.run(Write::Purge(rows)).await? {
             Done::Purged(count) => Ok(count),
-            _ => Ok(0),
+            other => other.mismatched(),
         }
     }
 
@@ -327,14 +327,14 @@ impl Store for Sqlite {
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
         match self.writer.run(Write::Prune(prune)).await? {
             Done::Pruned(pruned) => Ok(pruned),
-            _ => Ok(Pruned::default()),
+            other => other.mismatched(),
         }
     }
 
     async fn register(&self, accounts: Vec<Account>) -> Result<Registered, StoreError> {
         match self.writer.run(Write::Register(accounts)).await? {
             Done::Registered(registered) => Ok(registered),
-            _ => Ok(Registered::All),
+            other => other.mismatched(),
         }
     }
 
@@ -346,7 +346,7 @@ impl Store for Sqlite {
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
         match self.writer.run(Write::Epoch(fresh.to_owned())).await? {
             Done::Epoch(epoch) => Ok(epoch),
-            _ => Ok(fresh.to_owned()),
+            other => other.mismatched(),
         }
     }
 
@@ -364,8 +364,7 @@ impl Store for Sqlite {
     }
 
     async fn set_aside_count(&self) -> Result<u64, StoreError> {
-        let read = |connection: &_| Ok(set_aside::count(connection)? as u64);
-        self.read(&self.for_people, read).await
+        Ok(self.index.lock().set_aside())
     }
 
     async fn check_files(&self) -> Result<(), StoreError> {

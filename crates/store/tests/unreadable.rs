@@ -236,6 +236,24 @@ async fn what_becomes_unreadable_while_it_is_in_use_fails_nothing_else() {
     }
 }
 
+/// The index has the truth about who is present, and what is on disk is made right from it.
+#[tokio::test]
+async fn the_row_of_a_present_user_that_is_damaged_in_use_is_written_again() {
+    let folder = used().await;
+    let store = open(folder.path());
+    let before = store.load(&name("here")).await.unwrap();
+    assert_eq!(harm(folder.path(), "UPDATE users SET state = '{bad' WHERE name = 'here'"), 1);
+    let users = UserQuery { online_only: false, after: None, limit: 9 };
+    assert_eq!(store.users(users).await.unwrap().len(), 3);
+    assert_eq!(store.set_aside_count().await.unwrap(), 1);
+    assert_eq!(store.endpoint(&main()).await.unwrap().resync, None, "nobody missed anything");
+    assert_eq!(store.load(&name("here")).await.unwrap(), before);
+    store.close().await.unwrap();
+    assert_eq!(check(folder.path()).unwrap().problems, []);
+    let store = open(folder.path());
+    assert_eq!(store.load(&name("here")).await.unwrap(), before);
+}
+
 #[tokio::test]
 async fn a_replay_skips_what_cannot_be_read_and_an_unknown_kind_is_no_kick_off() {
     let folder = used().await;

@@ -58,6 +58,7 @@ impl Batch<'_> {
         );
         let now = now(self.transaction)?;
         self.keep(row, &content, now)?;
+        learn.push(Fact::SetAside);
         match row.table {
             Table::Users => self.after_user(&content, now, learn)?,
             Table::Outbox => self.after_owed(row, &content, now, learn)?,

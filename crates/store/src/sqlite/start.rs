@@ -32,13 +32,15 @@ pub(super) fn everything_alive(
 ) -> Result<(SharedIndex, Numbers), StartError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut reading = Reading { connection: &transaction, unreadable: Vec::new() };
-    let index = reading.index()?;
+    let mut index = reading.index()?;
     let mut numbers = reading.numbers()?;
+    let kept = set_aside::count(&transaction)?;
+    index.count_set_aside(kept as u64);
     let index = SharedIndex::new(index);
     let unreadable = reading.unreadable;
     let count = unreadable.len();
     if let Some(first) = unreadable.first()
-        && set_aside::count(&transaction)? + count > SET_ASIDE_MAX
+        && kept + count > SET_ASIDE_MAX
     {
         return Err(StartError::Unreadable(count, first.to_string()));
     }

@@ -39,6 +39,14 @@ pub(super) enum Done {
     Epoch(String),
 }
 
+impl Done {
+    /// For a caller who asked something else.
+    pub(super) fn mismatched<T>(self) -> Result<T, StoreError> {
+        let why = "the writer answered another question, which is a fault in Herald";
+        Err(StoreError::Unavailable(why.into()))
+    }
+}
+
 /// How a write went, the disk being well.
 pub(super) enum Outcome {
     /// It was not to be written; nothing was.
@@ -57,6 +65,7 @@ pub(super) enum Fact {
     Superseded { id: CallbackId, row: Row },
     Dead { endpoint: EndpointName, more: i64 },
     Endpoint { endpoint: EndpointName, state: EndpointState },
+    SetAside,
 }
 
 impl Fact {
@@ -72,6 +81,7 @@ impl Fact {
             Fact::Superseded { id, row } => index.supersede(&id, row),
             Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
             Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
+            Fact::SetAside => index.count_set_aside(1),
         }
     }
 }
