@@ -1,6 +1,6 @@
 //! One connection of a user, as far as presence cares.
 
-use crate::{ConnId, End, Instant, Platform, Timestamp, TokenHash};
+use crate::{ConnId, End, Instant, Platform, Scope, Timestamp, TokenHash};
 use serde::{Deserialize, Serialize};
 
 /// A connection that counts: it is open, or it is gone so recently that it may still come back.
@@ -18,6 +18,29 @@ pub struct Connection {
     pub since: Timestamp,
     /// How it is doing.
     pub session: Session,
+    /// Which changes told the App of it.
+    #[serde(default)]
+    pub told: Told,
+}
+
+/// The `seq` of the online change that told of a connection, for an App that is told of logins at
+/// each scope: its own, or that of an earlier one which made the platform or the user come online.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Told {
+    pub connection: u64,
+    pub platform: u64,
+    pub user: u64,
+}
+
+impl Told {
+    pub(crate) fn at(self, scope: Scope) -> u64 {
+        match scope {
+            Scope::Connection => self.connection,
+            Scope::Platform => self.platform,
+            Scope::User => self.user,
+        }
+    }
 }
 
 /// How a connection is doing.
@@ -57,8 +80,21 @@ impl Connection {
         self.session == Session::AtGate
     }
 
+    pub(crate) fn is_lingering(&self) -> bool {
+        matches!(self.session, Session::Lingering { .. })
+    }
+
+    /// Whether a login with that platform and token is a return to this one, or a twin of it.
+    pub(crate) fn is_session_of(&self, platform: Platform, token: TokenHash) -> bool {
+        !self.is_virtual() && self.platform == platform && self.token == token
+    }
+
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self.session, Session::Virtual { .. })
+    }
+
+    pub(crate) fn session_key(&self) -> (Platform, TokenHash) {
+        (self.platform, self.token)
     }
 
     /// When this connection stops counting by itself, if no grace runs out before.

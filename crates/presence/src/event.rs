@@ -1,8 +1,8 @@
 //! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
 
 use crate::{
-    Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Platform, Refusal, Standing,
-    Status, Timestamp, TokenHash,
+    Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Platform, Refusal, Scope,
+    Standing, Status, Timestamp, TokenHash,
 };
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -13,10 +13,17 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// A connection passed its handshake. It may be [`Denied`].
     Connected(Login),
-    /// The same, but the App is asked first: it is told, and nobody else notices until
-    /// [`Event::LetIn`].
-    Knocked(Login),
-    /// The App has nothing against one that knocked. It may be [`Denied`] all the same.
+    /// The same, but the App is asked first, if its [`Scope`] makes the login news to it: it is
+    /// told, and nobody else notices until [`Event::LetIn`]. [`Effects::admission`] says what came
+    /// of it.
+    Knocked {
+        /// Who wants to log in.
+        login: Login,
+        /// At which scope the App that is asked is told of logins.
+        scope: Scope,
+    },
+    /// The App has nothing against one that knocked. It may be [`Denied`] all the same. Quiet for
+    /// one that is inside.
     LetIn {
         /// Which connection.
         conn: ConnId,
@@ -42,6 +49,8 @@ pub enum Event {
         platform: Platform,
         /// The new status.
         status: Status,
+        /// Who set it: each has a rate limit of its own.
+        by: Author,
     },
     /// The custom status was taken back. Ends virtual connections, never a socket.
     StatusCleared {
@@ -52,15 +61,8 @@ pub enum Event {
     Kicked(Kick),
     /// A token was made, which replaces older ones as the login policy says.
     TokenIssued(Issued),
-    /// The App refused to continue with the change of this `seq`.
-    Refused {
-        /// The refused change.
-        seq: u64,
-        /// Its connection, when it was a login or a reconnect.
-        conn: Option<ConnId>,
-        /// What the App said.
-        refusal: Refusal,
-    },
+    /// The App refused to continue with what an online callback told.
+    Refused(Refused),
     /// The process that held the sockets is gone; told to every present user at boot.
     Restarted,
     /// Nothing but time passed: the answer to [`Effects::wake_at`].
@@ -77,6 +79,29 @@ pub struct Login {
     /// When the token was issued; 0 if it does not say, which is older than any watermark.
     pub issued_at: Timestamp,
     pub background: bool,
+}
+
+/// Who set a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// The user, with a token of their own.
+    User,
+    /// A backend, with an administrator's token or over the management API.
+    Admin,
+}
+
+/// A refused online callback, and what it spoke for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The `seq` of the callback and of those that were collapsed into it.
+    pub seqs: Vec<u64>,
+    /// At which scope the App is told of logins: a connection that came later than the callback may
+    /// not have been told on its own.
+    pub scope: Scope,
+    /// Carried out only for a connection that waits at the gate: the operator ignores all others.
+    pub only_at_gate: bool,
+    /// What the App said.
+    pub refusal: Refusal,
 }
 
 /// Which connections are thrown out.
@@ -126,6 +151,21 @@ pub struct Effects {
     pub wake_at: Option<Instant>,
     /// Why the event was not taken, if it was not.
     pub denied: Option<Denied>,
+    /// What came of [`Event::Knocked`], unless it was denied.
+    pub admission: Admission,
+}
+
+/// What a login at the gate has to wait for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// Nothing: it is inside. What the App was told before covers it.
+    #[default]
+    Inside,
+    /// The App's answer to the online callback that this login caused.
+    Asked,
+    /// The App's answer to the question about this connection, which covers it as well. Nothing was
+    /// changed; when the answer is there, it logs in.
+    Shares(ConnId),
 }
 
 /// Why somebody may not log in or set a status; nothing changed by it.
@@ -137,8 +177,13 @@ pub enum Denied {
     Refused(Refusal),
     /// It was thrown out before it was let in.
     Kicked,
-    /// This user logged in and set statuses as often as a user may.
+    /// This user logged in, or set statuses, as often as a user may.
     TooOften,
+    /// The App is being asked about as many logins of this user as it may.
+    TooManyQuestions,
+    /// It returns to a session that lingers, but too often: to be tried again then. Until a while
+    /// after that the session goes on to linger.
+    NotBefore(Instant),
 }
 
 /// What holds for all users: the operator's choices (the default is that of the configuration), and
@@ -159,7 +204,7 @@ pub struct Policy {
     pub logout_denies_token: bool,
     /// How long the App's refusal of a login holds for those that follow.
     pub refused_for: Duration,
-    /// How many logins and statuses a user may have in a minute; 0: no limit.
+    /// How many logins a user may have in a minute, and how many statuses they may set; 0: no limit.
     pub user_budget: u32,
     /// When losses are too many to be believed.
     pub mass_loss: MassLossPolicy,

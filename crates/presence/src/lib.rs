@@ -16,19 +16,21 @@
 
 extern crate alloc;
 
-mod budget;
 mod change;
 mod collapse;
 mod connection;
 mod event;
 mod health;
+mod holds;
 mod id;
 mod login;
 mod mass_loss;
 mod pace;
+mod rate;
 mod refusal;
 mod refusals;
 mod sight;
+mod slow_commits;
 mod status;
 mod step;
 mod time;
@@ -39,9 +41,10 @@ mod window;
 
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use collapse::{Waiting, collapse};
-pub use connection::{Connection, Session};
-pub use event::{Denied, Effects, End, Event, Kick, Login, Policy};
+pub use connection::{Connection, Session, Told};
+pub use event::{Admission, Author, Denied, Effects, End, Event, Kick, Login, Policy, Refused};
 pub use health::{Health, Permit};
+pub use holds::{HoldReason, Holds};
 pub use id::{ConnId, Platform, TokenHash, UserId};
 pub use login::LoginPolicy;
 pub use mass_loss::{Lost, MassLoss, MassLossPolicy};
@@ -49,6 +52,7 @@ pub use pace::Pace;
 pub use refusal::Refusal;
 pub use refusals::{RefusalLimit, Refusals};
 pub use sight::Sight;
+pub use slow_commits::{SLOW, SlowCommits};
 pub use status::{Availability, Status};
 pub use time::{Instant, Now, Timestamp};
 pub use token::{Issued, Standing};

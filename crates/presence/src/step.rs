@@ -1,6 +1,6 @@
 //! Turns what came and went in one step into changes, with their edges, order and `seq`.
 
-use crate::{Change, ConnId, Connection, Edges, Kind, Now, Platform, Reason};
+use crate::{Change, ConnId, Connection, Edges, Kind, Now, Platform, Reason, Session};
 use alloc::vec::Vec;
 
 /// What one step did to a user's connections.
@@ -30,6 +30,15 @@ impl Step {
             self.kicked.push(connection.clone());
         }
         self.departed.push((connection, reason));
+    }
+
+    /// One that stops counting by itself: its grace or its lease is over, or it makes room.
+    pub(crate) fn depart_by_itself(&mut self, connection: Connection) {
+        let reason = match connection.session {
+            Session::Lingering { end, .. } => end.into(),
+            Session::AtGate | Session::Live | Session::Virtual { .. } => Reason::LeaseEnded,
+        };
+        self.depart(connection, reason);
     }
 
     pub(crate) fn arrive(&mut self, arrival: Arrival) {

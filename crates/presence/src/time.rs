@@ -39,6 +39,11 @@ impl Instant {
     pub fn after(self, now: Instant) -> Duration {
         Duration::from_millis(self.0.saturating_sub(now.0))
     }
+
+    /// How long it was from this instant until now; zero when it is still to come.
+    pub fn until(self, now: Instant) -> Duration {
+        now.after(self)
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

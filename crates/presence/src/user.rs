@@ -1,10 +1,14 @@
 //! One user's presence, as a state machine.
 
+mod gate;
+mod refusal;
+mod status;
+
 use crate::{
     Availability, Change, ConnId, Connection, Denied, Effects, End, Event, Instant, Issued, Kick,
-    Login, Now, Platform, Policy, Reason, Refusal, Session, Sight, Standing, Status, Timestamp,
-    TokenHash,
-    budget::Budget,
+    Login, Now, Platform, Policy, Reason, Session, Sight, Standing, Status, Timestamp, TokenHash,
+    Told,
+    rate::Rates,
     refusal::Remembered,
     status::SetStatus,
     step::{Arrival, Present, Step, platforms},
@@ -16,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 /// How many ended sessions are remembered, so that their return is a reconnect; oldest go first.
 const LOST_MAX: usize = 8;
-/// How many connections a user may have; a further one takes the place of the oldest.
+/// How many connections a user may have, beside those at the gate; a further one takes the place of
+/// the oldest that lingers, or else of the oldest.
 const CONNECTIONS_MAX: usize = 64;
 /// The longest sleep until a status expires; then it is looked at again.
 const STATUS_WAKE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -33,10 +38,11 @@ pub struct User {
     status: Option<Box<SetStatus>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokens: Option<Box<Tokens>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refused: Option<Box<Remembered>>,
-    #[serde(default, skip_serializing_if = "Budget::is_untouched")]
-    budget: Budget,
+    /// Of whom the App refused, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refusals: Vec<Remembered>,
+    #[serde(default, skip_serializing_if = "Rates::are_untouched")]
+    rates: Rates,
     last_seq: u64,
     /// When the user last came online or went offline.
     since: Timestamp,
@@ -59,27 +65,22 @@ impl User {
             self.expire(now, policy, &mut effects.changes);
         }
         match event {
-            Event::Connected(login) => {
-                self.connect(login, Session::Live, now, policy, &mut effects);
-            }
-            Event::Knocked(login) => {
-                self.connect(login, Session::AtGate, now, policy, &mut effects);
+            Event::Connected(login) => self.connect(&login, now, policy, &mut effects),
+            Event::Knocked { login, scope } => {
+                self.knock(&login, scope, now, policy, &mut effects);
             }
             Event::LetIn { conn } => self.let_in(conn, now, policy, &mut effects),
             Event::Disconnected { conn, end } => {
                 self.disconnect(conn, end, now, policy, &mut effects);
             }
             Event::BackgroundSet { conn, background } => self.set_background(conn, background),
-            Event::StatusSet { platform, status } => {
-                self.set_status(platform, status, now, policy, &mut effects);
+            Event::StatusSet { platform, status, by } => {
+                self.set_status(platform, status, by, now, policy, &mut effects);
             }
             Event::StatusCleared { platform } => self.clear_status(platform, now, &mut effects),
             Event::Kicked(kick) => self.kick(kick, now, &mut effects),
             Event::TokenIssued(issued) => self.issue(issued, now, policy),
-            Event::Refused { conn: Some(conn), refusal, .. } => {
-                self.refuse(conn, refusal, now, policy, &mut effects);
-            }
-            Event::Refused { seq, conn: None, .. } => self.refuse_status(seq, now, &mut effects),
+            Event::Refused(refused) => self.refuse(refused, now, policy, &mut effects),
             Event::Restarted => self.restart(now, policy, &mut effects),
             Event::Ticked => {}
         }
@@ -170,71 +171,76 @@ impl User {
         self.since
     }
 
-    fn connect(
-        &mut self,
-        login: Login,
-        session: Session,
-        now: Now,
-        policy: &Policy,
-        effects: &mut Effects,
-    ) {
+    fn connect(&mut self, login: &Login, now: Now, policy: &Policy, effects: &mut Effects) {
         if self.connections.iter().any(|c| c.id == login.conn) {
             return;
         }
-        effects.denied = self.why_denied(&login, now, policy);
+        effects.denied = self.why_denied(login, now, policy);
         if effects.denied.is_some() {
             return;
         }
+        let arrival = self.arrival_of(login);
+        let cover = self.cover(login.platform);
         let mut step = Step::begin(&self.connections);
-        let same_session = |c: &Connection| c.platform == login.platform && c.token == login.token;
-        let has_twin = self.connections.iter().any(|c| c.is_live() && same_session(c));
-        let returned = self
-            .connections
-            .iter()
-            .position(|c| same_session(c) && matches!(c.session, Session::Lingering { .. }));
-        let mut was_lost = self.forget_lost(login.platform, login.token);
+        self.forget_lost(login.platform, login.token);
         // The one that comes back takes the place of the one that is gone.
-        if let Some(at) = returned {
-            let gone = self.connections.remove(at);
-            if let Session::Lingering { end, .. } = gone.session {
-                was_lost |= end.is_loss();
-                step.depart(gone, end.into());
-            }
-        }
-        let newcomer = Connection {
+        self.replace_lingering(login.platform, login.token, &mut step);
+        let newcomer = self.newcomer(login, Session::Live, now);
+        self.kick_rivals(&newcomer, policy, &mut step, effects);
+        self.connections.push(newcomer);
+        self.make_room(login.conn, &mut step, effects);
+        step.arrive(arrival);
+        let seq = step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+        self.note_told(login.conn, cover, seq);
+    }
+
+    fn newcomer(&self, login: &Login, session: Session, now: Now) -> Connection {
+        Connection {
             id: login.conn,
             platform: login.platform,
             token: login.token,
             background: login.background,
             since: now.wall,
             session,
-        };
-        if newcomer.is_live() {
-            self.kick_rivals(&newcomer, policy, &mut step, effects);
+            told: Told::default(),
         }
-        self.make_room(&mut step, effects);
-        self.connections.push(newcomer);
-        step.arrive(Arrival {
-            reason: if was_lost && !has_twin { Reason::Reconnect } else { Reason::Login },
-            platform: login.platform,
-            conn: Some(login.conn),
-            background: login.background,
-        });
-        step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
     }
 
-    /// It was told when it knocked; what it pushes out is told now.
-    fn let_in(&mut self, conn: ConnId, now: Now, policy: &Policy, effects: &mut Effects) {
-        let at_gate = |c: &&mut Connection| c.is_at_gate() && c.id == conn;
-        let Some(newcomer) = self.connections.iter_mut().find(at_gate) else {
-            effects.denied = Some(Denied::Kicked);
-            return;
-        };
-        newcomer.session = Session::Live;
-        let newcomer = newcomer.clone();
-        let mut step = Step::begin(&self.connections);
-        self.kick_rivals(&newcomer, policy, &mut step, effects);
-        step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
+    /// How a login is told: a return to a session that ended by loss is a reconnect, unless a live
+    /// twin makes it a second tab.
+    fn arrival_of(&self, login: &Login) -> Arrival {
+        let Login { platform, token, conn, background, .. } = *login;
+        let mut twins = self.connections.iter().filter(|c| c.is_session_of(platform, token));
+        let has_live_twin = twins.clone().any(Connection::is_live);
+        let was_lost = self.lost.contains(&(platform, token))
+            || twins.any(|c| matches!(c.session, Session::Lingering { end, .. } if end.is_loss()));
+        let reason = if was_lost && !has_live_twin { Reason::Reconnect } else { Reason::Login };
+        Arrival { reason, platform, conn: Some(conn), background }
+    }
+
+    fn replace_lingering(&mut self, platform: Platform, token: TokenHash, step: &mut Step) {
+        let is_gone = |c: &Connection| c.is_lingering() && c.is_session_of(platform, token);
+        if let Some(at) = self.connections.iter().position(is_gone) {
+            let gone = self.connections.remove(at);
+            step.depart_by_itself(gone);
+        }
+    }
+
+    /// Which changes told of the platform and of the user, if they are online; see [`Told`].
+    fn cover(&self, platform: Platform) -> Option<(Option<u64>, u64)> {
+        let user = self.connections.first()?.told.user;
+        let same = self.connections.iter().find(|c| c.platform == platform);
+        Some((same.map(|c| c.told.platform), user))
+    }
+
+    /// Notes which changes told of a connection that has just arrived.
+    fn note_told(&mut self, conn: ConnId, cover: Option<(Option<u64>, u64)>, seq: Option<u64>) {
+        let newcomer = self.connections.iter_mut().rev().find(|c| c.id == conn);
+        if let (Some(newcomer), Some(seq)) = (newcomer, seq) {
+            let platform = cover.and_then(|(platform, _)| platform).unwrap_or(seq);
+            let user = cover.map_or(seq, |(_, user)| user);
+            newcomer.told = Told { connection: seq, platform, user };
+        }
     }
 
     fn why_denied(&mut self, login: &Login, now: Now, policy: &Policy) -> Option<Denied> {
@@ -242,11 +248,31 @@ impl User {
         if standing != Standing::Good {
             return Some(Denied::Token(standing));
         }
-        if let Some(refusal) = self.refused.as_ref().and_then(|known| known.holds(now, policy)) {
-            return Some(Denied::Refused(refusal.clone()));
+        let is_same = |c: &Connection| c.is_session_of(login.platform, login.token);
+        if self.connections.iter().any(|c| c.is_lingering() && is_same(c)) {
+            // The session counts as present: its return has a limit of its own, and no refusal of
+            // another login stands against it.
+            let at = self.rates.come_back(now.mono).err()?;
+            let until = at + policy.offline_grace;
+            self.linger_until(until, login.platform, login.token);
+            return Some(Denied::NotBefore(at));
         }
-        self.refused = None;
-        (!self.budget.spend(now.mono, policy.user_budget)).then_some(Denied::TooOften)
+        if let Some(refusal) = self.refusal_of(login, now, policy) {
+            return Some(Denied::Refused(refusal));
+        }
+        (!self.rates.log_in(now.mono, policy.user_budget)).then_some(Denied::TooOften)
+    }
+
+    /// What lingers of a session goes on to do so at least until then.
+    fn linger_until(&mut self, at_least: Instant, platform: Platform, token: TokenHash) {
+        for connection in &mut self.connections {
+            if !connection.is_session_of(platform, token) {
+                continue;
+            }
+            if let Session::Lingering { until, .. } = &mut connection.session {
+                *until = (*until).max(at_least);
+            }
+        }
     }
 
     /// Those that may not live beside a newcomer. Its own token is spared: a line that came back,
@@ -260,6 +286,7 @@ impl User {
     ) {
         let is_rival = |c: &mut Connection| {
             !c.is_virtual()
+                && c.id != newcomer.id
                 && c.token != newcomer.token
                 && policy.login.kicks(newcomer.platform, c.platform)
         };
@@ -289,12 +316,27 @@ impl User {
         tokens.issue(issued, now.wall, policy.known_tokens_only);
     }
 
-    /// Nobody needs as many; a client that has lost its way must not make a user heavy.
-    fn make_room(&mut self, step: &mut Step, effects: &mut Effects) {
-        while self.connections.len() >= CONNECTIONS_MAX {
-            let oldest = self.connections.remove(0);
-            effects.kicked.extend(oldest.is_live().then_some(oldest.id));
-            step.depart(oldest, Reason::Kicked);
+    /// Nobody needs as many; a client that has lost its way must not make a user heavy. What lingers
+    /// goes first, what is live last.
+    fn make_room(&mut self, newcomer: ConnId, step: &mut Step, effects: &mut Effects) {
+        let counts = |c: &&Connection| !c.is_at_gate();
+        while self.connections.iter().filter(counts).count() > CONNECTIONS_MAX {
+            let others = || self.connections.iter().filter(|c| c.id != newcomer || c.is_virtual());
+            let least = others()
+                .find(|c| c.is_lingering())
+                .or_else(|| others().find(|c| c.is_virtual()))
+                .or_else(|| others().find(|c| c.is_live()))
+                .map(|c| (c.id, c.session));
+            let Some((id, session)) = least else { return };
+            let is_least = |c: &Connection| c.id == id && c.session == session;
+            let Some(at) = self.connections.iter().position(is_least) else { return };
+            let gone = self.connections.remove(at);
+            if gone.is_live() {
+                effects.kicked.push(gone.id);
+                step.depart(gone, Reason::Kicked);
+            } else {
+                step.depart_by_itself(gone);
+            }
         }
     }
 
@@ -306,10 +348,8 @@ impl User {
         policy: &Policy,
         effects: &mut Effects,
     ) {
-        // It was never let in, so there is nothing to come back to.
-        let at_gate = |c: &Connection| c.is_at_gate() && c.id == conn;
-        if self.connections.iter().any(at_gate) {
-            return self.remove(now, effects, |c| at_gate(c).then_some(end.into()));
+        if self.withdraw(conn, end, now, policy, effects) {
+            return;
         }
         // Kicked, refused or never known: not an error, its socket closes after its kick.
         let Some(at) = self.live(conn) else { return };
@@ -330,89 +370,6 @@ impl User {
         }
     }
 
-    fn set_status(
-        &mut self,
-        platform: Platform,
-        status: Status,
-        now: Now,
-        policy: &Policy,
-        effects: &mut Effects,
-    ) {
-        let is_new = self.status(now.wall) != Some(&status);
-        if is_new && !self.budget.spend(now.mono, policy.user_budget) {
-            effects.denied = Some(Denied::TooOften);
-            return;
-        }
-        let mut step = Step::begin(&self.connections);
-        let brought_online = self.hold_place(platform, &status, now, policy);
-        if self.is_online() && (is_new || brought_online) {
-            step.arrive(self.status_told(brought_online));
-        }
-        let seq = step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
-        if is_new || brought_online {
-            let previous =
-                self.status.take().map(|set| Box::new(SetStatus { previous: None, ..*set }));
-            self.status = Some(Box::new(SetStatus {
-                status,
-                seq: seq.unwrap_or(0),
-                brought_online: brought_online.then_some(platform),
-                previous,
-            }));
-        }
-    }
-
-    /// Makes or renews the virtual connection of a status. Returns whether it is a new one.
-    fn hold_place(
-        &mut self,
-        platform: Platform,
-        status: &Status,
-        now: Now,
-        policy: &Policy,
-    ) -> bool {
-        let left = status.expires_at.map_or(u64::MAX, |at| at.0.saturating_sub(now.wall.0));
-        let until =
-            Instant((now.mono + policy.virtual_lease).0.min(now.mono.0.saturating_add(left)));
-        let held = self.connections.iter_mut().find(|c| c.is_virtual() && c.platform == platform);
-        if let Some(held) = held {
-            held.session = Session::Virtual { until };
-            return false;
-        }
-        let wanted = status.availability == Availability::Online;
-        if !wanted || until <= now.mono || self.connections.iter().any(Connection::is_live) {
-            return false;
-        }
-        self.connections.push(Connection {
-            id: ConnId([0; 16]),
-            platform,
-            token: TokenHash([0; 16]),
-            background: false,
-            since: now.wall,
-            session: Session::Virtual { until },
-        });
-        true
-    }
-
-    /// What a status change says: the user's newest connection; a virtual one (told as none) only
-    /// when it is new or there is no other.
-    fn status_told(&self, brought_online: bool) -> Arrival {
-        let mut real = self.connections.iter().rev().filter(|c| !brought_online && !c.is_virtual());
-        let newest = real.next().or(self.connections.last()).expect("told of present users only");
-        Arrival {
-            reason: Reason::Status,
-            platform: newest.platform,
-            conn: newest.told_id(),
-            background: newest.background,
-        }
-    }
-
-    fn clear_status(&mut self, platform: Option<Platform>, now: Now, effects: &mut Effects) {
-        self.status = None;
-        self.remove(now, effects, |c| {
-            let here = c.is_virtual() && platform.is_none_or(|platform| platform == c.platform);
-            here.then_some(Reason::StatusCleared)
-        });
-    }
-
     fn kick(&mut self, kick: Kick, now: Now, effects: &mut Effects) {
         let hit = |c: &Connection| match kick {
             Kick::Connection(id) => c.id == id && !c.is_virtual(),
@@ -423,8 +380,12 @@ impl User {
             self.tokens.get_or_insert_default().deny_all(platform, until);
         }
         self.deny_tokens_of(hit);
-        self.close_sockets(effects, hit);
-        self.remove(now, effects, |c| hit(c).then_some(Reason::Kicked));
+        self.close_sockets(effects, |c| hit(c) && (c.is_live() || c.is_at_gate()));
+        let predecessors = self.predecessors(hit);
+        self.remove(now, effects, |c| {
+            let gone = hit(c) || (c.is_lingering() && predecessors.contains(&c.session_key()));
+            gone.then_some(Reason::Kicked)
+        });
     }
 
     /// A token that also holds a connection which stays remains good.
@@ -437,46 +398,6 @@ impl User {
                 self.deny(token);
             }
         }
-    }
-
-    /// A late or repeated refusal finds nothing to undo and is quiet.
-    fn refuse(
-        &mut self,
-        conn: ConnId,
-        refusal: Refusal,
-        now: Now,
-        policy: &Policy,
-        effects: &mut Effects,
-    ) {
-        let hit = |c: &Connection| c.id == conn && (c.is_live() || c.is_at_gate());
-        if !self.connections.iter().any(hit) {
-            return;
-        }
-        self.refused = Some(Box::new(Remembered::new(refusal, now, policy)));
-        self.close_sockets(effects, hit);
-        self.remove(now, effects, |c| hit(c).then_some(Reason::Refused));
-    }
-
-    fn refuse_status(&mut self, seq: u64, now: Now, effects: &mut Effects) {
-        let Some(place) = self.undo_status(seq) else { return };
-        self.remove(now, effects, |c| {
-            (c.is_virtual() && c.platform == place).then_some(Reason::Refused)
-        });
-    }
-
-    /// Takes a refused status back; returns where the virtual connection ends that came with it.
-    fn undo_status(&mut self, seq: u64) -> Option<Platform> {
-        let set = self.status.as_mut().filter(|_| seq != 0)?;
-        if let Some(refused) = set.previous.take_if(|previous| previous.seq == seq) {
-            // Another one was set meanwhile: it stays, but this one can no longer be restored, and
-            // what this one brought is now held by the other.
-            set.brought_online = set.brought_online.or(refused.brought_online);
-            return None;
-        }
-        let undone = self.status.take_if(|set| set.seq == seq)?;
-        // What is restored has had its answer.
-        self.status = undone.previous.map(|previous| Box::new(SetStatus { seq: 0, ..*previous }));
-        undone.brought_online
     }
 
     /// Nobody could come back while the server was away, so every grace starts anew.
@@ -500,21 +421,17 @@ impl User {
 
     fn expire(&mut self, now: Now, policy: &Policy, changes: &mut Vec<Change>) {
         self.status.take_if(|set| set.status.expires_at.is_some_and(|at| at <= now.wall));
-        let ends_at = |c: &Connection| c.ends_at(policy.held_until);
+        let awaited = self.predecessors(|_| true);
+        let ends_at = |c: &Connection| ends_at(c, &awaited, policy);
         let is_due = |c: &mut Connection| ends_at(c).is_some_and(|at| at <= now.mono);
         let mut step = Step::begin(&self.connections);
         let mut due: Vec<Connection> = self.connections.extract_if(.., is_due).collect();
         due.sort_by_key(ends_at);
         for connection in due {
-            match connection.session {
-                Session::Lingering { end, .. } => {
-                    self.remember_lost(&connection, end);
-                    step.depart(connection, end.into());
-                }
-                Session::AtGate | Session::Live | Session::Virtual { .. } => {
-                    step.depart(connection, Reason::LeaseEnded);
-                }
+            if let Session::Lingering { end, .. } = connection.session {
+                self.remember_lost(&connection, end);
             }
+            step.depart_by_itself(connection);
         }
         step.end(&self.connections, now, &mut self.last_seq, changes);
     }
@@ -536,8 +453,7 @@ impl User {
     }
 
     fn close_sockets(&self, effects: &mut Effects, hit: impl Fn(&Connection) -> bool) {
-        let sockets = self.connections.iter().filter(|c| c.is_live() && hit(c));
-        effects.kicked.extend(sockets.map(|c| c.id));
+        effects.kicked.extend(self.connections.iter().filter(|c| hit(c)).map(|c| c.id));
     }
 
     fn live(&self, conn: ConnId) -> Option<usize> {
@@ -561,7 +477,8 @@ impl User {
     }
 
     fn wake_at(&self, now: Now, policy: &Policy) -> Option<Instant> {
-        let ends = self.connections.iter().filter_map(|c| c.ends_at(policy.held_until));
+        let awaited = self.predecessors(|_| true);
+        let ends = self.connections.iter().filter_map(|c| ends_at(c, &awaited, policy));
         let connections = ends.min();
         let status = self.status.as_ref().and_then(|set| set.status.expires_at);
         let status = status.map(|at| {
@@ -585,4 +502,11 @@ impl User {
         );
         debug_assert!(self.lost.len() <= LOST_MAX, "more lost sessions than we remember");
     }
+}
+
+/// When a connection stops counting by itself. What lingers does not while the App is asked about
+/// its return.
+fn ends_at(c: &Connection, awaited: &[(Platform, TokenHash)], policy: &Policy) -> Option<Instant> {
+    let is_awaited = c.is_lingering() && awaited.contains(&c.session_key());
+    if is_awaited { None } else { c.ends_at(policy.held_until) }
 }

@@ -14,7 +14,9 @@ pub enum Attempt {
         status: u16,
         /// The App's `actionCode`; 0 when its answer cannot be read.
         action_code: i64,
-        /// Whether the App refuses to continue.
+        /// Whether the App refuses to continue. With an action code beside it this is a refusal
+        /// where refusals are carried out, and a failure elsewhere: some dialects know no other way
+        /// to say either.
         refuses: bool,
     },
     /// No connection, TLS failure, timeout, or an answer that broke off.
@@ -40,13 +42,14 @@ pub enum Verdict {
     Pause,
 }
 
-/// Decides what an attempt means. `tries` counts those that were about the callback, this included.
-pub fn verdict(attempt: Attempt, tries: u32) -> Verdict {
+/// Decides what an attempt means. `tries` counts those that were about the callback, this included;
+/// `can_refuse`: it told of an arrival, and refusals of it are carried out.
+pub fn verdict(attempt: Attempt, tries: u32, can_refuse: bool) -> Verdict {
     let Attempt::Answered { status, action_code, refuses } = attempt else {
         return Verdict::BackOff;
     };
     match status {
-        200..=299 if action_code == 0 && refuses => Verdict::Refused,
+        200..=299 if refuses && (can_refuse || action_code == 0) => Verdict::Refused,
         200..=299 if action_code == 0 => Verdict::Delivered,
         410 => Verdict::Pause,
         401 | 403 | 404 | 405 | 408 | 425 | 429 => Verdict::BackOff,
@@ -83,6 +86,7 @@ mod tests {
             (answered(200, -1, false),   2,     Again),
             (answered(200, 1, false),    3,     Dead),
             (answered(200, 1, true),     1,     Again),
+            (answered(200, 1, true),     3,     Dead),
             (http(400),                  1,     Again),
             (http(409),                  2,     Again),
             (http(413),                  3,     Dead),
@@ -109,7 +113,10 @@ mod tests {
             (Attempt::Unanswered,        99,    BackOff),
         ];
         for (attempt, tries, expected) in table {
-            assert_eq!(verdict(attempt, tries), expected, "{attempt:?} on try {tries}");
+            assert_eq!(verdict(attempt, tries, false), expected, "{attempt:?} on try {tries}");
+            let by_code = Attempt::Answered { status: 200, action_code: 1, refuses: true };
+            let expected = if attempt == by_code { Refused } else { expected };
+            assert_eq!(verdict(attempt, tries, true), expected, "{attempt:?} can refuse");
         }
     }
 }

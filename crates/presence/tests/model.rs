@@ -40,7 +40,7 @@ impl World {
     /// Connections have a name for ever: a login gets a new one, other events speak of recent ones.
     fn named(&mut self, mut event: Event) -> Event {
         match &mut event {
-            Event::Connected(login) | Event::Knocked(login) => {
+            Event::Connected(login) | Event::Knocked { login, .. } => {
                 self.logins += 1;
                 login.conn = ConnId([self.logins; 16]);
                 // Kicked tokens are denied, so new ones come into use as time goes by.
@@ -49,19 +49,27 @@ impl World {
             Event::LetIn { conn }
             | Event::Disconnected { conn, .. }
             | Event::BackgroundSet { conn, .. }
-            | Event::Kicked(Kick::Connection(conn))
-            | Event::Refused { conn: Some(conn), .. } => {
-                *conn = ConnId([self.logins.saturating_sub(conn.0[0]); 16]);
+            | Event::Kicked(Kick::Connection(conn)) => *conn = self.recent(conn.0[0]),
+            // Comes with how many logins ago it was.
+            Event::Refused(refused) => {
+                let conn = self.recent(refused.seqs[0] as u8);
+                let known = self.user.connections().iter().find(|c| c.told_id() == Some(conn));
+                refused.seqs = known.map(|c| c.told.connection).into_iter().collect();
             }
             _ => {}
         }
         event
     }
 
+    fn recent(&self, logins_ago: u8) -> ConnId {
+        ConnId([self.logins.saturating_sub(logins_ago); 16])
+    }
+
     fn live_through(&mut self, event: &Event) {
         let now = Now { mono: Instant(self.secs * 1000), wall: Timestamp(self.secs * 1000) };
         let effects = self.user.apply(event.clone(), now, &policy());
         effects.changes.iter().for_each(|change| self.apps.hear(change));
+        effects.changes.iter().for_each(|change| self.model.note(change));
         self.model.live_through(event, self.secs);
         self.apps.agree_with(&self.model);
         assert_eq!(self.user.platforms().collect::<BTreeSet<_>>(), self.model.seen());
@@ -80,6 +88,8 @@ struct Model {
     /// Virtual connections, and when they end.
     places: BTreeMap<Platform, u64>,
     denied: BTreeSet<TokenHash>,
+    /// Which change told of a connection.
+    told: BTreeMap<u64, ConnId>,
 }
 
 struct Socket {
@@ -91,40 +101,23 @@ struct Socket {
     at_gate: bool,
 }
 
+impl Socket {
+    fn is_session_of(&self, platform: Platform, token: TokenHash) -> bool {
+        self.platform == platform && self.token == token
+    }
+}
+
 impl Model {
     fn live_through(&mut self, event: &Event, secs: u64) {
         if *event != Event::Restarted {
             self.forget_what_is_due(secs);
         }
         match event {
-            Event::Connected(login) | Event::Knocked(login) => {
-                let back = self.sockets.iter().find(|(_, s)| {
-                    s.gone_at.is_some() && s.platform == login.platform && s.token == login.token
-                });
-                // Connection names rise in this test, so the first found is the oldest.
-                let back = back.map(|(id, _)| *id);
-                let denied = self.denied.contains(&login.token);
-                if !denied && !self.sockets.contains_key(&login.conn) {
-                    back.map(|id| self.sockets.remove(&id));
-                    let Login { platform, token, .. } = *login;
-                    let at_gate = matches!(event, Event::Knocked(_));
-                    let socket = Socket { platform, token, gone_at: None, at_gate };
-                    self.sockets.insert(login.conn, socket);
-                }
-            }
-            Event::LetIn { conn } => {
-                self.sockets.get_mut(conn).into_iter().for_each(|socket| socket.at_gate = false);
-            }
-            Event::Disconnected { conn, end } => match self.sockets.get_mut(conn) {
-                Some(socket)
-                    if socket.gone_at.is_none() && (*end == End::LoggedOut || socket.at_gate) =>
-                {
-                    self.sockets.remove(conn);
-                }
-                Some(socket) if socket.gone_at.is_none() => socket.gone_at = Some(secs + GRACE_S),
-                _ => {}
-            },
-            Event::StatusSet { platform, status } => {
+            Event::Connected(login) => self.connect(login),
+            Event::Knocked { login, .. } => self.knock(login),
+            Event::LetIn { conn } => self.let_in(*conn),
+            Event::Disconnected { conn, end } => self.disconnect(*conn, *end, secs),
+            Event::StatusSet { platform, status, .. } => {
                 let is_open = |socket: &Socket| socket.gone_at.is_none() && !socket.at_gate;
                 let open = self.sockets.values().any(is_open);
                 let held = self.places.contains_key(platform);
@@ -136,11 +129,11 @@ impl Model {
                 self.places.retain(|place, _| platform.is_some_and(|platform| platform != *place));
             }
             Event::Kicked(kick) => self.kick(*kick),
-            Event::Refused { conn, .. } => {
-                let open = |socket: &Socket| socket.gone_at.is_none();
-                if conn.is_some_and(|conn| self.sockets.get(&conn).is_some_and(open)) {
-                    conn.map(|conn| self.sockets.remove(&conn));
-                }
+            Event::Refused(refused) => {
+                let conn = refused.seqs.first().and_then(|seq| self.told.get(seq).copied());
+                let is_open =
+                    |conn: &ConnId| self.sockets.get(conn).is_some_and(|s| s.gone_at.is_none());
+                conn.filter(is_open).into_iter().for_each(|conn| self.end_with_predecessor(conn));
             }
             Event::Restarted => {
                 let back_by = secs + RESTART_GRACE_S;
@@ -155,21 +148,90 @@ impl Model {
         self.forget_what_is_due(secs);
     }
 
+    fn note(&mut self, change: &Change) {
+        if let (Kind::Online, Some(conn)) = (change.kind, change.conn) {
+            self.told.insert(change.seq, conn);
+        }
+    }
+
+    /// What lingers of a session; connection names rise in this test, so the first is the oldest.
+    fn lingering(&self, platform: Platform, token: TokenHash) -> Option<ConnId> {
+        let mut sockets = self.sockets.iter();
+        let found = sockets.find(|(_, s)| s.gone_at.is_some() && s.is_session_of(platform, token));
+        found.map(|(id, _)| *id)
+    }
+
+    fn is_asked_about(&self, platform: Platform, token: TokenHash) -> bool {
+        self.sockets.values().any(|s| s.at_gate && s.is_session_of(platform, token))
+    }
+
+    fn connect(&mut self, login: &Login) {
+        let Login { conn, platform, token, .. } = *login;
+        if self.denied.contains(&token) || self.sockets.contains_key(&conn) {
+            return;
+        }
+        self.lingering(platform, token).map(|id| self.sockets.remove(&id));
+        self.sockets.insert(conn, Socket { platform, token, gone_at: None, at_gate: false });
+    }
+
+    fn knock(&mut self, login: &Login) {
+        let Login { conn, platform, token, .. } = *login;
+        let asked = self.sockets.values().filter(|s| s.at_gate).count();
+        let is_shared = self.is_asked_about(platform, token);
+        let is_known = self.sockets.contains_key(&conn) || self.denied.contains(&token);
+        if !is_known && !is_shared && asked < 4 {
+            self.sockets.insert(conn, Socket { platform, token, gone_at: None, at_gate: true });
+        }
+    }
+
+    fn let_in(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(&conn).filter(|s| s.at_gate) else { return };
+        socket.at_gate = false;
+        let (platform, token) = (socket.platform, socket.token);
+        self.lingering(platform, token).map(|id| self.sockets.remove(&id));
+    }
+
+    fn disconnect(&mut self, conn: ConnId, end: End, secs: u64) {
+        let Some(socket) = self.sockets.get_mut(&conn).filter(|s| s.gone_at.is_none()) else {
+            return;
+        };
+        let (platform, token) = (socket.platform, socket.token);
+        if socket.at_gate {
+            self.sockets.remove(&conn);
+            for socket in self.sockets.values_mut().filter(|s| s.is_session_of(platform, token)) {
+                socket.gone_at = socket.gone_at.map(|at| at.max(secs + GRACE_S));
+            }
+        } else if end == End::LoggedOut {
+            self.sockets.remove(&conn);
+        } else {
+            socket.gone_at = Some(secs + GRACE_S);
+        }
+    }
+
+    /// A question that is refused or kicked takes with it what it would have replaced.
+    fn end_with_predecessor(&mut self, conn: ConnId) {
+        let Some(gone) = self.sockets.remove(&conn) else { return };
+        self.sockets.retain(|_, s| {
+            !(gone.at_gate && s.gone_at.is_some() && s.is_session_of(gone.platform, gone.token))
+        });
+    }
+
     fn kick(&mut self, kick: Kick) {
         let hit = |id: ConnId, platform| match kick {
             Kick::Connection(conn) => conn == id,
             Kick::Platform(other) | Kick::Tokens(other, _) => other == platform,
             Kick::Everywhere => true,
         };
-        let mut gone = BTreeSet::new();
-        self.sockets.retain(|id, socket| {
-            let stays = !hit(*id, socket.platform);
-            if !stays {
-                gone.insert(socket.token);
-            }
-            stays
-        });
-        let held: BTreeSet<_> = self.sockets.values().map(|socket| socket.token).collect();
+        let hits: Vec<ConnId> = self
+            .sockets
+            .iter()
+            .filter(|(id, s)| hit(**id, s.platform))
+            .map(|(id, _)| *id)
+            .collect();
+        let gone: BTreeSet<_> = hits.iter().map(|id| self.sockets[id].token).collect();
+        let stay = self.sockets.iter().filter(|(id, _)| !hits.contains(id));
+        let held: BTreeSet<_> = stay.map(|(_, socket)| socket.token).collect();
+        hits.iter().for_each(|id| self.end_with_predecessor(*id));
         self.denied.extend(gone.difference(&held));
         match kick {
             Kick::Connection(_) => {}
@@ -181,7 +243,11 @@ impl Model {
     }
 
     fn forget_what_is_due(&mut self, secs: u64) {
-        self.sockets.retain(|_, socket| socket.gone_at.is_none_or(|at| at > secs));
+        let is_asked = |s: &Socket| self.is_asked_about(s.platform, s.token);
+        let is_due = |s: &Socket| s.gone_at.is_some_and(|at| at <= secs) && !is_asked(s);
+        let due: Vec<ConnId> =
+            self.sockets.iter().filter(|(_, s)| is_due(s)).map(|(id, _)| *id).collect();
+        due.iter().for_each(|id| _ = self.sockets.remove(id));
         self.places.retain(|_, until| *until > secs);
     }
 
@@ -289,17 +355,21 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Connected(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false })
         }),
         2 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
-            Event::Knocked(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false })
+            let login = Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false };
+            Event::Knocked { login, scope: Scope::Connection }
         }),
         2 => conn().prop_map(|conn| Event::LetIn { conn }),
         8 => (conn(), end).prop_map(|(conn, end)| Event::Disconnected { conn, end }),
         1 => (conn(), any::<bool>()).prop_map(|(conn, background)| Event::BackgroundSet { conn, background }),
         3 => (platform(), availability).prop_map(|(platform, availability)| {
-            Event::StatusSet { platform, status: Status { availability, ..Status::default() } }
+            Event::StatusSet { platform, status: Status { availability, ..Status::default() }, by: Author::User }
         }),
         1 => prop::option::of(platform()).prop_map(|platform| Event::StatusCleared { platform }),
         2 => kick.prop_map(Event::Kicked),
-        1 => conn().prop_map(|conn| Event::Refused { seq: 0, conn: Some(conn), refusal: Refusal::default() }),
+        1 => (0..6u64).prop_map(|ago| {
+            let refusal = Refusal::default();
+            Event::Refused(Refused { seqs: vec![ago], scope: Scope::Connection, only_at_gate: false, refusal })
+        }),
         1 => Just(Event::Restarted),
         3 => Just(Event::Ticked),
     ]

@@ -328,17 +328,17 @@ fn a_refused_login_is_closed_once() {
     check(
         "
         1s   connect a ios t
-        2s   refuse #1000 a
-        3s   refuse #1000 a
+        2s   refuse #1000
+        3s   refuse #1000
         4s   connect b ios t
-        5s   refuse #1000 a
+        5s   refuse #1000
         ",
         expect![[r#"
             1s   connect a ios t      -> online a ios [cpu] login #1000
-            2s   refuse #1000 a       -> offline a ios [cpu] refused #2000, close a
-            3s   refuse #1000 a       -> quiet
+            2s   refuse #1000         -> offline a ios [cpu] refused #2000, close a
+            3s   refuse #1000         -> quiet
             4s   connect b ios t      -> denied: the App said no
-            5s   refuse #1000 a       -> quiet
+            5s   refuse #1000         -> quiet
         "#]],
     );
 }
@@ -692,7 +692,7 @@ fn events_of_unknown_connections_are_quiet() {
         2s   logout x
         3s   background x on
         4s   kick x
-        5s   refuse #7 x
+        5s   refuse #7
         6s   restart
         7s   tick
         ",
@@ -701,7 +701,7 @@ fn events_of_unknown_connections_are_quiet() {
             2s   logout x             -> quiet
             3s   background x on      -> quiet
             4s   kick x               -> quiet
-            5s   refuse #7 x          -> quiet
+            5s   refuse #7            -> quiet
             6s   restart              -> quiet
             7s   tick                 -> quiet
         "#]],
@@ -750,7 +750,7 @@ fn a_stored_user_reads_back_the_same() {
     let mut user = User::default();
     for event in [
         Event::Connected(login("a", Platform::Ios, "t")),
-        Event::StatusSet { platform: Platform::Web, status: status("busy", None) },
+        status_set("web", status("busy", None), Author::User),
         Event::Disconnected { conn: conn("a"), end: End::Lost },
     ] {
         let _ = user.apply(event, now(1), &policy());
@@ -770,17 +770,17 @@ fn who_knocks_pushes_nobody_out_until_let_in() {
         6s   let-in b
         7s   lost b
         8s   knock c ios u
-        9s   refuse #8001 c
+        9s   refuse #8000
         10s  knock d ios u
         11s  let-in c
         ",
         expect![[r#"
             1s   connect a ios t      -> online a ios [cpu] login #1000
-            5s   knock b ios u        -> online b ios [c--] login #5000
+            5s   knock b ios u        -> asked, online b ios [c--] login #5000
             6s   let-in b             -> kickoff a ios [c--] kicked #6000, offline a ios [c--] kicked #6001, close a
             7s   lost b               -> wake 27s
-            8s   knock c ios u        -> offline b ios [c--] lost #8000, online c ios [c--] reconnect #8001
-            9s   refuse #8001 c       -> offline c ios [cpu] refused #9000
+            8s   knock c ios u        -> asked, online c ios [c--] reconnect #8000
+            9s   refuse #8000         -> offline b ios [c--] refused #9000, offline c ios [cpu] refused #9001
             10s  knock d ios u        -> denied: the App said no
             11s  let-in c             -> denied: kicked
         "#]],
@@ -804,17 +804,352 @@ fn who_knocks_and_goes_away_is_gone_at_once_whatever_the_reason() {
         10s  lost d
         ",
         expect![[r#"
-            1s   knock a ios t        -> online a ios [cpu] login #1000
+            1s   knock a ios t        -> asked, online a ios [cpu] login #1000
             2s   lost a               -> offline a ios [cpu] lost #2000
-            3s   knock b ios u        -> online b ios [cpu] login #3000
-            4s   kick all             -> kickoff b ios [c--] kicked #4000, offline b ios [cpu] kicked #4001
+            3s   knock b ios u        -> asked, online b ios [cpu] login #3000
+            4s   kick all             -> kickoff b ios [c--] kicked #4000, offline b ios [cpu] kicked #4001, close b
             5s   let-in b             -> denied: kicked
-            6s   knock c ios v        -> online c ios [cpu] login #6000
+            6s   knock c ios v        -> asked, online c ios [cpu] login #6000
             7s   restart              -> offline c ios [cpu] server_lost #7000
-            8s   knock d ios v        -> online d ios [cpu] login #8000
+            8s   knock d ios v        -> asked, online d ios [cpu] login #8000
             9s   let-in d             -> quiet
-            9s   let-in d             -> denied: kicked
+            9s   let-in d             -> quiet
             10s  lost d               -> wake 30s
+        "#]],
+    );
+}
+
+/// A question about one platform and token is asked once, and its answer is shared.
+#[test]
+fn dials_of_one_platform_and_token_share_one_question() {
+    check(
+        "
+        1s   knock a ios t
+        2s   knock b ios t
+        3s   knock c web t
+        4s   knock d ios u
+        5s   let-in a
+        6s   connect b ios t
+        7s   knock e ios t
+        ",
+        expect![[r#"
+            1s   knock a ios t        -> asked, online a ios [cpu] login #1000
+            2s   knock b ios t        -> shares the question about a
+            3s   knock c web t        -> asked, online c web [cp-] login #3000
+            4s   knock d ios u        -> asked, online d ios [c--] login #4000
+            5s   let-in a             -> quiet
+            6s   connect b ios t      -> online b ios [c--] login #6000
+            7s   knock e ios t        -> asked, online e ios [c--] login #7000
+        "#]],
+    );
+}
+
+#[test]
+fn the_app_is_asked_about_four_logins_of_a_user_at_most() {
+    check(
+        "
+        1s   knock a ios t
+        2s   knock b ios u
+        3s   knock c web v
+        4s   knock d web w
+        5s   knock e web x
+        6s   knock f web w
+        7s   lost b
+        8s   knock g web x
+        ",
+        expect![[r#"
+            1s   knock a ios t        -> asked, online a ios [cpu] login #1000
+            2s   knock b ios u        -> asked, online b ios [c--] login #2000
+            3s   knock c web v        -> asked, online c web [cp-] login #3000
+            4s   knock d web w        -> asked, online d web [c--] login #4000
+            5s   knock e web x        -> denied: too many questions
+            6s   knock f web w        -> shares the question about d
+            7s   lost b               -> offline b ios [c--] lost #7000
+            8s   knock g web x        -> asked, online g web [c--] login #8000
+        "#]],
+    );
+}
+
+/// Where the App is told of the user only, a second device waits for the answer about the first.
+#[test]
+fn a_login_that_is_no_news_waits_for_the_question_that_covers_it() {
+    check(
+        "
+        1s   knock a ios t by user
+        2s   knock b web u by user
+        3s   let-in a
+        4s   knock c web u by user
+        5s   knock d web v by user
+        6s   lost d
+        ",
+        expect![[r#"
+            1s   knock a ios t by user -> asked, online a ios [cpu] login #1000
+            2s   knock b web u by user -> shares the question about a
+            3s   let-in a             -> quiet
+            4s   knock c web u by user -> online c web [cp-] login #4000
+            5s   knock d web v by user -> online d web [c--] login #5000
+            6s   lost d               -> wake 26s
+        "#]],
+    );
+    check(
+        "
+        1s   knock a ios t by platform
+        2s   knock b web u by platform
+        3s   knock c ios v by platform
+        4s   refuse #1000 by platform
+        5s   knock d ios v by platform
+        ",
+        expect![[r#"
+            1s   knock a ios t by platform -> asked, online a ios [cpu] login #1000
+            2s   knock b web u by platform -> asked, online b web [cp-] login #2000
+            3s   knock c ios v by platform -> shares the question about a
+            4s   refuse #1000 by platform -> offline a ios [cp-] refused #4000
+            5s   knock d ios v by platform -> asked, online d ios [cp-] login #5000
+        "#]],
+    );
+}
+
+/// What a newcomer replaces lingers until it is let in, and its grace does not end meanwhile.
+#[test]
+fn a_question_without_an_answer_falls_back_to_what_lingers() {
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        12s  knock b ios t
+        40s  tick
+        41s  lost b
+        50s  knock c ios t
+        51s  let-in c
+        52s  tick
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            12s  knock b ios t        -> asked, online b ios [c--] reconnect #12000
+            40s  tick                 -> quiet
+            41s  lost b               -> offline b ios [c--] lost #41000, wake 61s
+            50s  knock c ios t        -> asked, online c ios [c--] reconnect #50000
+            51s  let-in c             -> offline a ios [c--] lost #51000
+            52s  tick                 -> quiet
+        "#]],
+    );
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        12s  knock b ios t
+        13s  restart
+        14s  connect c ios t
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            12s  knock b ios t        -> asked, online b ios [c--] reconnect #12000
+            13s  restart              -> offline b ios [c--] server_lost #13000, wake 73s
+            14s  connect c ios t      -> offline a ios [c--] lost #14000, online c ios [c--] reconnect #14001
+        "#]],
+    );
+}
+
+#[test]
+fn a_kick_or_a_refusal_ends_a_question_and_what_it_would_replace() {
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        12s  knock b ios t
+        13s  refuse #12000
+        14s  knock c ios t
+        14s  knock d web t
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            12s  knock b ios t        -> asked, online b ios [c--] reconnect #12000
+            13s  refuse #12000        -> offline a ios [c--] refused #13000, offline b ios [cpu] refused #13001
+            14s  knock c ios t        -> denied: the App said no
+            14s  knock d web t        -> asked, online d web [cpu] login #14000
+        "#]],
+    );
+    check(
+        "
+        1s   connect a ios t
+        10s  lost a
+        12s  knock b ios t
+        13s  kick b
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            10s  lost a               -> wake 30s
+            12s  knock b ios t        -> asked, online b ios [c--] reconnect #12000
+            13s  kick b               -> kickoff a ios [c--] kicked #13000, kickoff b ios [c--] kicked #13001, offline a ios [c--] kicked #13002, offline b ios [cpu] kicked #13003, close b
+        "#]],
+    );
+}
+
+/// Where refusals are ignored, only who waits at the gate is refused.
+#[test]
+fn a_refusal_that_is_ignored_ends_questions_only() {
+    check(
+        "
+        1s   connect a ios t
+        2s   refuse #1000 only-at-gate
+        3s   knock b web u
+        4s   status web busy
+        5s   refuse #4000 only-at-gate
+        6s   refuse #3000 only-at-gate
+        7s   knock c web u
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   refuse #1000 only-at-gate -> quiet
+            3s   knock b web u        -> asked, online b web [cp-] login #3000
+            4s   status web busy      -> online a ios [c--] status #4000
+            5s   refuse #4000 only-at-gate -> quiet
+            6s   refuse #3000 only-at-gate -> offline b web [cp-] refused #6000
+            7s   knock c web u        -> denied: the App said no
+        "#]],
+    );
+}
+
+/// The phone was accepted, the browser is refused: that says nothing about the phone.
+#[test]
+fn a_refusal_holds_for_its_platform_and_token_and_never_against_what_lingers() {
+    check(
+        "
+        1s   connect a ios t
+        2s   connect b web u
+        3s   refuse #2000
+        4s   lost a
+        5s   connect c ios t
+        6s   connect d web u
+        7s   connect e web v
+        8s   connect f web v
+        9s   refuse #8000
+        10s  lost e
+        11s  connect g web v
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b web u      -> online b web [cp-] login #2000
+            3s   refuse #2000         -> offline b web [cp-] refused #3000, close b
+            4s   lost a               -> wake 24s
+            5s   connect c ios t      -> offline a ios [c--] lost #5000, online c ios [c--] reconnect #5001
+            6s   connect d web u      -> denied: the App said no
+            7s   connect e web v      -> online e web [cp-] login #7000
+            8s   connect f web v      -> online f web [c--] login #8000
+            9s   refuse #8000         -> offline f web [c--] refused #9000, close f
+            10s  lost e               -> wake 30s
+            11s  connect g web v      -> offline e web [c--] lost #11000, online g web [c--] reconnect #11001
+        "#]],
+    );
+}
+
+/// Two logins that were collapsed into one callback; a login and a status; two devices where the App
+/// is told of the user.
+#[test]
+fn a_refusal_concerns_all_that_the_callback_spoke_for() {
+    check(
+        "
+        1s   connect a ios t
+        2s   connect b web u
+        3s   refuse #2000+#1000
+        4s   connect b web u
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b web u      -> online b web [cp-] login #2000
+            3s   refuse #2000+#1000   -> offline a ios [cp-] refused #3000, offline b web [cpu] refused #3001, close a, close b
+            4s   connect b web u      -> denied: the App said no
+        "#]],
+    );
+    check(
+        "
+        1s   connect a ios t
+        2s   status ios busy
+        3s   refuse #2000+#1000
+        4s   status ios busy
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   status ios busy      -> online a ios [c--] status #2000
+            3s   refuse #2000+#1000   -> offline a ios [cpu] refused #3000, close a
+            4s   status ios busy      -> quiet
+        "#]],
+    );
+    check(
+        "
+        1s   connect a ios t
+        2s   connect b web u
+        3s   connect c ios t
+        4s   lost c
+        5s   refuse #1000 by user
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   connect b web u      -> online b web [cp-] login #2000
+            3s   connect c ios t      -> online c ios [c--] login #3000
+            4s   lost c               -> wake 24s
+            5s   refuse #1000 by user -> offline a ios [c--] refused #5000, offline b web [cp-] refused #5001, close a, close b, wake 24s
+        "#]],
+    );
+    check(
+        "
+        1s   connect a ios t
+        2s   logout a
+        3s   connect b web u
+        4s   refuse #1000 by user
+        5s   refuse #3000 by user
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   logout a             -> offline a ios [cpu] logged_out #2000
+            3s   connect b web u      -> online b web [cpu] login #3000
+            4s   refuse #1000 by user -> quiet
+            5s   refuse #3000 by user -> offline b web [cpu] refused #5000, close b
+        "#]],
+    );
+    check(
+        "
+        1s   status web busy
+        2s   status web online
+        3s   status web away
+        4s   refuse #3000+#2000
+        ",
+        expect![[r#"
+            1s   status web busy      -> quiet
+            2s   status web online    -> online - web [cpu] status #2000, wake 1802s
+            3s   status web away      -> online - web [c--] status #3000, wake 1803s
+            4s   refuse #3000+#2000   -> offline - web [cpu] refused #4000
+        "#]],
+    );
+}
+
+/// Neither a backend's statuses nor the user's own use up logins, nor does a return.
+#[test]
+fn each_kind_of_event_has_a_rate_limit_of_its_own() {
+    check_under(
+        Policy { user_budget: 1, ..policy() },
+        "
+        1s   connect a ios t
+        2s   status ios busy
+        3s   status ios away
+        3s   backend ios away
+        3s   backend ios busy
+        4s   lost a
+        5s   connect b ios t
+        5s   connect c web u
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   status ios busy      -> online a ios [c--] status #2000
+            3s   status ios away      -> denied: too often
+            3s   backend ios away     -> online a ios [c--] status #3000
+            3s   backend ios busy     -> online a ios [c--] status #3001
+            4s   lost a               -> wake 24s
+            5s   connect b ios t      -> offline a ios [c--] lost #5000, online b ios [c--] reconnect #5001
+            5s   connect c web u      -> denied: too often
         "#]],
     );
 }
@@ -824,8 +1159,8 @@ fn a_refused_login_holds_for_a_minute() {
     check(
         "
         1s   connect a ios t
-        2s   refuse #1000 a
-        2s   refuse #1000 a
+        2s   refuse #1000
+        2s   refuse #1000
         3s   connect b ios t
         50s  connect c web u
         50s  status ios online
@@ -835,13 +1170,13 @@ fn a_refused_login_holds_for_a_minute() {
         ",
         expect![[r#"
             1s   connect a ios t      -> online a ios [cpu] login #1000
-            2s   refuse #1000 a       -> offline a ios [cpu] refused #2000, close a
-            2s   refuse #1000 a       -> quiet
+            2s   refuse #1000         -> offline a ios [cpu] refused #2000, close a
+            2s   refuse #1000         -> quiet
             3s   connect b ios t      -> denied: the App said no
-            50s  connect c web u      -> denied: the App said no
-            50s  status ios online    -> online - ios [cpu] status #50000, wake 1850s
-            62s  connect d ios t      -> online d ios [c--] login #62000, wake 1850s
-            70s  refuse #50000        -> offline - ios [c--] refused #70000
+            50s  connect c web u      -> online c web [cpu] login #50000
+            50s  status ios online    -> online c web [c--] status #50001
+            62s  connect d ios t      -> online d ios [cp-] login #62000
+            70s  refuse #50000        -> offline c web [cp-] refused #70000, close c
             71s  connect e ios t      -> online e ios [c--] login #71000
         "#]],
     );
@@ -879,36 +1214,78 @@ fn while_graces_are_held_nobody_is_told_offline_by_time() {
     );
 }
 
-/// The one who reconnects every second.
+/// A client that logs out and in again every second.
 #[test]
 fn who_comes_and_goes_too_often_is_not_let_in() {
     check_under(
         Policy { user_budget: 2, ..policy() },
         "
         1s   connect a ios t
-        1s   lost a
+        1s   logout a
         2s   connect b ios t
-        2s   lost b
+        2s   logout b
         3s   connect c ios t
-        4s   status ios busy
         32s  connect d ios t
         33s  status ios busy
-        62s  status ios busy
-        63s  status ios busy
+        34s  status ios away
+        35s  status ios busy
+        36s  status ios away
+        64s  status ios busy
         ",
         expect![[r#"
             1s   connect a ios t      -> online a ios [cpu] login #1000
-            1s   lost a               -> wake 21s
-            2s   connect b ios t      -> offline a ios [c--] lost #2000, online b ios [c--] reconnect #2001
-            2s   lost b               -> wake 22s
-            3s   connect c ios t      -> denied: too often, wake 22s
-            4s   status ios busy      -> denied: too often, wake 22s
-            32s  connect d ios t      -> offline b ios [cpu] lost #32000, online d ios [cpu] reconnect #32001
-            33s  status ios busy      -> denied: too often
-            62s  status ios busy      -> online d ios [c--] status #62000
-            63s  status ios busy      -> quiet
+            1s   logout a             -> offline a ios [cpu] logged_out #1001
+            2s   connect b ios t      -> online b ios [cpu] login #2000
+            2s   logout b             -> offline b ios [cpu] logged_out #2001
+            3s   connect c ios t      -> denied: too often
+            32s  connect d ios t      -> online d ios [cpu] login #32000
+            33s  status ios busy      -> online d ios [c--] status #33000
+            34s  status ios away      -> online d ios [c--] status #34000
+            35s  status ios busy      -> denied: too often
+            36s  status ios away      -> quiet
+            64s  status ios busy      -> online d ios [c--] status #64000
         "#]],
     );
+}
+
+/// A 65th connection takes the place of one that lingers, before that of a live one; one that merely
+/// knocks takes nobody's.
+#[test]
+fn what_lingers_makes_room_first_and_what_is_live_last() {
+    let mut user = User::default();
+    let login = |n: u8, on| Login { conn: ConnId([n; 16]), ..login("a", on, "t") };
+    let policy = Policy { user_budget: 0, ..policy() };
+    let mut apply = |secs, event| user.apply(event, now(secs), &policy);
+    for n in 1..=64 {
+        let _ = apply(1, Event::Connected(login(n, Platform::Ios)));
+    }
+    let _ = apply(2, Event::Disconnected { conn: ConnId([40; 16]), end: End::Lost });
+    let other = |n| Login { token: TokenHash([n; 16]), ..login(n, Platform::Web) };
+    let knocked = apply(3, knock(other(70), Scope::Connection));
+    assert_eq!((knocked.admission, knocked.changes.len()), (Admission::Asked, 1));
+    assert_eq!(
+        render(&apply(4, Event::LetIn { conn: ConnId([70; 16]) })),
+        "offline ( ios [c--] lost #4000"
+    );
+    let last = apply(5, Event::Connected(other(71)));
+    assert_eq!(last.kicked, [ConnId([1; 16])]);
+}
+
+/// After a restart all sockets of a user come back at once; a tab that flaps is slowed down, and is
+/// not told offline for it.
+#[test]
+fn who_returns_too_often_is_delayed_and_goes_on_to_count_as_present() {
+    let mut user = User::default();
+    let login = |n: u8| Login { conn: ConnId([n; 16]), ..login("a", Platform::Ios, "t") };
+    let mut apply = |secs, event| render(&user.apply(event, now(secs), &policy()));
+    apply(1, Event::Connected(login(1)));
+    for n in 1..=64 {
+        apply(2, Event::Disconnected { conn: ConnId([n; 16]), end: End::Lost });
+        apply(2, Event::Connected(login(n + 1)));
+    }
+    apply(2, Event::Disconnected { conn: ConnId([65; 16]), end: End::Lost });
+    assert_eq!(apply(2, Event::Connected(login(66))), "denied: not before 3s, wake 23s");
+    assert!(apply(3, Event::Connected(login(66))).contains("reconnect"));
 }
 
 /// Runs a transcript and appends to each line what it caused. The only caller of the API.
@@ -962,25 +1339,30 @@ fn parse(line: &str) -> (u64, Event) {
             let until = Timestamp(seconds(words[0]) * 1000 - 5_000);
             Event::Kicked(Kick::Tokens(platform(on), until))
         }
-        ["knock", id, on, token] => Event::Knocked(login(id, platform(on), token)),
+        ["knock", id, on, token] => knock(login(id, platform(on), token), Scope::Connection),
+        ["knock", id, on, token, "by", scope] => {
+            knock(login(id, platform(on), token), parse_scope(scope))
+        }
         ["let-in", id] => Event::LetIn { conn: conn(id) },
         ["lost", id] => Event::Disconnected { conn: conn(id), end: End::Lost },
         ["closed", id] => Event::Disconnected { conn: conn(id), end: End::Closed },
         ["logout", id] => Event::Disconnected { conn: conn(id), end: End::LoggedOut },
         ["background", id, on] => Event::BackgroundSet { conn: conn(id), background: on == "on" },
-        ["status", on, word] => {
-            Event::StatusSet { platform: platform(on), status: status(word, None) }
-        }
+        ["status", on, word] => status_set(on, status(word, None), Author::User),
+        ["backend", on, word] => status_set(on, status(word, None), Author::Admin),
         ["status", on, word, "until", at] => {
-            Event::StatusSet { platform: platform(on), status: status(word, Some(seconds(at))) }
+            status_set(on, status(word, Some(seconds(at))), Author::User)
         }
         ["clear"] => Event::StatusCleared { platform: None },
         ["clear", on] => Event::StatusCleared { platform: Some(platform(on)) },
         ["kick", "all"] => Event::Kicked(Kick::Everywhere),
         ["kick", on @ ("ios" | "web")] => Event::Kicked(Kick::Platform(platform(on))),
         ["kick", id] => Event::Kicked(Kick::Connection(conn(id))),
-        ["refuse", seq] => refused(seq, None),
-        ["refuse", seq, id] => refused(seq, Some(conn(id))),
+        ["refuse", seqs] => Event::Refused(refused(seqs, Scope::Connection)),
+        ["refuse", seqs, "by", scope] => Event::Refused(refused(seqs, parse_scope(scope))),
+        ["refuse", seqs, "only-at-gate"] => {
+            Event::Refused(Refused { only_at_gate: true, ..refused(seqs, Scope::Connection) })
+        }
         ["restart"] => Event::Restarted,
         ["tick"] => Event::Ticked,
         _ => panic!("cannot read {line:?}"),
@@ -988,9 +1370,27 @@ fn parse(line: &str) -> (u64, Event) {
     (seconds(words[0]), event)
 }
 
-fn refused(seq: &str, conn: Option<ConnId>) -> Event {
+fn knock(login: Login, scope: Scope) -> Event {
+    Event::Knocked { login, scope }
+}
+
+fn status_set(on: &str, status: Status, by: Author) -> Event {
+    Event::StatusSet { platform: platform(on), status, by }
+}
+
+/// `#2000+#1000`: the callback 2000, into which 1000 was collapsed.
+fn refused(seqs: &str, scope: Scope) -> Refused {
     let refusal = Refusal { msg: "no".into(), detail: "".into() };
-    Event::Refused { seq: number(seq), conn, refusal }
+    Refused { seqs: seqs.split('+').map(number).collect(), scope, only_at_gate: false, refusal }
+}
+
+fn parse_scope(word: &str) -> Scope {
+    match word {
+        "connection" => Scope::Connection,
+        "platform" => Scope::Platform,
+        "user" => Scope::User,
+        _ => panic!("no such scope: {word}"),
+    }
 }
 
 fn seconds(word: &str) -> u64 {
@@ -1050,7 +1450,16 @@ fn render(effects: &Effects) -> String {
         Denied::Refused(Refusal { msg, .. }) => format!("denied: the App said {msg}"),
         Denied::Kicked => "denied: kicked".to_owned(),
         Denied::TooOften => "denied: too often".to_owned(),
+        Denied::TooManyQuestions => "denied: too many questions".to_owned(),
+        Denied::NotBefore(at) => format!("denied: not before {}s", at.0 / 1000),
     });
-    let all: Vec<_> = denied.chain(all).collect();
+    let admission = match effects.admission {
+        Admission::Inside => None,
+        Admission::Asked => Some("asked".to_owned()),
+        Admission::Shares(question) => {
+            Some(format!("shares the question about {}", name(question)))
+        }
+    };
+    let all: Vec<_> = denied.chain(admission).chain(all).collect();
     if all.is_empty() { "quiet".into() } else { all.join(", ") }
 }

@@ -9,7 +9,7 @@ mod endpoint;
 pub mod http;
 mod told;
 
-pub use asked::{Answered, Asked};
+pub use asked::{Answer, Answered, Asked, NotShared};
 pub use dispatcher::Dispatcher;
 pub(crate) use dispatcher::name as verdict_name;
 pub use endpoint::{Endpoint, EndpointSettings, GateSettings, Timeouts};
@@ -40,4 +40,7 @@ pub struct Sent {
     pub error: Option<String>,
     /// What the App says about it, should it refuse.
     pub refusal: Refusal,
+    /// Whether the answer is one that lets somebody in at the gate: an empty one or the JSON of the
+    /// contract. A page of a proxy is not.
+    pub consents: bool,
 }

@@ -188,7 +188,7 @@ mod tests {
                 frame_bytes_max: Size::kib(3),
                 read_timeout: Duration::from_secs(4),
                 ping_interval: Duration::from_secs(3),
-                handshake_timeout: Duration::from_secs(6),
+                handshake_timeout: Duration::from_secs(36),
                 outbound_frames_max: 7,
             },
             api: Api { listen: ([127, 0, 0, 1], 8).into(), body_bytes_max: Size::kib(9) },
@@ -214,6 +214,7 @@ mod tests {
                 mass_loss: MassLossPolicy {
                     share: 0.75,
                     min_connections: 8,
+                    min_age: Duration::from_secs(11),
                     window: Duration::from_secs(9),
                     hold: Duration::from_secs(10),
                 },

@@ -13,12 +13,12 @@ use crate::{
     supervision::{contain, contain_sync},
 };
 use presence::{
-    Change, ConnId, Denied, Effects, End, Event, Instant, Lost, MassLoss, Now, Policy, Reason,
-    Refusal, Sight, Timestamp, User, UserId,
+    Admission, Change, ConnId, Denied, Effects, End, Event, HoldReason, Holds, Instant, Lost, Now,
+    Policy, Refusal, Refused, SLOW, Scope, Sight, Timestamp, User, UserId,
 };
 use set_aside::{SetAside, next_wait};
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -35,8 +35,6 @@ const COLLISIONS_MAX: u32 = 5;
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// How many deadlines are worked on at once.
 const TICKS_MAX: usize = 512;
-/// A login that takes longer is queued.
-const WAIT_LONG: Duration = Duration::from_secs(1);
 /// How long a loss that cannot be stored waits for the next try.
 const LOSS_RETRY: Duration = Duration::from_millis(500);
 
@@ -57,6 +55,8 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// Why the event was not taken, if it was not.
     pub denied: Option<Denied>,
+    /// What a login at the gate waits for.
+    pub admission: Admission,
 }
 
 /// Carries events through to their effects.
@@ -65,7 +65,9 @@ pub struct Driver {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     policy: Policy,
-    masses: Mutex<MassLoss>,
+    holds: Mutex<Holds>,
+    /// Since when the commits under way are, by a hash of their users.
+    committing: Mutex<HashMap<u64, Instant>>,
     endpoints: Vec<Arc<Endpoint>>,
     sockets: Arc<dyn Sockets>,
     metrics: Arc<Metrics>,
@@ -113,14 +115,14 @@ impl Driver {
     ) -> Driver {
         let lines = (0..LINES).map(|_| tokio::sync::Mutex::new(())).collect();
         let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
-        let masses = Mutex::default();
-        let (deciding, set_aside) = Default::default();
+        let (holds, committing, deciding, set_aside) = Default::default();
         Driver {
             store,
             clock,
             entropy,
             policy,
-            masses,
+            holds,
+            committing,
             endpoints,
             sockets,
             metrics,
@@ -142,22 +144,15 @@ impl Driver {
         operation_id: Option<String>,
     ) -> Result<Outcome, StoreError> {
         let (driver, user) = (Arc::clone(self), user.clone());
-        let is_login = matches!(event, Event::Connected(_) | Event::Knocked(_));
-        let run = async move {
-            let began = driver.clock.now().mono;
-            let carried = driver.carry(&user, event, operation_id, None).await;
-            if is_login {
-                driver.note_wait(began, carried.is_ok());
-            }
-            carried
-        };
+        let run = async move { driver.carry(&user, event, operation_id, None).await };
         let ended = tokio::spawn(run).await;
         ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// The endpoint that is asked before anybody is let in, and how; none: nobody is.
-    pub fn gate(&self) -> Option<(&Endpoint, GateSettings)> {
-        self.endpoints.iter().find_map(|endpoint| Some((&**endpoint, endpoint.settings.gate?)))
+    pub fn gate(&self) -> Option<(Arc<Endpoint>, GateSettings)> {
+        let gate = |endpoint: &Arc<Endpoint>| Some((Arc::clone(endpoint), endpoint.settings.gate?));
+        self.endpoints.iter().find_map(gate)
     }
 
     /// Tells that a socket is gone, and does not give up: what cannot be stored now waits here.
@@ -175,15 +170,29 @@ impl Driver {
     pub async fn refuse(
         &self,
         callback: &Claimed,
+        scope: Scope,
+        only_at_gate: bool,
         refusal: Refusal,
         settlement: Settlement,
     ) -> Result<(), StoreError> {
-        let Change { seq, conn, reason, .. } = callback.change;
-        let conn = conn.filter(|_| matches!(reason, Reason::Login | Reason::Reconnect));
-        let event = Event::Refused { seq, conn, refusal };
+        let mut seqs = callback.spoken_for.clone();
+        seqs.push(callback.change.seq);
+        let event = Event::Refused(Refused { seqs, scope, only_at_gate, refusal });
         let operation_id = Some(callback.operation_id.clone());
         let user = &callback.lease.id.user;
         self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
+    }
+
+    /// The App agreed to a login at the gate: its verdict and what that does are one commit.
+    pub async fn admit(
+        &self,
+        callback: &Claimed,
+        conn: ConnId,
+        settlement: Settlement,
+    ) -> Result<(), StoreError> {
+        let operation_id = Some(callback.operation_id.clone());
+        let user = &callback.lease.id.user;
+        self.carry(user, Event::LetIn { conn }, operation_id, Some(settlement)).await.map(|_| ())
     }
 
     /// A `seq` below that of every change that is not stored yet, as long as the clock does not step
@@ -228,9 +237,15 @@ impl Driver {
 
     /// Ticks every user whose deadline has come, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut was_held = false;
         while !stop.is_cancelled() {
-            let held = self.masses().holds(self.clock.now().mono);
-            self.metrics.graces_held.set(held.into());
+            self.look_at_slow_commits();
+            let is_held = self.held().is_some();
+            self.metrics.graces_held.set(is_held.into());
+            if was_held && !is_held {
+                tracing::warn!("graces run out again");
+            }
+            was_held = is_held;
             let wait = match self.tick_due().await {
                 Ok(TICKS_MAX) => continue,
                 Ok(_) => TICK_EVERY,
@@ -337,24 +352,27 @@ impl Driver {
             let policy = Policy { held_until: self.held_until(), ..self.policy };
             let effects = state.apply(event.clone(), now, &policy);
             let seen = (before.sight(), state.sight());
-            let sockets = (before.sockets(), state.sockets());
+            let sockets = (before.sockets() > 0, state.sockets() > 0);
+            let admission = effects.admission;
             let quiet = state == before && effects.changes.is_empty() && settles.is_none();
             if quiet && event != Event::Ticked {
-                return Ok(Outcome { changes: effects.changes, denied: effects.denied });
+                let Effects { changes, denied, .. } = effects;
+                return Ok(Outcome { changes, denied, admission });
             }
             let commit = Step { user, version, state, effects: &effects, now }.commit(
                 &self.endpoints,
                 &operation_id,
                 settles.clone(),
             );
-            match self.store.commit(commit).await {
+            match self.commit(user, commit).await {
                 Ok(()) => {
                     // It is stored: whatever happens now, the caller must know.
                     let _ = contain_sync("effects", || {
-                        self.count_sockets(&event, sockets);
+                        self.count_users(user, &event, sockets);
                         self.act(user, &operation_id, &effects, seen);
                     });
-                    return Ok(Outcome { changes: effects.changes, denied: effects.denied });
+                    let Effects { changes, denied, .. } = effects;
+                    return Ok(Outcome { changes, denied, admission });
                 }
                 Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
                 Err(error) => return Err(error),
@@ -362,54 +380,98 @@ impl Driver {
         }
     }
 
-    /// So many connections may vanish at once that it is not their users who left.
-    fn count_sockets(&self, event: &Event, (before, now): (usize, usize)) {
-        let mass_loss = self.policy.mass_loss;
-        let mut masses = self.masses();
-        (before..now).for_each(|_| masses.arrived());
-        let is_lost = matches!(event, Event::Disconnected { end, .. } if *end != End::LoggedOut);
-        for _ in now..before {
-            match event {
-                // Of the process before this one.
-                Event::Restarted => {}
-                _ if is_lost => {
-                    let at = self.clock.now().mono;
-                    if let Some(Lost { connections, of }) = masses.lost(at, &mass_loss) {
-                        self.metrics.mass_losses.inc();
-                        tracing::error!(
-                            connections, of, hold = ?mass_loss.hold,
-                            "connections vanish in masses; for a while nobody is told offline \
-                             whose grace runs out (presence.mass_loss)"
-                        );
-                    }
-                }
-                _ => masses.left(),
-            }
+    /// One commit, with how it goes noted: while nothing can be stored, or many wait long for it,
+    /// nobody must be told offline because they are kept away.
+    async fn commit(&self, user: &UserId, commit: Commit) -> Result<(), StoreError> {
+        let user = self.hash(user);
+        let began = self.clock.now().mono;
+        self.committing().insert(user, began);
+        let committed = self.store.commit(commit).await;
+        self.committing().remove(&user);
+        self.note_commit(user, began);
+        if let Err(StoreError::Unavailable(_)) = committed {
+            let length = self.policy.restart_grace;
+            let has_begun = self.holds().store_failed(self.clock.now().mono, length);
+            self.log_hold(has_begun, HoldReason::StoreUnavailable);
         }
+        committed
+    }
+
+    fn note_commit(&self, user: u64, began: Instant) {
+        let now = self.clock.now().mono;
+        let length = self.policy.restart_grace;
+        let has_begun = self.holds().commit_took(user, began.until(now), now, length);
+        self.log_hold(has_begun, HoldReason::StoreSlow);
+    }
+
+    /// Also those that are under way: a disk that hangs ends none.
+    fn look_at_slow_commits(&self) {
+        let now = self.clock.now().mono;
+        let slow: Vec<(u64, Instant)> = {
+            let committing = self.committing();
+            let slow = committing.iter().filter(|(_, began)| began.until(now) > SLOW);
+            slow.map(|(user, began)| (*user, *began)).collect()
+        };
+        slow.into_iter().for_each(|(user, began)| self.note_commit(user, began));
+    }
+
+    fn log_hold(&self, has_begun: bool, why: HoldReason) {
+        if has_begun {
+            let length = self.policy.restart_grace;
+            tracing::error!(why = why.name(), ?length, "nobody's grace runs out for a while");
+        }
+    }
+
+    /// So many users may vanish at once that it is not they who left.
+    fn count_users(&self, user: &UserId, event: &Event, (before, now): (bool, bool)) {
+        let (user, at) = (self.hash(user), self.clock.now().mono);
+        let is_lost = matches!(event, Event::Disconnected { end, .. } if *end != End::LoggedOut);
+        let mass_loss = &self.policy.mass_loss;
+        match (before, now) {
+            (false, true) => self.holds().arrived(user, at),
+            // What a restart ends was of the process before this one.
+            (true, false) if is_lost => {
+                let lost = self.holds().lost(user, at, mass_loss);
+                if let Some(Lost { users, of }) = lost {
+                    self.metrics.mass_losses.inc();
+                    tracing::error!(
+                        users, of, hold = ?mass_loss.hold,
+                        "users vanish in masses; for a while nobody is told offline whose grace runs \
+                         out (presence.mass_loss)"
+                    );
+                }
+            }
+            (true, false) => self.holds().left(user),
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    /// Why nobody's grace runs out at the moment, if so.
+    pub fn held(&self) -> Option<HoldReason> {
+        self.holds().why(self.clock.now().mono)
     }
 
     /// Nobody's grace runs out before.
     pub fn held_until(&self) -> Instant {
-        self.masses().held_until()
+        self.holds().until()
     }
 
-    /// Who waited long to be let in, or was sent away because nothing can be stored, must not be
-    /// told offline meanwhile: redialling takes SDKs as long as after a restart.
-    fn note_wait(&self, began: Instant, is_stored: bool) {
-        let now = self.clock.now().mono;
-        if !is_stored || began + WAIT_LONG <= now {
-            self.masses().hold(now, self.policy.restart_grace);
-        }
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn masses(&self) -> MutexGuard<'_, MassLoss> {
-        self.masses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn committing(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash(&self, user: &UserId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.lines_key, user).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn line(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
-        let mut hasher = DefaultHasher::new();
-        (self.lines_key, user).hash(&mut hasher);
-        &self.lines[hasher.finish() as usize % LINES]
+        &self.lines[self.hash(user) as usize % LINES]
     }
 
     fn act(

@@ -8,7 +8,6 @@ mod admission;
 mod conformance;
 mod connection;
 mod ending;
-mod entry;
 mod outbound;
 mod registry;
 mod request;
@@ -17,7 +16,7 @@ mod watchers;
 pub use admission::upgrade;
 pub use registry::Registry;
 
-use crate::{clock::Clock, driver::Driver, metrics::Metrics, tokens::Tokens};
+use crate::{clock::Clock, driver::Driver, login::Logins, metrics::Metrics, tokens::Tokens};
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -28,6 +27,7 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     tokens: Arc<Tokens>,
+    logins: Logins,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     settings: GatewaySettings,
@@ -61,7 +61,14 @@ impl Gateway {
         metrics: Arc<Metrics>,
         settings: GatewaySettings,
     ) -> Gateway {
+        let logins = Logins::new(
+            Arc::clone(&driver),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            settings.handshake_timeout,
+        );
         Gateway {
+            logins,
             driver,
             store,
             registry,

@@ -21,6 +21,7 @@ pub mod files;
 pub mod gateway;
 pub mod listener;
 pub mod logging;
+pub mod login;
 pub mod metrics;
 pub mod readiness;
 pub mod running;

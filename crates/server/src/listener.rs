@@ -31,7 +31,7 @@ use tower::ServiceExt;
 /// Connections before their upgrade, or half of the files that may be open if that is less.
 const CONNECTIONS_MAX: usize = 16_384;
 /// How long a request may take, its body read and its answer made.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long requests may take to finish when the server stops.

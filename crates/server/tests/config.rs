@@ -407,6 +407,10 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             [gateway] ⏎ ping_interval = "30s"
             [gateway] ⏎ read_timeout = "15s"
             [gateway] ⏎ read_timeout = "15s" ⏎ ping_interval = "40s"
+            [callbacks.online] ⏎ mode = "gate" ⏎ timeout = "10s"
+            [callbacks.online] ⏎ mode = "gate" ⏎ timeout = "30s" ⏎ [gateway] ⏎ handshake_timeout = "31s"
+            [callbacks.online] ⏎ mode = "gate" ⏎ [gateway] ⏎ handshake_timeout = "5s"
+            [callbacks.online] ⏎ mode = "notify" ⏎ timeout = "30s"
             api.listen = "127.0.0.1:10001"
             gateway.listen = "127.0.0.1:10003"
             gateway.listen = "[::]:1" ⏎ api.listen = "0.0.0.0:1" ⏎ admin.listen = "10.0.0.1:1"
@@ -419,6 +423,10 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             herald.toml:2: gateway.ping_interval = "30s": must be shorter than gateway.read_timeout = "30s" (default)
             herald.toml:2: gateway.read_timeout = "15s": must be longer than gateway.ping_interval = "20s" (default)
             herald.toml:3: gateway.ping_interval = "40s": must be shorter than gateway.read_timeout = "15s" (herald.toml:2)
+            herald.toml:3: callbacks.online.timeout = "10s": with mode = "gate", must be shorter than gateway.handshake_timeout = "10s" (default)
+            herald.toml:3: callbacks.online.timeout = "30s": with mode = "gate", must be shorter than 30s, the longest request
+            herald.toml:4: gateway.handshake_timeout = "5s": with mode = "gate", must be longer than callbacks.online.timeout = "5s" (default)
+            ok nothing is sent: callbacks.url is empty
             herald.toml:1: api.listen = "127.0.0.1:10001": must have another port than gateway.listen = "0.0.0.0:10001" (default)
             herald.toml:1: gateway.listen = "127.0.0.1:10003": must have another port than admin.listen = "127.0.0.1:10003" (default)
             herald.toml:2: api.listen = "0.0.0.0:1": must have another port than gateway.listen = "[::]:1" (herald.toml:1)

@@ -14,6 +14,7 @@ async fn world(hold: Duration) -> (Herald, App, Vec<Client>) {
     let herald = Herald::start(|config| {
         config.callbacks.url = Some(url);
         config.presence.mass_loss.min_connections = 10;
+        config.presence.mass_loss.min_age = Duration::ZERO;
         config.presence.mass_loss.hold = hold;
     })
     .await;

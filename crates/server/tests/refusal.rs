@@ -3,14 +3,16 @@
 
 mod support;
 
-use presence::Timestamp;
+use contract::Dialect;
+use presence::{Scope, Timestamp};
 use serde_json::json;
 use server::{
     client::{Heard, LoginError},
     config::OnRefusal,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use support::*;
+use tokio::sync::Semaphore;
 use wire::{identifier, platform::Platform};
 
 const REFUSES: &str = r#"{"actionCode":0,"errCode":9,"errMsg":"no","nextCode":1}"#;
@@ -147,10 +149,11 @@ async fn who_was_refused_and_dials_again_costs_the_app_nothing() {
     app.answer(|_, _| async { answer(200, REFUSES) });
     let url = app.url();
     let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
-    let _client = herald.login("bad", Platform::Ios).await;
+    let bad = identity("bad", Platform::Ios);
+    let _client = herald.try_login(&bad).await.unwrap();
     app.hears(&["online bad", "offline bad"]).await;
     for _ in 0..5 {
-        match herald.try_login(&identity("bad", Platform::Web)).await {
+        match herald.try_login(&bad).await {
             Err(LoginError::Refused { code, message, .. }) => {
                 assert_eq!((code, message.as_str()), (1506, "no"));
             }
@@ -160,34 +163,133 @@ async fn who_was_refused_and_dials_again_costs_the_app_nothing() {
     herald.all_told().await;
     app.hears(&["online bad", "offline bad"]).await;
     let herald = herald.restart().await;
-    assert!(
-        herald.try_login(&identity("bad", Platform::Ios)).await.is_err(),
-        "also after a restart"
-    );
+    assert!(herald.try_login(&bad).await.is_err(), "also after a restart");
 }
 
+/// The App was away, and what waited for it was collapsed: a refusal is one of all it spoke for.
 #[tokio::test]
-async fn who_comes_and_goes_all_the_time_is_held_off() {
+async fn a_refusal_closes_every_connection_that_its_callback_spoke_for() {
     let app = App::start().await;
+    app.answer(|_, _| async { answer(200, REFUSES) });
     let url = app.url();
     let herald = Herald::start(|config| {
         config.callbacks.url = Some(url);
-        config.presence.user_budget = 3;
+        config.callbacks.collapse_after = Duration::from_millis(1);
+        config.presence.offline_grace = Duration::from_secs(600);
     })
     .await;
-    for _ in 0..3 {
-        herald.login("u", Platform::Ios).await.close().await;
+    herald.admin("POST", "/v1/endpoints/main/pause", "").await;
+    let mut two =
+        [herald.login("two", Platform::Ios).await, herald.login("two", Platform::Web).await];
+    let mut with_status = herald.login("status", Platform::Ios).await;
+    herald.admin("PUT", "/v1/users/status/status", r#"{"availability":"busy"}"#).await;
+    herald.admin("POST", "/v1/endpoints/main/resume", "").await;
+    for client in two.iter_mut().chain([&mut with_status]) {
+        assert!(matches!(client.hear().await, Heard::Frame(_)), "2002");
+        assert_eq!(client.hear().await, Heard::Closed(Some(1008)));
     }
-    let refused = herald.try_login(&identity("u", Platform::Ios)).await;
-    let Err(LoginError::Refused { code, .. }) = refused else { panic!("let in") };
-    assert_eq!(code, 1601);
-    let status = json!({ "userID": "u", "platformID": 1, "status": 1 });
-    let said = herald.rest("/user/set_user_status", &token("u", Platform::Ios), status).await;
-    assert_eq!(said["errCode"], 1002);
-    assert_eq!(herald.admin("PUT", "/v1/users/u/status", "{}").await.0, 429);
-    let _other = herald.login("v", Platform::Ios).await;
     herald.all_told().await;
-    assert_eq!(app.heard_of("u").iter().filter(|what| *what == "online u").count(), 3);
+    app.hears(&["online two", "offline two", "online status", "offline status"]).await;
+    assert!(herald.running.online().await.unwrap().is_empty());
+    let (_, user) = herald.admin("GET", "/v1/users/status", "").await;
+    assert_eq!(user["status"], json!(null), "the status is undone as well");
+}
+
+/// Where the App is told of users only, its answer is about all their devices.
+#[tokio::test]
+async fn a_refusal_of_the_user_closes_devices_that_came_later() {
+    let app = App::start().await;
+    let refuses = Arc::new(Semaphore::new(0));
+    let turns = Arc::clone(&refuses);
+    app.answer(move |_, _| {
+        let turns = Arc::clone(&turns);
+        async move {
+            turns.acquire().await.unwrap().forget();
+            answer(200, REFUSES)
+        }
+    });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.online.scope = Scope::User;
+        config.presence.offline_grace = Duration::from_secs(600);
+    })
+    .await;
+    let mut phone = herald.login("u", Platform::Ios).await;
+    let mut browser = herald.login("u", Platform::Web).await;
+    refuses.add_permits(Semaphore::MAX_PERMITS);
+    for client in [&mut phone, &mut browser] {
+        assert!(matches!(client.hear().await, Heard::Frame(_)), "2002");
+        assert_eq!(client.hear().await, Heard::Closed(Some(1008)));
+    }
+    herald.all_told().await;
+    app.hears(&["online u", "offline u"]).await;
+}
+
+/// The App accepted the phone; that it refuses the browser is no reason to send the phone away.
+#[tokio::test]
+async fn a_refused_browser_does_not_keep_the_phone_from_coming_back() {
+    let app = App::start().await;
+    app.answer(|_, before| async move { answer(200, if before == 1 { REFUSES } else { "{}" }) });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.presence.offline_grace = Duration::from_secs(600);
+    })
+    .await;
+    let same = identity("u", Platform::Ios);
+    let phone = herald.try_login(&same).await.unwrap();
+    herald.all_told().await;
+    let mut browser = herald.login("u", Platform::Web).await;
+    while !matches!(browser.hear().await, Heard::Closed(_)) {}
+    phone.cut();
+    let _back = herald.try_login(&same).await.unwrap();
+    assert!(
+        herald.try_login(&identity("u", Platform::Web)).await.is_err(),
+        "the browser is refused"
+    );
+    herald.all_told().await;
+    // What is told offline is the browser's connection, not the user.
+    assert!(!app.heard().contains(&"offline u".to_owned()), "{:?}", app.heard());
+    assert_eq!(herald.running.online().await.unwrap(), ["u"]);
+}
+
+/// In these dialects a code refuses an online callback; of an offline one it says that the App failed.
+#[tokio::test]
+async fn a_code_that_refuses_is_a_failure_where_nothing_can_be_refused() {
+    for (dialect, on_refusal, online) in [
+        (Dialect::V35, OnRefusal::Ignore, ("dead", 3)),
+        (Dialect::V2, OnRefusal::Ignore, ("dead", 3)),
+        (Dialect::V35, OnRefusal::Disconnect, ("delivered", 1)),
+        (Dialect::V2, OnRefusal::Disconnect, ("delivered", 1)),
+    ] {
+        let app = App::start().await;
+        app.answer(|_, _| async { answer(200, r#"{"actionCode":1,"errCode":500}"#) });
+        let url = app.url();
+        let herald = Herald::start(|config| {
+            config.callbacks.url = Some(url);
+            config.callbacks.dialect = dialect;
+            config.callbacks.online.on_refusal = on_refusal;
+            config.presence.offline_grace = Duration::from_millis(10);
+        })
+        .await;
+        herald.login("u", Platform::Ios).await.cut();
+        let settled = async || {
+            let (_, page) = herald.admin("GET", "/v1/callbacks?user=u", "").await;
+            let callbacks = page["callbacks"].as_array().unwrap().clone();
+            let of = |at: usize| {
+                let attempts = callbacks[at]["attempts"].as_array().unwrap().len();
+                (callbacks[at]["state"].as_str().unwrap().to_owned(), attempts)
+            };
+            (callbacks.len() == 2).then(|| (of(1), of(0)))
+        };
+        let expected = ((online.0.to_owned(), online.1), ("dead".to_owned(), 3));
+        eventually("both are settled", || async {
+            settled().await.is_some_and(|both| both.0.0 != "pending" && both.1.0 != "pending")
+        })
+        .await;
+        assert_eq!(settled().await.unwrap(), expected, "{dialect:?} {on_refusal:?}");
+    }
 }
 
 #[tokio::test]

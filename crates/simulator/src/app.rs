@@ -357,5 +357,6 @@ impl App {
 
 fn answered(status: u16, action_code: i64, refuses: bool, retry_after: Option<Duration>) -> Sent {
     let attempt = Attempt::Answered { status, action_code, refuses };
-    Sent { attempt, retry_after, answer: None, error: None, refusal: Refusal::default() }
+    let refusal = Refusal::default();
+    Sent { attempt, retry_after, answer: None, error: None, refusal, consents: true }
 }

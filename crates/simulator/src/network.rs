@@ -105,5 +105,6 @@ pub(crate) fn unanswered(why: &str) -> Sent {
         answer: None,
         error,
         refusal: Refusal::default(),
+        consents: false,
     }
 }

@@ -245,7 +245,7 @@ async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
 mod tests {
     use super::*;
     use crate::world::StoreWeather;
-    use presence::{Event, Platform, Status, UserId};
+    use presence::{Author, Event, Platform, Status, UserId};
 
     #[tokio::test(start_paused = true)]
     async fn a_change_that_is_not_stored_yet_is_beyond_the_fence() {
@@ -255,7 +255,11 @@ mod tests {
         let handling: Vec<_> = (0..20)
             .map(|number| {
                 let (driver, user) = (Arc::clone(&node.driver), UserId::new(format!("u{number}")));
-                let event = Event::StatusSet { platform: Platform::Web, status: Status::default() };
+                let event = Event::StatusSet {
+                    platform: Platform::Web,
+                    status: Status::default(),
+                    by: Author::Admin,
+                };
                 tokio::spawn(async move { driver.handle(&user, event, None).await })
             })
             .collect();

@@ -8,7 +8,7 @@ use crate::{
     verdicts,
     world::{StoreWeather, World},
 };
-use presence::{Availability, Event, Kick, Permit, Platform, Status, Timestamp, UserId};
+use presence::{Author, Availability, Event, Kick, Permit, Platform, Status, Timestamp, UserId};
 use std::{future::Future, sync::Arc, time::Duration};
 use store::{CallbackQuery, CallbackState, EndpointChange, Memory, Store};
 
@@ -174,7 +174,7 @@ pub(crate) async fn backend(world: Arc<World>) {
         let event = match world.below(10) {
             0..5 => {
                 world.count("backend: status set");
-                Event::StatusSet { platform, status: status(&world) }
+                Event::StatusSet { platform, status: status(&world), by: Author::Admin }
             }
             5 | 6 => {
                 world.count("backend: status cleared");

@@ -1,6 +1,6 @@
 //! A callback: a change told to an endpoint, with all that is known about its delivery.
 
-use presence::{Change, Timestamp, UserId};
+use presence::{Change, Kind, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -81,6 +81,22 @@ pub struct CallbackRecord {
     pub replayed: bool,
     /// How many older ones it speaks for, which were superseded by it.
     pub collapsed: u64,
+    /// The `seq` of the online callbacks among those, while it is pending.
+    pub spoken_for: Vec<u64>,
+}
+
+/// Of so many online callbacks that were collapsed into one it is known which they were, for the App
+/// may refuse what they told. Beyond that those in the middle are forgotten: who is still there is
+/// most likely among the first, who stay, and the last.
+pub(crate) const SPOKEN_FOR_MAX: usize = 1_024;
+
+/// Takes over what a superseded callback spoke for, and itself if it told an arrival.
+pub(crate) fn speak_for(spoken_for: &mut Vec<u64>, change: &Change, before: Vec<u64>) {
+    spoken_for.extend(before);
+    spoken_for.extend((change.kind == Kind::Online).then_some(change.seq));
+    while spoken_for.len() > SPOKEN_FOR_MAX {
+        spoken_for.remove(SPOKEN_FOR_MAX / 2);
+    }
 }
 
 /// How much of one line is looked at in one go, when it is collapsed.
@@ -149,4 +165,30 @@ pub(crate) fn keep_attempt(attempts: &mut Vec<AttemptRecord>, attempt: AttemptRe
         attempts.remove(1);
     }
     attempts.push(attempt);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use presence::{ConnId, Event, Instant, Login, Now, Platform, Policy, TokenHash, User};
+
+    #[test]
+    fn of_very_many_arrivals_the_first_and_the_last_are_known() {
+        let login = Login {
+            conn: ConnId([1; 16]),
+            platform: Platform::Ios,
+            token: TokenHash([1; 16]),
+            issued_at: Timestamp(1),
+            background: false,
+        };
+        let now = Now { mono: Instant(1), wall: Timestamp(1) };
+        let effects = User::default().apply(Event::Connected(login), now, &Policy::default());
+        let change = |seq| Change { seq, ..effects.changes[0].clone() };
+        let mut spoken_for = Vec::new();
+        for seq in 1..=3_000 {
+            speak_for(&mut spoken_for, &change(seq), Vec::new());
+        }
+        assert_eq!(spoken_for.len(), SPOKEN_FOR_MAX);
+        assert_eq!((spoken_for[0], spoken_for[511], spoken_for[1_023]), (1, 512, 3_000));
+    }
 }

@@ -72,6 +72,8 @@ pub struct Claimed {
     pub replayed: bool,
     /// How many older ones it speaks for, which were superseded by it.
     pub collapsed: u64,
+    /// The `seq` of the online callbacks among those.
+    pub spoken_for: Vec<u64>,
 }
 
 /// The right to settle one callback.

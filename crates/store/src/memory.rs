@@ -3,8 +3,10 @@
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
     Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Prune, Pruned, Registered,
-    Replayed, Settlement, Store, StoreError, UserQuery, Versioned, callback::keep_attempt,
-    index::Index, queue::Row,
+    Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
+    callback::{keep_attempt, speak_for},
+    index::Index,
+    queue::Row,
 };
 use async_trait::async_trait;
 use presence::{Instant, Kind, Timestamp, User, UserId, Waiting};
@@ -130,6 +132,7 @@ impl Store for Memory {
                 attempts: Vec::new(),
                 replayed: false,
                 collapsed: 0,
+                spoken_for: Vec::new(),
             };
             let (queued_at, settled_at) = (record.change.at, commit.at);
             state.callbacks.insert(record.row, Stored { record, queued_at, settled_at });
@@ -147,6 +150,7 @@ impl Store for Memory {
         let claimed = leases.into_iter().filter_map(|lease| {
             let record = &state.callbacks.get(&lease.row)?.record;
             Some(Claimed {
+                spoken_for: record.spoken_for.clone(),
                 change: record.change.clone(),
                 operation_id: record.operation_id.clone(),
                 tries: record.tries,
@@ -359,15 +363,16 @@ impl State {
         let mut superseded = 0;
         for (row, by) in rows.iter().zip(replaced) {
             let Some(by) = by else { continue };
-            let Some(Stored { record, settled_at, .. }) = self.callbacks.get_mut(row) else {
-                continue;
-            };
+            let Some(stored) = self.callbacks.get_mut(row) else { continue };
+            let Stored { record, settled_at, .. } = stored;
             record.state = CallbackState::Superseded;
             *settled_at = wish.at;
-            let speaks_for = record.collapsed + 1;
+            let (collapsed, change) = (record.collapsed + 1, record.change.clone());
+            let before = std::mem::take(&mut record.spoken_for);
             self.index.supersede(&record.id, *row);
             if let Some(other) = self.callbacks.get_mut(&rows[by]) {
-                other.record.collapsed += speaks_for;
+                other.record.collapsed += collapsed;
+                speak_for(&mut other.record.spoken_for, &change, before);
             }
             superseded += 1;
         }

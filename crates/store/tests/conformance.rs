@@ -36,6 +36,7 @@ for_every_backend! {
     a_number_beyond_the_file_fails_its_own_commit_only
     the_backlog_counts_what_is_owed_and_dead
     a_long_line_collapses_to_its_last_word_which_says_for_how_many
+    it_is_known_which_arrivals_a_callback_speaks_for
     who_is_told_less_keeps_the_place
     what_was_attempted_or_is_young_does_not_collapse
     users_are_listed_by_name_a_page_at_a_time
@@ -483,6 +484,21 @@ async fn a_long_line_collapses_to_its_last_word_which_says_for_how_many(world: W
     world.online("v").await;
     assert_eq!(world.collapse(99, Scope::User).await, 1);
     assert_eq!(world.claim(99).await[0].collapsed, 2);
+}
+
+/// What the App refuses with one callback is every arrival that it spoke for.
+async fn it_is_known_which_arrivals_a_callback_speaks_for(world: World) {
+    world.online("u").await;
+    world.online("u").await;
+    assert_eq!(world.collapse(99, Scope::User).await, 1);
+    world.offline("u").await;
+    world.online("u").await;
+    assert_eq!(world.collapse(99, Scope::User).await, 2);
+    let claimed = world.claim(99).await;
+    assert_eq!((claimed[0].change.seq, &claimed[0].spoken_for[..]), (4, &[1, 2][..]));
+    world.deliver(&claimed).await;
+    world.online("v").await;
+    assert!(world.claim(99).await[0].spoken_for.is_empty());
 }
 
 /// Or collapsing a little before each claim would go through everybody before the first one.

@@ -23,5 +23,7 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     let reasons = admin.readiness.reasons();
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready, "reasons": reasons }))).into_response()
+    let graces_held = admin.driver.held().map(|why| why.name());
+    let body = json!({ "ready": ready, "reasons": reasons, "gracesHeld": graces_held });
+    (status, Json(body)).into_response()
 }

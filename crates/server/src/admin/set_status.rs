@@ -7,7 +7,7 @@ use super::{
 };
 use crate::said;
 use axum::{extract::State, http::StatusCode};
-use presence::{Availability, Event, Platform, Timestamp};
+use presence::{Author, Availability, Event, Platform, Timestamp};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -50,5 +50,5 @@ fn read(request: Request, now: Timestamp) -> Result<Event, String> {
         }
     };
     let status = said::status(availability, text, emoji, expire_at, now)?;
-    Ok(Event::StatusSet { platform, status })
+    Ok(Event::StatusSet { platform, status, by: Author::Admin })
 }

@@ -1,9 +1,9 @@
 //! `/user/set_user_status`: Herald's own. Sets or takes back a custom status; for a user without a
 //! connection, online brings them online until the lease ends.
 
-use super::call::{Call, Nothing, check_user, unavailable};
+use super::call::{Call, Caller, Nothing, check_user, unavailable};
 use crate::said;
-use presence::{Availability, Event, Platform, Timestamp, UserId};
+use presence::{Author, Availability, Event, Platform, Timestamp, UserId};
 use serde::Deserialize;
 use wire::code::{Code, WireError};
 
@@ -26,7 +26,8 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
     check_user("userID", &request.userid)?;
     caller.must_be(&request.userid)?;
     let user = UserId::new(request.userid.as_str());
-    let event = event(request, api.clock.now().wall)?;
+    let by = if caller == Caller::Admin { Author::Admin } else { Author::User };
+    let event = event(request, by, api.clock.now().wall)?;
     let outcome = api.driver.handle(&user, event, Some(operation_id)).await.map_err(unavailable)?;
     if outcome.denied.is_some() {
         return Err(Code::NoPermission.with(said::TOO_OFTEN));
@@ -34,7 +35,7 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
     Ok(Nothing {})
 }
 
-fn event(request: Request, now: Timestamp) -> Result<Event, WireError> {
+fn event(request: Request, by: Author, now: Timestamp) -> Result<Event, WireError> {
     let args = |text: String| Err(Code::Args.with(text));
     let Some(platform) = Platform::from_id(request.platformid) else {
         return args(format!("platformID {} is not 1 to 11", request.platformid));
@@ -48,5 +49,6 @@ fn event(request: Request, now: Timestamp) -> Result<Event, WireError> {
     let availability = request.availability.unwrap_or_default();
     let Request { text, emoji, expireat, .. } = request;
     let status = said::status(availability, text, emoji, expireat, now);
-    Ok(Event::StatusSet { platform, status: status.map_err(|text| Code::Args.with(text))? })
+    let status = status.map_err(|text| Code::Args.with(text))?;
+    Ok(Event::StatusSet { platform, status, by })
 }

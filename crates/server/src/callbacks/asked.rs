@@ -1,14 +1,16 @@
-//! Who waits at the door for the App's answer. Forgotten with the process: those who wait then are
-//! not let in.
+//! Which logins wait for the App's answer. Forgotten with the process: what waits then is not let in.
 
 use presence::{ConnId, Refusal};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-/// What the App had to say about somebody at the door.
+/// How many dials may share one question.
+const SHARED_BY_MAX: usize = 8;
+
+/// What the App had to say about a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answered {
     /// Nothing against it.
@@ -19,47 +21,68 @@ pub enum Answered {
     Failed,
 }
 
-/// Everybody who waits.
+/// Where an answer arrives; closed if the question ends without one.
+pub type Answer = watch::Receiver<Option<Answered>>;
+
+/// Why a dial cannot share a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotShared {
+    /// It is not asked here, or not any more.
+    NotAsked,
+    /// As many dials share it as may.
+    TooMany,
+}
+
+/// The questions under way.
 pub struct Asked {
-    waiting: Mutex<HashMap<ConnId, oneshot::Sender<Answered>>>,
+    questions: Mutex<HashMap<ConnId, watch::Sender<Option<Answered>>>>,
     most: usize,
 }
 
 impl Asked {
     /// Room for so many.
     pub(super) fn new(most: usize) -> Asked {
-        Asked { waiting: Mutex::default(), most }
+        Asked { questions: Mutex::default(), most }
     }
 
-    /// Takes a place; none when all are taken.
-    pub fn wait(&self, conn: ConnId) -> Option<oneshot::Receiver<Answered>> {
-        let mut waiting = self.lock();
-        if waiting.len() >= self.most {
+    /// Takes a place for a question; none when all are taken.
+    pub fn ask(&self, conn: ConnId) -> Option<Answer> {
+        let mut questions = self.lock();
+        if questions.len() >= self.most {
             return None;
         }
-        let (answer, answered) = oneshot::channel();
-        waiting.insert(conn, answer);
-        Some(answered)
+        let (question, answer) = watch::channel(None);
+        questions.insert(conn, question);
+        Some(answer)
     }
 
-    /// Gives the place back.
+    /// Waits for the answer to the question about another connection.
+    pub fn share(&self, question: ConnId) -> Result<Answer, NotShared> {
+        let questions = self.lock();
+        let question = questions.get(&question).ok_or(NotShared::NotAsked)?;
+        if question.receiver_count() > SHARED_BY_MAX {
+            return Err(NotShared::TooMany);
+        }
+        Ok(question.subscribe())
+    }
+
+    /// Ends a question and gives its place back.
     pub fn leave(&self, conn: ConnId) {
         self.lock().remove(&conn);
     }
 
-    /// Whether somebody waits there.
-    pub(super) fn waits(&self, conn: ConnId) -> bool {
-        self.lock().contains_key(&conn)
-    }
-
-    /// Tells the one who waits, if there is one.
-    pub(super) fn answer(&self, conn: ConnId, answered: Answered) {
-        if let Some(answer) = self.lock().remove(&conn) {
-            let _ = answer.send(answered);
+    /// Tells all who wait for the answer about a connection; the first answer stands.
+    pub fn answer(&self, conn: ConnId, answered: Answered) {
+        if let Some(question) = self.lock().get(&conn) {
+            question.send_if_modified(|answer| {
+                let is_first = answer.is_none();
+                answer.get_or_insert(answered);
+                is_first
+            });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, oneshot::Sender<Answered>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, watch::Sender<Option<Answered>>>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

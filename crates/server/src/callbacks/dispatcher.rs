@@ -13,7 +13,8 @@ use crate::{
     supervision::contain,
 };
 use presence::{
-    Attempt, Kind, Now, Permit, Refusal, Scope, Timestamp, Verdict, retry_wait, verdict,
+    Attempt, ConnId, Connection, Kind, Now, Permit, Scope, Session, Timestamp, Verdict, retry_wait,
+    verdict,
 };
 use std::{sync::Arc, time::Duration};
 use store::{
@@ -172,7 +173,9 @@ impl Dispatcher {
         let mut sent = self.sender.send(&self.endpoint, &callback).await;
         sent.error = sent.error.map(|words| words.chars().take(ERROR_CHARS_MAX).collect());
         let now = self.clock.now();
-        let verdict = match verdict(sent.attempt, callback.tries + 1) {
+        let question = self.question(&callback).await;
+        let can_refuse = self.can_refuse(&callback, question);
+        let verdict = match verdict(sent.attempt, callback.tries + 1, can_refuse) {
             // Only a going online can be refused.
             Verdict::Refused if callback.change.kind != Kind::Online => Verdict::Delivered,
             verdict => self.unless_too_many(verdict, &callback, now),
@@ -191,8 +194,7 @@ impl Dispatcher {
             lease: callback.lease.clone(),
         };
         let settled = loop {
-            let (refusal, settlement) = (sent.refusal.clone(), settlement.clone());
-            match self.settle(verdict, &callback, refusal, settlement).await {
+            match self.settle(verdict, question, &callback, &sent, settlement.clone()).await {
                 // The store may be back long before the lease runs out. It goes no further than that.
                 Err(StoreError::Unavailable(why)) if !stop.is_cancelled() => {
                     tracing::warn!(why, "an attempt waits to be recorded");
@@ -211,7 +213,7 @@ impl Dispatcher {
                 conn,
                 match verdict {
                     _ if settled.is_err() => Answered::Failed,
-                    Verdict::Delivered | Verdict::RefusalHeld => Answered::Agreed,
+                    Verdict::Delivered | Verdict::RefusalHeld if sent.consents => Answered::Agreed,
                     Verdict::Refused => Answered::Refused(sent.refusal),
                     _ => Answered::Failed,
                 },
@@ -309,21 +311,46 @@ impl Dispatcher {
         }
     }
 
+    /// The verdict and what it does are one commit.
     async fn settle(
         &self,
         verdict: Verdict,
+        question: Option<ConnId>,
         callback: &Claimed,
-        refusal: Refusal,
+        sent: &Sent,
         settlement: Settlement,
     ) -> Result<(), StoreError> {
-        let is_asked = || callback.change.conn.is_some_and(|conn| self.endpoint.asked.waits(conn));
-        let matters = verdict == Verdict::Refused
-            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || is_asked())
-            && !callback.replayed;
-        if matters {
-            return self.driver.refuse(callback, refusal, settlement).await;
+        let EndpointSettings { interest, on_refusal, .. } = &self.endpoint.settings;
+        match (verdict, question) {
+            (Verdict::Refused, _) if self.can_refuse(callback, question) => {
+                let scope = interest.online.unwrap_or(Scope::Connection);
+                let only_at_gate = *on_refusal == OnRefusal::Ignore;
+                let refusal = sent.refusal.clone();
+                self.driver.refuse(callback, scope, only_at_gate, refusal, settlement).await
+            }
+            (Verdict::Delivered | Verdict::RefusalHeld, Some(conn)) if sent.consents => {
+                self.driver.admit(callback, conn, settlement).await
+            }
+            _ => self.store.settle(settlement).await,
         }
-        self.store.settle(settlement).await
+    }
+
+    /// Whether a refusal of this callback is carried out.
+    fn can_refuse(&self, callback: &Claimed, question: Option<ConnId>) -> bool {
+        callback.change.kind == Kind::Online
+            && !callback.replayed
+            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || question.is_some())
+    }
+
+    /// The connection that waits at the gate for the answer to this callback, if one does.
+    async fn question(&self, callback: &Claimed) -> Option<ConnId> {
+        let conn = callback.change.conn?;
+        if self.endpoint.settings.gate.is_none() || callback.change.kind != Kind::Online {
+            return None;
+        }
+        let user = self.store.load(&callback.lease.id.user).await.ok()?.value;
+        let waits = |c: &Connection| c.id == conn && c.session == Session::AtGate;
+        user.connections().iter().any(waits).then_some(conn)
     }
 }
 

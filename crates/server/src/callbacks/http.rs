@@ -103,6 +103,7 @@ fn unanswered(error: String) -> Sent {
         answer: None,
         error: Some(error),
         refusal: Refusal::default(),
+        consents: false,
     }
 }
 
@@ -126,14 +127,22 @@ fn answered(dialect: Dialect, response: &Response, body: Vec<u8>, now: Timestamp
     Sent {
         attempt: Attempt::Answered {
             status,
-            // Where a dialect refuses by a code, that code is no failure.
-            action_code: if answer.refuses { 0 } else { answer.action_code },
+            action_code: failure_code(dialect, &answer),
             refuses: answer.refuses,
         },
         retry_after: asked.and_then(|asked| retry_after(asked, now)),
         error: complaint(response, &answer, body.is_empty()),
         answer: Some(shown(&body)),
         refusal: Refusal { msg: brief(&answer.err_msg), detail: brief(&answer.err_dlt) },
+        consents: answer.readable || body.is_empty(),
+    }
+}
+
+/// What says that the App failed, unless it is a refusal. In v2 either code does.
+fn failure_code(dialect: Dialect, answer: &Answer) -> i64 {
+    match dialect {
+        Dialect::V2 if answer.action_code == 0 => answer.err_code,
+        _ => answer.action_code,
     }
 }
 

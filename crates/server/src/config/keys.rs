@@ -78,6 +78,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(presence.forget_after, between(MINUTE, 10 * YEAR)),
     key!(presence.mass_loss.share, between(0.0, 1.0)),
     key!(presence.mass_loss.min_connections, between(1, 10_000_000)),
+    key!(presence.mass_loss.min_age, between(Duration::ZERO, HOUR)),
     key!(presence.mass_loss.window, between(SECOND, HOUR)),
     key!(presence.mass_loss.hold, between(Duration::ZERO, HOUR)),
     key!(callbacks.url, if_set(callback_url)),

@@ -1,13 +1,17 @@
 //! What must hold between several values, or between a value and the world.
 
 use super::{Callbacks, Config, DEV_SECRET, Mode, Origin, ReadFile, draft::Draft, keys::key, tls};
-use crate::address::{self, is_odd_port};
+use crate::{
+    address::{self, is_odd_port},
+    listener::REQUEST_TIMEOUT,
+};
 use std::net::{IpAddr, SocketAddr};
 
 /// Notes every rule that is broken.
 pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
     check_secret(draft, dev);
     check_pings(draft);
+    check_gate(draft);
     check_tokens(draft);
     check_ports(draft);
     check_endpoint(draft, read_file);
@@ -67,6 +71,27 @@ fn check_pings(draft: &mut Draft) {
             ("gateway.ping_interval", "must be shorter than"),
             ("gateway.read_timeout", "must be longer than"),
         );
+    }
+}
+
+/// A login that waits for the App must be answered before its client, or the HTTP server, gives up.
+fn check_gate(draft: &mut Draft) {
+    let online = &draft.config.callbacks.online;
+    if online.mode != Mode::Gate {
+        return;
+    }
+    if online.timeout >= draft.config.gateway.handshake_timeout {
+        refuse_pair(
+            draft,
+            ("callbacks.online.timeout", "with mode = \"gate\", must be shorter than"),
+            ("gateway.handshake_timeout", "with mode = \"gate\", must be longer than"),
+        );
+    } else if online.timeout >= REQUEST_TIMEOUT {
+        let path = "callbacks.online.timeout";
+        let most = REQUEST_TIMEOUT.as_secs();
+        let wrong =
+            format!("with mode = \"gate\", must be shorter than {most}s, the longest request");
+        draft.refuse(path, &wrong);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is let in: parse, token, place, commit, and only then the 101.
 
 use super::{Gateway, connection, outbound::Outbound};
-use crate::{entropy, tokens};
+use crate::{entropy, login::PendingLogin, tokens};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -100,16 +100,18 @@ async fn admit(
     let now = gateway.clock.now();
     let (admitted, ended) = oneshot::channel();
     let newcomer = connection::Newcomer {
-        user: UserId::new(handshake.user_id),
-        login: Login {
-            conn: entropy::conn_id(now.wall),
-            platform: Platform::from_id(handshake.platform.id().into())
-                .expect("both lists are OpenIM's"),
-            token: tokens::hash(&handshake.token),
-            issued_at,
-            background: handshake.is_background,
+        pending: PendingLogin {
+            user: UserId::new(handshake.user_id),
+            login: Login {
+                conn: entropy::conn_id(now.wall),
+                platform: Platform::from_id(handshake.platform.id().into())
+                    .expect("both lists are OpenIM's"),
+                token: tokens::hash(&handshake.token),
+                issued_at,
+                background: handshake.is_background,
+            },
+            operation_id: handshake.operation_id,
         },
-        operation_id: handshake.operation_id,
         first_text_reply: as_text,
         outbound: Arc::new(Outbound::new(codec, gateway.settings.outbound_frames_max)),
         _place: place,

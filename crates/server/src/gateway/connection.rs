@@ -4,14 +4,19 @@ use super::{
     Gateway,
     admission::{Socket, socket},
     ending::{Close, Ended, Ending},
-    entry,
     outbound::{Next, Outbound},
     request::{self, Handled},
 };
-use crate::supervision::{Panicked, contain};
+use crate::{
+    login::{Interruption, NotAdmitted, PendingLogin, PendingSocket},
+    said,
+    supervision::{Panicked, contain},
+    tokens,
+};
+use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use presence::{End, Instant, Login, UserId};
+use presence::{Denied, End, Instant};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -23,7 +28,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::CloseFrame,
 };
 use wire::{
-    code::WireError,
+    code::{Code, WireError},
     envelope,
     frame::{FrameError, Response},
     heartbeat::{self, Heartbeat},
@@ -36,9 +41,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Somebody whose papers are good, not yet let in.
 pub(super) struct Newcomer {
-    pub(super) user: UserId,
-    pub(super) login: Login,
-    pub(super) operation_id: String,
+    pub(super) pending: PendingLogin,
     pub(super) first_text_reply: bool,
     pub(super) outbound: Arc<Outbound>,
     /// Held for as long as the connection lives.
@@ -54,7 +57,7 @@ impl Newcomer {
         admitted: oneshot::Sender<Result<(), (WireError, OnUpgrade)>>,
         on_upgrade: OnUpgrade,
     ) {
-        let (user, conn) = (self.user.clone(), self.login.conn);
+        let (user, conn) = (self.pending.user.clone(), self.pending.login.conn);
         // Known before it is committed, so that a kick right after the commit finds it.
         gateway.registry.insert(conn, Arc::clone(&self.outbound));
         let ended =
@@ -85,8 +88,8 @@ impl Newcomer {
         admitted: oneshot::Sender<Result<(), (WireError, OnUpgrade)>>,
         on_upgrade: OnUpgrade,
     ) -> Option<Ending> {
-        if let Err(why) = Box::pin(entry::enter(gateway, self)).await {
-            let _ = admitted.send(Err((why, on_upgrade)));
+        if let Err(why) = Box::pin(gateway.logins.enter(&self.pending, self)).await {
+            let _ = admitted.send(Err((self.in_words(why), on_upgrade)));
             return None;
         }
         // A 101 that cannot be sent is a lost connection.
@@ -99,6 +102,28 @@ impl Newcomer {
         let ended = self.attend(gateway, &mut socket).await;
         Box::pin(self.say_farewell(&mut socket, &ended)).await;
         Some(ended.ending)
+    }
+
+    /// Why it is not let in, as its client can read it. Other codes than these SDKs redial for ever.
+    fn in_words(&self, why: NotAdmitted) -> WireError {
+        match why {
+            NotAdmitted::Denied(denied) => in_words(denied),
+            NotAdmitted::Interrupted(Interruption::Kicked) => in_words(Denied::Kicked),
+            NotAdmitted::Interrupted(Interruption::Stopping) => {
+                Code::ServerInternal.with("the server is stopping")
+            }
+            NotAdmitted::NoAnswer => {
+                Code::ServerInternal.with("the App was not heard in time, try again later")
+            }
+            NotAdmitted::TooOften => {
+                Code::ServerInternal.with("this user logs in too often, try again later")
+            }
+            NotAdmitted::NotStored(error) => {
+                let user = &self.pending.user;
+                tracing::error!(%error, user.id = %user, "a login could not be stored");
+                Code::ServerInternal.with("presence cannot be stored right now, try again later")
+            }
+        }
     }
 
     /// The last frame, if this ending has one, and the close.
@@ -190,6 +215,35 @@ impl Newcomer {
             }
             Handled::NotAllowed(why) => Err(Ending::RequestNotAllowed.because(why)),
         }
+    }
+}
+
+#[async_trait]
+impl PendingSocket for Newcomer {
+    async fn interrupted(&self) -> Interruption {
+        loop {
+            match self.outbound.next().await {
+                Next::Close(Ending::Kicked) => return Interruption::Kicked,
+                Next::Close(_) => return Interruption::Stopping,
+                // Nobody watches for it yet.
+                Next::Send(_) => {}
+            }
+        }
+    }
+}
+
+fn in_words(denied: Denied) -> WireError {
+    match denied {
+        Denied::Token(standing) => {
+            tokens::refusal(standing).expect("a good token is no reason to deny")
+        }
+        Denied::Refused(refusal) => Code::TokenKicked.with(refusal.detail).in_words(refusal.msg),
+        Denied::Kicked => Code::TokenKicked.with("kicked before it was let in"),
+        Denied::TooOften => Code::ConnOverMax.with(said::TOO_OFTEN),
+        Denied::TooManyQuestions => {
+            Code::ConnOverMax.with("the App is being asked about too many logins of this user")
+        }
+        Denied::NotBefore(_) => Code::ServerInternal.with("this user logs in too often"),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Handled {
 }
 
 pub(super) async fn handle(gateway: &Gateway, from: &Newcomer, request: &Request) -> Handled {
-    let (user, conn) = (&from.user, from.login.conn);
+    let (user, conn) = (&from.pending.user, from.pending.login.conn);
     if request.send_id != user.as_str() {
         return Handled::NotAllowed("sendID is not the user of this connection");
     }
@@ -70,8 +70,8 @@ async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Res
         return request.refusal(&Code::Args.with("data is not a SubUserOnlineStatus"));
     };
     let watcher = Watcher {
-        conn: from.login.conn,
-        user: from.user.clone(),
+        conn: from.pending.login.conn,
+        user: from.pending.user.clone(),
         outbound: Arc::clone(&from.outbound),
     };
     let watchers = &gateway.registry.watchers;

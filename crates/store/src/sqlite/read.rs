@@ -11,6 +11,7 @@ use crate::{
 };
 use presence::{Change, User, UserId, Waiting};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use std::mem;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
@@ -66,6 +67,7 @@ pub(super) fn claimed(
             tries: record.tries,
             replayed: record.replayed,
             collapsed: record.collapsed,
+            spoken_for: record.spoken_for,
             lease: lease.clone(),
         });
     }
@@ -83,6 +85,7 @@ pub(super) fn superseded(
     let mut all = Vec::new();
     for (user, rows) in lines {
         let mut changes: Vec<(Row, Change, bool)> = Vec::with_capacity(rows.len());
+        let mut spoken_for: Vec<Vec<u64>> = Vec::with_capacity(rows.len());
         for row in rows {
             let mut found = statement.query([row])?;
             // It may have expired meanwhile.
@@ -90,14 +93,22 @@ pub(super) fn superseded(
             let CallbackRow { record, .. } = CallbackRow::read(Table::Outbox, found)?;
             let fresh = record.attempts.is_empty() && !record.replayed;
             changes.push((*row, record.change, fresh));
+            spoken_for.push(record.spoken_for);
         }
         let line = changes.iter().map(|(_, change, fresh)| Waiting { change, fresh: *fresh });
         let replaced = presence::collapse(&line.collect::<Vec<_>>(), wish.scope);
-        for ((row, change, _), by) in changes.iter().zip(replaced) {
+        for (at, ((row, change, _), by)) in changes.iter().zip(replaced).enumerate() {
             let Some(by) = by else { continue };
             let id =
                 CallbackId { endpoint: wish.endpoint.clone(), user: user.clone(), seq: change.seq };
-            all.push(Superseded { id, row: *row, by: changes[by].0 });
+            all.push(Superseded {
+                id,
+                row: *row,
+                change: change.clone(),
+                before: mem::take(&mut spoken_for[at]),
+                by: changes[by].0,
+                by_before: mem::take(&mut spoken_for[by]),
+            });
         }
     }
     Ok(all)

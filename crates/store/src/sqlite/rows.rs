@@ -234,9 +234,9 @@ pub(super) struct CallbackRow {
 impl CallbackRow {
     pub(super) const OUTBOX: &str =
         "SELECT id, endpoint, user, seq, operation_id, change, 'pending',
-         tries, attempts, replayed, collapsed, queued_at FROM outbox";
+         tries, attempts, replayed, collapsed, spoken_for, queued_at FROM outbox";
     pub(super) const HISTORY: &str = "SELECT id, endpoint, user, seq, operation_id, change, state,
-         tries, attempts, replayed, collapsed, settled_at FROM history";
+         tries, attempts, replayed, collapsed, '[]', settled_at FROM history";
 
     pub(super) fn read(table: Table, row: &rusqlite::Row) -> Result<CallbackRow, ReadError> {
         read(table, row, |row| {
@@ -256,9 +256,10 @@ impl CallbackRow {
                 attempts: parse(row, 8, "attempts")?,
                 replayed: row.get(9)?,
                 collapsed: row.get(10)?,
+                spoken_for: parse(row, 11, "spoken_for")?,
                 id,
             };
-            Ok(CallbackRow { record, at: Timestamp(row.get(11)?) })
+            Ok(CallbackRow { record, at: Timestamp(row.get(12)?) })
         })
     }
 }

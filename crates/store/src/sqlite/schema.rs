@@ -7,7 +7,7 @@ pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 /// Each step is applied once, in its own transaction, and never changed after a release. A new one gets
 /// its rows in `tests/golden`, which shows that the others can still be read.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE users(
         id INTEGER PRIMARY KEY,
@@ -94,6 +94,10 @@ const STEPS: [&str; 5] = [
         why TEXT NOT NULL,
         at INTEGER NOT NULL             -- unix ms
     ) STRICT;
+",
+    "
+    -- The `seq` of the online callbacks among those that one speaks for, as a JSON array.
+    ALTER TABLE outbox ADD COLUMN spoken_for TEXT NOT NULL DEFAULT '[]';
 ",
 ];
 

@@ -7,9 +7,9 @@ use super::{
 use crate::{
     ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackRecord, CallbackState, Commit,
     EndpointChange, EndpointName, EndpointState, Fate, Lease, NewCallback, Prune, Pruned,
-    Registered, Replayed, Settlement, StoreError, index::Index, queue::Row,
+    Registered, Replayed, Settlement, StoreError, callback::speak_for, index::Index, queue::Row,
 };
-use presence::{Instant, Kind, Timestamp, User, UserId};
+use presence::{Change, Instant, Kind, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use std::collections::{HashMap, HashSet};
 
@@ -100,7 +100,12 @@ pub(super) struct Numbers {
 pub(super) struct Superseded {
     pub(super) id: CallbackId,
     pub(super) row: Row,
+    pub(super) change: Change,
+    /// What it spoke for itself.
+    pub(super) before: Vec<u64>,
     pub(super) by: Row,
+    /// What that one spoke for already; given with the first that it takes over.
+    pub(super) by_before: Vec<u64>,
 }
 
 /// One transaction being put together.
@@ -369,10 +374,13 @@ impl<'a> Batch<'a> {
     fn collapse(&mut self, all: Vec<Superseded>, at: Timestamp) -> Result<Outcome> {
         let mut learn = Vec::new();
         let mut collapsed = 0;
-        for Superseded { id, row, by } in all {
+        let mut spoken_for: HashMap<Row, Vec<u64>> = HashMap::new();
+        for Superseded { id, row, change, before, by, by_before } in all {
+            let of = spoken_for.entry(by).or_insert(by_before);
             if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
                 continue;
             }
+            speak_for(of, &change, before);
             let sql = "UPDATE outbox SET collapsed = collapsed + 1
                          + ifnull((SELECT collapsed FROM outbox WHERE id = ?1), 0)
                        WHERE id = ?2";
@@ -382,6 +390,10 @@ impl<'a> Batch<'a> {
                 learn.push(Fact::Superseded { id, row });
                 collapsed += 1;
             }
+        }
+        for (row, seqs) in spoken_for {
+            let sql = "UPDATE outbox SET spoken_for = ?2 WHERE id = ?1";
+            self.run(sql, params![row, json(&seqs)])?;
         }
         let done = Done::Collapsed(collapsed);
         Ok(Outcome::Written { learn, done })
@@ -433,7 +445,8 @@ impl<'a> Batch<'a> {
 
     /// Moves a row from the history back to the outbox.
     fn requeue(&mut self, row: Row, now: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO outbox
+        let sql = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at, tries,
+                     attempts, replayed, collapsed)
                    SELECT id, endpoint, user, seq, operation_id, change, ?2, 0, attempts, 1, collapsed
                    FROM history WHERE id = ?1";
         self.run(sql, params![row, now.0])?;
