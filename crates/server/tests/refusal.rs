@@ -240,14 +240,12 @@ async fn a_refused_browser_does_not_keep_the_phone_from_coming_back() {
     let same = identity("u", Platform::Ios);
     let phone = herald.try_login(&same).await.unwrap();
     herald.all_told().await;
-    let mut browser = herald.login("u", Platform::Web).await;
+    let refused = identity("u", Platform::Web);
+    let mut browser = herald.try_login(&refused).await.unwrap();
     while !matches!(browser.hear().await, Heard::Closed(_)) {}
     phone.cut();
     let _back = herald.try_login(&same).await.unwrap();
-    assert!(
-        herald.try_login(&identity("u", Platform::Web)).await.is_err(),
-        "the browser is refused"
-    );
+    assert!(herald.try_login(&refused).await.is_err(), "the browser stays refused");
     herald.all_told().await;
     // What is told offline is the browser's connection, not the user.
     assert!(!app.heard().contains(&"offline u".to_owned()), "{:?}", app.heard());
