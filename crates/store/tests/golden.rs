@@ -144,8 +144,9 @@ fn full_life() -> Vec<(u64, Event)> {
     let tokens = [(1, Ios), (2, Web), (3, Android), (4, Windows), (5, IPad), (6, IPad)];
     let mut life: Vec<_> =
         tokens.into_iter().map(|(token, platform)| (2_000, issued(token, platform))).collect();
-    let status = |availability, text: &str, emoji: &str, expires_at| Event::StatusSet {
+    let status = |by, availability, text: &str, emoji: &str, expires_at| Event::StatusSet {
         platform: Linux,
+        by,
         status: Status { availability, text: text.into(), emoji: emoji.into(), expires_at },
     };
     life.extend([
@@ -154,24 +155,28 @@ fn full_life() -> Vec<(u64, Event)> {
         // Its grace is over: a session that was lost.
         (20_000, Event::Ticked),
         // A virtual connection, and a status that can be undone.
-        (20_500, status(Availability::Online, "", "🌍", Some(Timestamp(800_000)))),
+        (20_500, status(Author::Admin, Availability::Online, "", "🌍", Some(Timestamp(800_000)))),
         (21_000, Event::Connected(login(5, IPad))),
         (22_000, Event::Kicked(Kick::Connection(conn(5)))),
         (23_000, Event::Connected(login(1, Ios))),
         (24_000, Event::BackgroundSet { conn: conn(1), background: true }),
-        (25_000, status(Availability::Busy, "in a call", "", None)),
+        (25_000, status(Author::User, Availability::Busy, "in a call", "", None)),
         (26_000, Event::Connected(login(3, Android))),
         (27_000, Event::Connected(login(6, IPad))),
-        (28_000, Event::Knocked(login(2, Web))),
-        (29_000, Event::Disconnected { conn: conn(3), end: End::Closed }),
-        (30_000, refused(6, 27_000)),
+        (28_000, Event::Knocked { login: login(2, Web), scope: Scope::Connection }),
+        // A return to a session that lingers.
+        (28_500, Event::Disconnected { conn: conn(3), end: End::Lost }),
+        (28_600, Event::Connected(Login { conn: conn(7), ..login(3, Android) })),
+        (29_000, Event::Disconnected { conn: conn(7), end: End::Closed }),
+        (30_000, refused(27_000)),
     ]);
     life
 }
 
-fn refused(n: u8, seq: u64) -> Event {
+fn refused(seq: u64) -> Event {
     let refusal = Refusal { msg: "no".into(), detail: "not today".into() };
-    Event::Refused { seq, conn: Some(conn(n)), refusal }
+    let (seqs, scope) = (vec![seq], Scope::Connection);
+    Event::Refused(Refused { seqs, scope, only_at_gate: false, refusal })
 }
 
 fn conn(n: u8) -> ConnId {

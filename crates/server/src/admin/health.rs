@@ -23,7 +23,9 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     let reasons = admin.readiness.reasons();
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let graces_held = admin.driver.held().map(|why| why.name());
-    let body = json!({ "ready": ready, "reasons": reasons, "gracesHeld": graces_held });
+    let mut body = json!({ "ready": ready, "reasons": reasons });
+    if let Some(why) = admin.driver.held() {
+        body["gracesHeld"] = why.name().into();
+    }
     (status, Json(body)).into_response()
 }

@@ -265,7 +265,9 @@ impl<'a> Look<'a> {
             return Ok(());
         }
         let collapsed = if self.version < 2 { "0" } else { "collapsed" };
+        let spoken_for = if self.version < 6 { "'[]'" } else { "spoken_for" };
         let sql = table.select().replace("collapsed", collapsed);
+        let sql = sql.replace("spoken_for", spoken_for);
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
         let mut count = 0;
