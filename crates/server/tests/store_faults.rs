@@ -17,6 +17,7 @@ const SHIM: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,15 @@ ssize_t write(int fd, const void *bytes, size_t n) {
 }
 
 static void wait_while_ordered(int fd) {
-    while (is_store(fd) && ordered("fsync-hangs")) usleep(10000);
+    if (!is_store(fd)) return;
+    while (ordered("fsync-hangs")) {
+        const char *folder = getenv("SHIM_FOLDER");
+        char path[4096];
+        snprintf(path, sizeof path, "%s/fsync-is-hanging", folder);
+        int said = open(path, O_CREAT | O_WRONLY, 0600);
+        if (said >= 0) close(said);
+        usleep(10000);
+    }
 }
 
 int fsync(int fd) {
@@ -159,6 +168,39 @@ async fn nobody_is_let_in_and_nothing_is_told_before_the_commit_is_synced() {
     std::fs::remove_file(&order).unwrap();
     let _clients = (plain.await.unwrap().unwrap(), waits.await.unwrap().unwrap());
     eventually("both are told", || async { app.heard().len() == 3 }).await;
+}
+
+/// It is written, but nobody will find it: not a promise, and this process promises nothing more.
+#[tokio::test]
+async fn a_folder_that_vanishes_while_a_login_is_synced_lets_nobody_in_until_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, aside) = (folder.path().join("data"), folder.path().join("aside"));
+    let app = App::start().await;
+    let mut herald = herald_on_a_bad_disk(folder.path(), &app).await;
+    let _before = login(&herald, "before").await.unwrap();
+    app.hears(&["online before"]).await;
+    eventually("all is noted", || async { owed(&herald).await == 0 }).await;
+    let (order, hangs) =
+        (folder.path().join("fsync-hangs"), folder.path().join("fsync-is-hanging"));
+    std::fs::write(&order, "").unwrap();
+    let late = waiting_login(&herald, "late", "");
+    eventually("its sync hangs", || async { hangs.exists() }).await;
+    std::fs::rename(&data, &aside).unwrap();
+    std::fs::remove_file(&order).unwrap();
+    let Err(LoginError::Refused { code, .. }) = late.await.unwrap() else {
+        panic!("let in though its login is in a file that nobody will find");
+    };
+    assert_eq!(code, 500);
+    eventually("it says that it is not ready", || async { !herald.is_ready().await }).await;
+
+    // What it said was not stored may be stored: only a restart knows.
+    std::fs::rename(&aside, &data).unwrap();
+    assert!(login(&herald, "late").await.is_err(), "let in by a store that was given up");
+    assert!(!herald.is_ready().await);
+    herald.kill();
+    herald.start().await;
+    let _late = login(&herald, "late").await.unwrap();
+    assert!(herald.users_online().await.contains(&"before".to_owned()));
 }
 
 fn waiting_login(
