@@ -55,7 +55,7 @@ export class InChromium {
     home.page = await home.context.newPage()
     home.#listen()
     await home.page.exposeFunction('raised', raised)
-    await home.page.addInitScript(hurry, [REDIAL_MS, REDIAL_HERE_MS])
+    if (page === 'js') await home.page.addInitScript(hurry, [REDIAL_MS, REDIAL_HERE_MS])
     await home.page.goto(`${origin}/pages/${page}.html`)
     await home.page.waitForFunction(() => globalThis.call)
     return home
