@@ -1,10 +1,8 @@
 //! The configuration: a file's text, and after a line `---` the environment, `NAME=value` a line.
 //! What settings name is opened from memory.
 
-use crate::{
-    server::config::{Config, Loaded, Origins, dump, load},
-    within,
-};
+use crate::within;
+use server::config::{Config, Loaded, Origins, dump, load};
 use std::{io, path::Path};
 
 const BYTES_PER_BYTE: usize = 256;

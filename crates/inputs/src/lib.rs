@@ -15,15 +15,6 @@ pub mod heartbeat;
 pub mod protobuf;
 pub mod token;
 
-#[path = "../../server/src/address.rs"]
-pub mod address;
-
-/// The server's configuration by itself: all of the server would take a fuzzing build minutes.
-#[path = "../../server/src"]
-pub mod server {
-    pub mod config;
-}
-
 use peak_alloc::PeakAlloc;
 
 /// Counts what lives. The fuzzer itself does not allocate here, and a check has one thread.
