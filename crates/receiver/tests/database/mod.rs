@@ -207,9 +207,12 @@ fn unprivileged(program: &str) -> Command {
     command
 }
 
-/// A capability that PostgreSQL does not mind, unlike being root.
-const GETS_EVERYWHERE: [&str; 2] =
-    ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
+/// A capability that PostgreSQL does not mind, unlike being root. The last lets `access` count it.
+const GETS_EVERYWHERE: [&str; 3] = [
+    "--inh-caps=+dac_read_search",
+    "--ambient-caps=+dac_read_search",
+    "--securebits=+no_setuid_fixup",
+];
 
 fn as_postgres() -> Command {
     let mut command = Command::new("setpriv");
