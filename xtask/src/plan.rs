@@ -5,12 +5,14 @@ use crate::{
     build, install, needs,
     steps::{self, Step},
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::{
     env,
     fs::{self, File},
+    io,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -72,19 +74,19 @@ pub(crate) fn run(steps: &[Step], plan: &[Planned]) -> Result<()> {
 
 fn join(beside: &mut Vec<Beside>, outcomes: &mut Outcomes) {
     for step in beside.drain(..) {
-        let (name, began) = (step.name, step.began);
+        let name = step.name;
         println!("--- {name}, which ran beside the others");
-        let result = step.join();
-        outcomes.add(name, &result, began.elapsed());
+        let (result, took) = step.join();
+        outcomes.add(name, &result, took);
     }
 }
 
 /// A step in a process of its own, whose output goes to a file.
 struct Beside {
     name: &'static str,
-    began: Instant,
     log: PathBuf,
-    child: Child,
+    /// Waits for its end; None once that was taken.
+    ended: Option<JoinHandle<(io::Result<ExitStatus>, Duration)>>,
 }
 
 impl Beside {
@@ -98,14 +100,23 @@ impl Beside {
         command.arg(name).args(arguments).stdin(Stdio::null());
         command.stderr(output.try_clone()?).stdout(output);
         command.env(build::DONE, if build::was_done() { "1" } else { "" });
-        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
         println!("runs beside the next ones; its output goes to {}", log.display());
-        Ok(Beside { name, began: now(), log, child })
+        let began = now();
+        let ended = std::thread::spawn(move || (child.wait(), began.elapsed()));
+        Ok(Beside { name, log, ended: Some(ended) })
     }
 
-    /// Waits for its end and shows what it printed.
-    fn join(mut self) -> Result<()> {
-        let status = self.child.wait()?;
+    /// Waits for its end and shows what it printed; how long it took.
+    fn join(mut self) -> (Result<()>, Duration) {
+        let ended = self.ended.take().map(JoinHandle::join);
+        let Some(Ok((status, took))) = ended else {
+            return (Err(anyhow!("{} cannot be waited for", self.name)), Duration::ZERO);
+        };
+        (status.map_err(Into::into).and_then(|status| self.show(status)), took)
+    }
+
+    fn show(&self, status: ExitStatus) -> Result<()> {
         let printed = fs::read(&self.log)?;
         let printed = String::from_utf8_lossy(&printed);
         let lines: Vec<&str> = printed.lines().collect();
@@ -124,7 +135,7 @@ impl Beside {
 impl Drop for Beside {
     /// So that nothing that it started goes on after this. The SDKs have a watchdog.
     fn drop(&mut self) {
-        let _ = self.child.wait();
+        let _ = self.ended.take().map(JoinHandle::join);
     }
 }
 
