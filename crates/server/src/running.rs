@@ -46,7 +46,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(10);
 /// How often old things are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// How much is pruned in one go.
-const PRUNE_LIMIT: usize = 2_000;
+const PRUNE_LIMIT: usize = 500;
 /// How often the files of the store are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After how many looks something is written, when the store is well and when it is not.

@@ -111,10 +111,18 @@ impl Index {
         let Some(queue) = self.queues.get(&wish.endpoint) else { return Vec::new() };
         let users = queue.collapsible(wish.due, wish.queued_before, wish.users_max);
         let rows = |user: UserId| {
-            let rows = queue.line(&user).map(|entry| entry.row).take(COLLAPSED_MAX).collect();
+            let rows: Vec<Row> =
+                queue.line(&user).map(|entry| entry.row).take(COLLAPSED_MAX).collect();
             (user, rows)
         };
-        users.into_iter().map(rows).collect()
+        // What is written in one go keeps everybody else waiting.
+        let mut room = COLLAPSED_MAX;
+        let fits = |(_, rows): &(UserId, Vec<Row>)| {
+            let fits = room > 0;
+            room = room.saturating_sub(rows.len());
+            fits
+        };
+        users.into_iter().map(rows).take_while(fits).collect()
     }
 
     pub(crate) fn next_due(&self, endpoint: &EndpointName) -> Option<Instant> {

@@ -2,8 +2,8 @@
 //!
 //! Writes are sent to the [`writer`], which drains what has gathered into one transaction and one
 //! sync. What is read for every event (present users, what is owed) is kept in the [`Index`] and
-//! never read from the file; two reading connections serve the rest, one for the path of an event,
-//! one for people.
+//! never read from the file; reading connections serve the rest: one for logins, one for each
+//! endpoint, one for people.
 
 mod check;
 mod disk;
@@ -43,7 +43,8 @@ const CLOSED: &str = "the store is closed";
 /// The backend with a file.
 pub struct Sqlite {
     // Dropped in this order: the last connection that is closed empties the log into the file.
-    for_events: Reader,
+    for_logins: Reader,
+    for_endpoints: EndpointReaders,
     for_people: Reader,
     writer: Writer,
     index: SharedIndex,
@@ -96,6 +97,42 @@ impl SharedIndex {
 
     fn lock(&self) -> MutexGuard<'_, Index> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many endpoints have a reader of their own; further ones share them.
+const ENDPOINT_READERS_MAX: usize = 8;
+
+/// A reader for each endpoint, opened at its first claim: what an endpoint has to read for its backlog
+/// keeps neither a login waiting nor another endpoint.
+struct EndpointReaders {
+    path: PathBuf,
+    readers: Mutex<Vec<(EndpointName, Reader)>>,
+}
+
+impl EndpointReaders {
+    fn new(path: PathBuf) -> EndpointReaders {
+        EndpointReaders { path, readers: Mutex::default() }
+    }
+
+    fn of(&self, endpoint: &EndpointName) -> Result<Reader, StoreError> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, reader)) = readers.iter().find(|(name, _)| name == endpoint) {
+            return Ok(reader.clone());
+        }
+        let reader = match readers.len().checked_sub(ENDPOINT_READERS_MAX) {
+            Some(beyond) => readers[beyond % ENDPOINT_READERS_MAX].1.clone(),
+            None => Reader::new(disk::open_to_read(&self.path)?),
+        };
+        readers.push((endpoint.clone(), reader.clone()));
+        Ok(reader)
+    }
+
+    async fn close(&self) {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (_, reader) in readers {
+            reader.close().await;
+        }
     }
 }
 
@@ -166,12 +203,13 @@ impl Sqlite {
         let reader = || -> Result<Reader, OpenError> {
             Ok(Reader::new(disk::open_to_read(&path).map_err(sqlite)?))
         };
-        let (for_events, for_people) = (reader()?, reader()?);
+        let (for_logins, for_people) = (reader()?, reader()?);
+        let for_endpoints = EndpointReaders::new(path.clone());
         let unusable = |error| OpenError::Folder(folder.to_owned(), error);
         let files = Arc::new(Files::opened(folder).map_err(unusable)?);
         let disk = Disk { connection, lock, files: Arc::clone(&files) };
         let writer = Writer::start(disk, numbers, index.clone());
-        Ok(Sqlite { for_events, for_people, writer, index, files })
+        Ok(Sqlite { for_logins, for_endpoints, for_people, writer, index, files })
     }
 }
 
@@ -202,7 +240,7 @@ impl Store for Sqlite {
             return Ok(active);
         }
         let user = user.clone();
-        self.read(&self.for_events, move |connection| read::user(connection, &user)).await
+        self.read(&self.for_logins, move |connection| read::user(connection, &user)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
@@ -219,9 +257,12 @@ impl Store for Sqlite {
             return Ok(Vec::new());
         }
         let granted = leases.clone();
-        let claimed = self
-            .read(&self.for_events, move |connection| read::claimed(connection, &granted))
-            .await;
+        let claimed = match self.for_endpoints.of(&claim.endpoint) {
+            Ok(reader) => {
+                self.read(&reader, move |connection| read::claimed(connection, &granted)).await
+            }
+            Err(error) => Err(error),
+        };
         if claimed.is_err() {
             let mut index = self.index.lock();
             leases.iter().for_each(|lease| index.retry(lease, claim.now));
@@ -234,9 +275,9 @@ impl Store for Sqlite {
         if lines.is_empty() {
             return Ok(0);
         }
-        let at = wish.at;
+        let (at, reader) = (wish.at, self.for_endpoints.of(&wish.endpoint)?);
         let read = move |connection: &Connection| read::superseded(connection, &wish, &lines);
-        let superseded = self.read(&self.for_events, read).await?;
+        let superseded = self.read(&reader, read).await?;
         match self.writer.run(Write::Collapse(superseded, at)).await? {
             Done::Collapsed(count) => Ok(count),
             other => other.mismatched(),
@@ -372,7 +413,8 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.for_events.close().await;
+        self.for_logins.close().await;
+        self.for_endpoints.close().await;
         self.for_people.close().await;
         self.writer.close().await
     }
