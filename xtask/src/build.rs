@@ -105,7 +105,10 @@ pub(crate) fn crash(cycles: &str) -> Result<()> {
 }
 
 pub(crate) fn bench() -> Result<()> {
-    run(cargo(&["bench", "--package", "herald-server", "--locked", "--bench", "measure"]))
+    for bench in ["measure", "isolation"] {
+        run(cargo(&["bench", "--package", "herald-server", "--locked", "--bench", bench]))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn backlog(callbacks: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Latency beside an endpoint in trouble, as a ratio to that beside a healthy one (promise P6): one that
 //! hangs, one that backs off, one that drains a backlog. Two servers with the same users, each with two
 //! endpoints, are measured by turns in one run, so that whatever else the machine does meets both.
-//! `cargo xtask isolation` runs it.
+//! `cargo xtask bench` runs it.
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "a stopwatch is what this is")]
 

@@ -1,6 +1,6 @@
 //! Figures of the whole, with the real program on loopback, server, clients and App sharing the
-//! machine: durable logins per second, callback latency at 500 logins per second, the same beside an
-//! endpoint that hangs, memory for each idle connection. `cargo xtask bench` runs it.
+//! machine: durable logins per second, callback latency at 500 logins per second, memory for each idle
+//! connection. `cargo xtask bench` runs it; latency beside an endpoint in trouble is in `isolation.rs`.
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "a stopwatch is what this is")]
 
@@ -29,7 +29,6 @@ fn main() {
     runtime_of(runtime).block_on(async {
         logins_per_second().await;
         callback_latency().await;
-        latency_beside_an_endpoint_that_hangs().await;
         memory_per_connection().await;
     });
 }
@@ -71,36 +70,16 @@ async fn logins_per_second() {
 async fn callback_latency() {
     let app = App::start().await;
     let (herald, _folder) = herald(&app).await;
-    let (p50, p99, _clients) = latency(&app, &herald, 0).await;
+    let (p50, p99, _clients) = latency(&app, &herald).await;
     println!(
         "callback latency at {PER_SECOND} logins per second, from dial to the App: \
          p50 {p50:.1} ms, p99 {p99:.1} ms"
     );
 }
 
-/// The other endpoint holds every request, so that each user is owed a callback there.
-async fn latency_beside_an_endpoint_that_hangs() {
-    let (app, other) = (App::start().await, App::start().await);
-    let folder = tempfile::tempdir().unwrap();
-    let endpoints = format!("[{{ name = \"other\", url = \"{}\" }}]", other.url());
-    let settings = [("HERALD_CALLBACKS__ENDPOINTS", endpoints.as_str())];
-    let mut herald = Process::new(folder.path(), &app.url(), &settings);
-    herald.start().await;
-    let (_, well, _first) = latency(&app, &herald, 0).await;
-    other.answer(|_, _| std::future::pending());
-    let (_, _, _second) = latency(&app, &herald, PACED).await;
-    let (_, hanging, _third) = latency(&app, &herald, 2 * PACED).await;
-    println!(
-        "the same beside an endpoint that hangs, {} users owed there: p99 {:.2} of that while it is \
-         well",
-        2 * PACED,
-        hanging / well
-    );
-}
-
 /// p50 and p99 in milliseconds of that many logins, from the client's dial to the App's receipt; and
 /// the clients, whose going would be told as well.
-async fn latency(app: &App, herald: &Process, from: usize) -> (f64, f64, Vec<Client>) {
+async fn latency(app: &App, herald: &Process) -> (f64, f64, Vec<Client>) {
     let heard: Arc<Mutex<HashMap<String, Instant>>> = Arc::default();
     let hears = Arc::clone(&heard);
     app.answer(move |received, _| {
@@ -111,7 +90,7 @@ async fn latency(app: &App, herald: &Process, from: usize) -> (f64, f64, Vec<Cli
     let gateway = herald.gateway;
     let mut pace = tokio::time::interval(Duration::from_micros(1_000_000 / PER_SECOND));
     let mut running = JoinSet::new();
-    for n in from..from + PACED {
+    for n in 0..PACED {
         pace.tick().await;
         running.spawn(async move {
             let began = Instant::now();
