@@ -3,11 +3,13 @@
 
 mod support;
 
-use presence::Scope;
+use presence::{Scope, UserId};
 use serde_json::json;
-use server::client::LoginError;
-use std::time::Duration;
-use support::*;
+use server::client::{Client, LoginError, http};
+use std::{sync::Arc, time::Duration};
+use store::StoreError;
+use support::{faulty::Faulty, *};
+use tokio::task::JoinHandle;
 use wire::platform::Platform;
 
 const DEVICES: [Platform; 4] = [Platform::Ios, Platform::Web, Platform::Linux, Platform::IPad];
@@ -97,4 +99,83 @@ async fn all_sockets_of_a_user_return_after_a_restart() {
     let later: Vec<String> = app.received()[told..].iter().map(Received::what).collect();
     let offline = later.iter().filter(|what| *what == "offline u").count();
     assert_eq!((later.len(), offline), (120, 60), "each return replaces one, and no more are gone");
+}
+
+async fn on(app: &App, store: &Arc<Faulty>) -> Herald {
+    let url = app.url();
+    Herald::start_on(store.clone(), |config| {
+        config.callbacks.url = Some(url);
+        config.presence.restart_grace = Duration::from_secs(600);
+    })
+    .await
+}
+
+async fn graces_held(herald: &Herald) -> Option<String> {
+    let (status, body) = http(herald.running.admin, "GET", "/readyz", &[], "").await.unwrap();
+    assert_eq!(status, 200, "a balancer must not take everybody away");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    body["gracesHeld"].as_str().map(str::to_owned)
+}
+
+/// One user's logins fail, another's are slow, for as long as you like: others go offline in time.
+#[tokio::test]
+async fn one_user_whose_login_fails_or_is_slow_holds_nobodys_grace() {
+    let (app, store) = (App::start().await, Faulty::new());
+    let herald = on(&app, &store).await;
+    let good = herald.login("good", Platform::Ios).await;
+    store.commits(|user: &UserId| match user.as_str() {
+        "broken" => {
+            let why = "on purpose".to_owned();
+            let error = StoreError::Corrupt { what: "presence", of: user.to_string(), why };
+            (Duration::ZERO, Some(error))
+        }
+        "slow" => (Duration::from_millis(1_100), None),
+        _ => (Duration::ZERO, None),
+    });
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        slow.push(dials(&herald, "slow"));
+    }
+    for _ in 0..3 {
+        assert!(herald.try_login(&identity("broken", Platform::Ios)).await.is_err());
+    }
+    eventually("one of them is in", || async { slow.iter().any(|login| login.is_finished()) })
+        .await;
+    good.cut();
+    eventually("good is told offline", || async {
+        app.heard_of("good") == ["online good", "offline good"]
+    })
+    .await;
+    assert!(slow.iter().any(|login| !login.is_finished()), "while it goes on");
+    assert_eq!(graces_held(&herald).await, None);
+    slow.iter().for_each(|login| login.abort());
+}
+
+/// Whoever cannot be let in because of the store must not be told offline meanwhile.
+#[tokio::test]
+async fn a_store_that_fails_holds_graces_and_so_does_one_that_is_slow_for_many() {
+    let (app, store) = (App::start().await, Faulty::new());
+    let herald = on(&app, &store).await;
+    store.commits(|_: &UserId| (Duration::ZERO, Some(StoreError::Unavailable("disk".into()))));
+    assert!(herald.try_login(&identity("u", Platform::Ios)).await.is_err());
+    assert_eq!(graces_held(&herald).await.unwrap(), "nothing can be stored");
+    eventually("a metric says so", || async { herald.metric("herald_graces_held").await == 1.0 })
+        .await;
+
+    let (app, store) = (App::start().await, Faulty::new());
+    let herald = on(&app, &store).await;
+    store.commits(|_: &UserId| (Duration::from_secs(600), None));
+    let users = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+    let mut waiting: Vec<_> = users.iter().map(|user| dials(&herald, user)).collect();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(graces_held(&herald).await, None, "sixteen are few");
+    waiting.extend(["q", "r", "s", "t"].map(|user| dials(&herald, user)));
+    eventually("graces are held", || async { graces_held(&herald).await.is_some() }).await;
+    assert_eq!(graces_held(&herald).await.unwrap(), "the store is slow for many users");
+    waiting.iter().for_each(|login| login.abort());
+}
+
+fn dials(herald: &Herald, user: &'static str) -> JoinHandle<Result<Client, LoginError>> {
+    let gateway = herald.running.gateway;
+    tokio::spawn(async move { Client::login(gateway, &identity(user, Platform::Ios)).await })
 }

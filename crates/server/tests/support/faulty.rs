@@ -1,10 +1,12 @@
-//! A store that panics to order: at one user's calls, or at all calls of a kind.
+//! A store that panics to order, at one user's calls or at all calls of a kind, and whose commits are
+//! slow or fail to order.
 
 use async_trait::async_trait;
 use presence::{Instant, Timestamp, User, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
@@ -20,8 +22,13 @@ pub struct Faulty {
     orders: Mutex<HashSet<String>>,
     /// How often each was carried out.
     panics: Mutex<HashMap<String, usize>>,
+    commits: Mutex<Option<CommitScript>>,
     pub ended: CancellationToken,
 }
+
+/// How long the commit of a user takes, and how it fails.
+type CommitScript =
+    Box<dyn Fn(&UserId) -> (Duration, Option<StoreError>) + Send + std::marker::Sync>;
 
 impl Faulty {
     pub fn new() -> Arc<Faulty> {
@@ -35,6 +42,14 @@ impl Faulty {
 
     pub fn work_at(&self, call: &str) {
         self.orders.lock().unwrap().remove(call);
+    }
+
+    /// From now on commits go so.
+    pub fn commits(
+        &self,
+        script: impl Fn(&UserId) -> (Duration, Option<StoreError>) + Send + std::marker::Sync + 'static,
+    ) {
+        *self.commits.lock().unwrap() = Some(Box::new(script));
     }
 
     /// How often this call panicked.
@@ -63,6 +78,12 @@ impl Store for Faulty {
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         self.may_panic_of("commit", &commit.user);
+        let script = self.commits.lock().unwrap().as_ref().map(|script| script(&commit.user));
+        let (takes, error) = script.unwrap_or_default();
+        tokio::time::sleep(takes).await;
+        if let Some(error) = error {
+            return Err(error);
+        }
         self.memory.commit(commit).await
     }
 
