@@ -162,7 +162,8 @@ impl Entry<'_> {
         metrics.at_gate.inc();
         let entered = self.knock(&app, settings, answer).await;
         metrics.at_gate.dec();
-        if entered.is_err() {
+        // Who tries again has asked nothing, or it would find its own question on its way out.
+        if let Err(Outside::Refused(_)) = entered {
             self.withdraw(place);
         }
         entered
@@ -180,7 +181,11 @@ impl Entry<'_> {
             Admission::Inside => Ok(()),
             Admission::Asked => {
                 let conn = self.pending.login.conn;
-                let answered = self.answered(app, answer).await?;
+                let answered =
+                    self.answered(app, answer).await.map_err(|outside| match outside {
+                        Outside::NotBefore(_) => Outside::Refused(NotAdmitted::NoAnswer),
+                        refused @ Outside::Refused(_) => refused,
+                    })?;
                 // Those who share the question are answered, too.
                 app.asked.answer(conn, answered.clone());
                 self.conclude(settings, answered, Event::LetIn { conn }).await

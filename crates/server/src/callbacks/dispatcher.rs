@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How much of what went wrong is kept: an App may answer pages of it.
 const ERROR_CHARS_MAX: usize = 500;
-/// How long an attempt that could not be recorded waits for the next try.
-const SETTLE_RETRY: Duration = Duration::from_millis(500);
+/// How long an attempt that could not be recorded, or an outbox that could not be read, waits for the
+/// next try.
+const STORE_RETRY: Duration = Duration::from_millis(500);
 /// The longest sleep without looking: a net under everything that rings.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -53,7 +54,15 @@ impl Dispatcher {
             // Ask to be woken before looking, so that news in between is not missed.
             let news = self.endpoint.news.notified();
             let room = self.room(in_flight.len());
-            let claimed = self.claim(room).await;
+            let claimed = match self.claim(room).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be read; it is read again soon");
+                    // What is due stays due, so without a pause this would spin.
+                    stop.run_until_cancelled(tokio::time::sleep(STORE_RETRY)).await;
+                    continue;
+                }
+            };
             let found = !claimed.is_empty();
             for callback in claimed {
                 let (dispatcher, stop) = (self.clone(), stop.clone());
@@ -87,14 +96,14 @@ impl Dispatcher {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+    async fn claim(&self, limit: usize) -> Result<Vec<Claimed>, StoreError> {
         if limit == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         if let Ok(state) = self.store.endpoint(&self.endpoint.settings.name).await {
             self.endpoint.stands(&state);
             if state.paused {
-                return Vec::new();
+                return Ok(Vec::new());
             }
         }
         self.collapse(limit).await;
@@ -105,10 +114,7 @@ impl Dispatcher {
             lease: timeouts.online.max(timeouts.offline).max(timeouts.kick_off) + LEASE_MARGIN,
             limit,
         };
-        self.store.claim(claim).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the outbox cannot be read");
-            Vec::new()
-        })
+        self.store.claim(claim).await
     }
 
     /// After an outage: leaves out what those who may be claimed next need not be told any more.
@@ -155,12 +161,13 @@ impl Dispatcher {
 
     /// One attempt. After a panic its lease runs out: it is sent again then, and not at once.
     async fn attempt(&self, callback: Claimed, stop: &CancellationToken) {
-        let (conn, id) = (callback.change.conn, callback.lease.id.clone());
+        let told = callback.change.conn.filter(|_| callback.change.kind == Kind::Online);
+        let id = callback.lease.id.clone();
         if contain("attempt", self.deliver(callback, stop)).await.is_ok() {
             return;
         }
         tracing::error!(callback.id = %id, "an attempt ended in a panic; it is made again later");
-        if let Some(conn) = conn {
+        if let Some(conn) = told {
             self.endpoint.asked.answer(conn, Answered::Failed);
         }
     }
@@ -173,8 +180,8 @@ impl Dispatcher {
         let mut sent = self.sender.send(&self.endpoint, &callback).await;
         sent.error = sent.error.map(|words| words.chars().take(ERROR_CHARS_MAX).collect());
         let now = self.clock.now();
-        let question = self.question(&callback).await;
-        let can_refuse = self.can_refuse(&callback, question);
+        let questions = self.questions(&callback, stop).await;
+        let can_refuse = self.can_refuse(&callback, &questions);
         let verdict = match verdict(sent.attempt, callback.tries + 1, can_refuse) {
             // Only a going online can be refused.
             Verdict::Refused if callback.change.kind != Kind::Online => Verdict::Delivered,
@@ -194,11 +201,11 @@ impl Dispatcher {
             lease: callback.lease.clone(),
         };
         let settled = loop {
-            match self.settle(verdict, question, &callback, &sent, settlement.clone()).await {
+            match self.settle(verdict, &questions, &callback, &sent, settlement.clone()).await {
                 // The store may be back long before the lease runs out. It goes no further than that.
                 Err(StoreError::Unavailable(why)) if !stop.is_cancelled() => {
                     tracing::warn!(why, "an attempt waits to be recorded");
-                    let wait = tokio::time::sleep(SETTLE_RETRY);
+                    let wait = tokio::time::sleep(STORE_RETRY);
                     stop.run_until_cancelled(wait).await;
                 }
                 settled => break settled,
@@ -208,16 +215,14 @@ impl Dispatcher {
             // The lease runs out and it is sent again: at least once.
             tracing::error!(%error, "an attempt could not be recorded");
         }
-        if let Some(conn) = callback.change.conn {
-            self.endpoint.asked.answer(
-                conn,
-                match verdict {
-                    _ if settled.is_err() => Answered::Failed,
-                    Verdict::Delivered | Verdict::RefusalHeld if sent.consents => Answered::Agreed,
-                    Verdict::Refused => Answered::Refused(sent.refusal),
-                    _ => Answered::Failed,
-                },
-            );
+        let answered = match verdict {
+            _ if settled.is_err() => Answered::Failed,
+            Verdict::Delivered | Verdict::RefusalHeld if sent.consents => Answered::Agreed,
+            Verdict::Refused => Answered::Refused(sent.refusal),
+            _ => Answered::Failed,
+        };
+        for conn in questions {
+            self.endpoint.asked.answer(conn, answered.clone());
         }
     }
 
@@ -315,42 +320,59 @@ impl Dispatcher {
     async fn settle(
         &self,
         verdict: Verdict,
-        question: Option<ConnId>,
+        questions: &[ConnId],
         callback: &Claimed,
         sent: &Sent,
         settlement: Settlement,
     ) -> Result<(), StoreError> {
         let EndpointSettings { interest, on_refusal, .. } = &self.endpoint.settings;
-        match (verdict, question) {
-            (Verdict::Refused, _) if self.can_refuse(callback, question) => {
+        match (verdict, questions) {
+            (Verdict::Refused, _) if self.can_refuse(callback, questions) => {
                 let scope = interest.online.unwrap_or(Scope::Connection);
                 let only_at_gate = *on_refusal == OnRefusal::Ignore;
                 let refusal = sent.refusal.clone();
                 self.driver.refuse(callback, scope, only_at_gate, refusal, settlement).await
             }
-            (Verdict::Delivered | Verdict::RefusalHeld, Some(conn)) if sent.consents => {
-                self.driver.admit(callback, conn, settlement).await
+            // The others are admitted by the logins that wait for the answer.
+            (Verdict::Delivered | Verdict::RefusalHeld, [conn, ..]) if sent.consents => {
+                self.driver.admit(callback, *conn, settlement).await
             }
             _ => self.store.settle(settlement).await,
         }
     }
 
     /// Whether a refusal of this callback is carried out.
-    fn can_refuse(&self, callback: &Claimed, question: Option<ConnId>) -> bool {
+    fn can_refuse(&self, callback: &Claimed, questions: &[ConnId]) -> bool {
         callback.change.kind == Kind::Online
             && !callback.replayed
-            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || question.is_some())
+            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || !questions.is_empty())
     }
 
-    /// The connection that waits at the gate for the answer to this callback, if one does.
-    async fn question(&self, callback: &Claimed) -> Option<ConnId> {
-        let conn = callback.change.conn?;
+    /// The connections at the gate that this callback speaks for: its answer is the answer to them, and
+    /// to no others. Read until the store answers, for what the App said must not depend on it.
+    async fn questions(&self, callback: &Claimed, stop: &CancellationToken) -> Vec<ConnId> {
         if self.endpoint.settings.gate.is_none() || callback.change.kind != Kind::Online {
-            return None;
+            return Vec::new();
         }
-        let user = self.store.load(&callback.lease.id.user).await.ok()?.value;
-        let waits = |c: &Connection| c.id == conn && c.session == Session::AtGate;
-        user.connections().iter().any(waits).then_some(conn)
+        let speaks_for =
+            |seq: u64| seq == callback.change.seq || callback.spoken_for.contains(&seq);
+        let waits = |c: &&Connection| c.session == Session::AtGate && speaks_for(c.told.connection);
+        loop {
+            match self.store.load(&callback.lease.id.user).await {
+                Ok(user) => {
+                    let connections = user.value.connections().iter();
+                    return connections.filter(waits).map(|c| c.id).collect();
+                }
+                Err(StoreError::Unavailable(why)) if !stop.is_cancelled() => {
+                    tracing::warn!(why, "an answer waits for the store to say whom it is about");
+                    stop.run_until_cancelled(tokio::time::sleep(STORE_RETRY)).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "nobody knows whom an answer is about");
+                    return Vec::new();
+                }
+            }
+        }
     }
 }
 
