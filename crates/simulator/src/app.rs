@@ -1,7 +1,11 @@
 //! The Apps: each keeps two views of who is online, naively in arrival order and by highest `seq`,
 //! and misbehaves as the storm tells it to.
 
-use crate::{node::Node, plan::Kind, world::World};
+use crate::{
+    node::Node,
+    plan::{Kind, Refuses},
+    world::World,
+};
 use presence::{Attempt, Change, ConnId, Platform, Refusal, UserId};
 use server::callbacks::Sent;
 use std::{
@@ -88,6 +92,8 @@ struct State {
     /// Callbacks that it always fails at.
     fails_at: BTreeSet<CallbackId>,
     accepted: BTreeSet<CallbackId>,
+    /// Users all of whose logins it refuses.
+    banned: BTreeSet<UserId>,
 }
 
 #[derive(Clone, Default)]
@@ -154,6 +160,7 @@ impl App {
             resyncs: 0,
             fails_at: BTreeSet::new(),
             accepted: BTreeSet::new(),
+            banned: BTreeSet::new(),
         };
         App { number, kind, state: Mutex::new(state) }
     }
@@ -308,12 +315,18 @@ impl App {
     fn decide(&self, world: &World, mode: Mode, request: &Request) -> Sent {
         let faults = &world.plan.faults;
         let storm = !world.is_quiet();
+        let by_code = world.plan.refuses_by_code;
         if faults.fails_one && storm && world.percent(3) {
             self.state().fails_at.insert(request.id.clone());
         }
         if self.state().fails_at.contains(&request.id) {
             world.count("app: actionCode 1");
-            return answered(200, 1, false, None);
+            if by_code {
+                // Where that is a refusal, it knows of the login all the same.
+                self.apply(world, request);
+                self.state().accepted.insert(request.id.clone());
+            }
+            return answered(200, 1, by_code, None);
         }
         match mode {
             Mode::Status(status) => {
@@ -335,11 +348,36 @@ impl App {
         }
         self.apply(world, request);
         self.state().accepted.insert(request.id.clone());
-        if faults.refuses && storm && world.percent(3) {
-            world.count("app: refusal");
-            return answered(200, 0, true, None);
+        if storm && self.refuses(world, request) {
+            world.count(if by_code { "app: refusal by code" } else { "app: refusal" });
+            return answered(200, i64::from(by_code), true, None);
         }
-        answered(200, 0, false, None)
+        let mut sent = answered(200, 0, false, None);
+        if faults.odd_answers && storm && world.percent(3) {
+            world.count("app: an answer that is no consent");
+            sent.consents = false;
+        }
+        sent
+    }
+
+    fn refuses(&self, world: &World, request: &Request) -> bool {
+        let user = &request.id.user;
+        let is_online = request.change.kind == presence::Kind::Online;
+        match world.plan.refuses {
+            Refuses::Nobody => false,
+            // An offline that is refused is delivered.
+            Refuses::Logins(_) if !is_online => world.percent(1),
+            Refuses::Logins(percent) => world.percent(percent),
+            Refuses::Users => {
+                if world.percent(10) {
+                    let banned = &mut self.state().banned;
+                    if !banned.remove(user) {
+                        banned.insert(user.clone());
+                    }
+                }
+                is_online && self.state().banned.contains(user)
+            }
+        }
     }
 
     fn apply(&self, world: &World, request: &Request) {

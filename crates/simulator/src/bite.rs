@@ -21,11 +21,21 @@ pub enum Bite {
     NoWakeups,
     /// P6: all endpoints wait for each other.
     OneEndpointAtATime,
+    /// Gate: a login is admitted unasked while the App is owed anything about its user.
+    UnaskedBesidePending,
+    /// Gate: a refusal ends its own connection only, not those whose callbacks were left out.
+    RefusalOfOne,
+    /// Gate: a login takes the place of its lingering session before the App has agreed.
+    QuestionReplaces,
+    /// Gate: a refusal holds against all logins of the user.
+    RefusalOfTheUser,
+    /// P5: while one user's commit is slow, nobody's grace runs out.
+    OneSlowHoldsAll,
 }
 
 impl Bite {
     /// All of them.
-    pub const ALL: [Bite; 9] = [
+    pub const ALL: [Bite; 14] = [
         Bite::SyncsLater,
         Bite::BackOffIsDelivered,
         Bite::LeaseForgotten,
@@ -35,5 +45,10 @@ impl Bite {
         Bite::NoRestartGrace,
         Bite::NoWakeups,
         Bite::OneEndpointAtATime,
+        Bite::UnaskedBesidePending,
+        Bite::RefusalOfOne,
+        Bite::QuestionReplaces,
+        Bite::RefusalOfTheUser,
+        Bite::OneSlowHoldsAll,
     ];
 }

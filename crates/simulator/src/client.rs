@@ -134,20 +134,56 @@ impl Device {
                 issued_at: self.token.issued_at,
                 background: self.world.percent(20),
             };
-            let dialled = tokio::time::timeout(DIAL_TIMEOUT, dial(&self.world, &self.user, login));
+            self.dial_twice(&login);
+            let dialled =
+                tokio::time::timeout(self.patience(), dial(&self.world, &self.user, login));
             match dialled.await {
                 Ok(Ok(line)) => {
                     self.world.count(if redials { "client: redial" } else { "client: login" });
                     return Some(line);
                 }
-                Ok(Err(NotAdmitted::Denied)) => {
+                Ok(Err(NotAdmitted::BadToken)) => {
                     self.token.good = false;
+                    return None;
+                }
+                Ok(Err(NotAdmitted::Refused)) => {
+                    self.world.count("client: reads that it is refused");
+                    // It logs out; whoever uses it may try the same token again.
+                    self.token.good &= self.world.percent(70);
                     return None;
                 }
                 Ok(Err(NotAdmitted::Unavailable)) | Err(_) => {}
             }
         }
         None
+    }
+
+    /// Some clients give up early, and dial again while the server still works on it.
+    fn patience(&self) -> Duration {
+        let world = &self.world;
+        match world.plan.faults.double_dials && !world.is_quiet() && world.percent(10) {
+            true => Duration::from_millis(world.within(50..4_000)),
+            false => DIAL_TIMEOUT,
+        }
+    }
+
+    /// Some dial twice at once, and drop one of both lines after a while.
+    fn dial_twice(&self, login: &Login) {
+        let world = &self.world;
+        if !world.plan.faults.double_dials || world.is_quiet() || !world.percent(10) {
+            return;
+        }
+        let again = Login { conn: ConnId(world.bytes()), ..login.clone() };
+        let (world, user) = (Arc::clone(world), self.user.clone());
+        let for_ms = world.within(0..20_000);
+        tokio::spawn(async move {
+            world.sleep(0..1_500).await;
+            world.count("client: second dial");
+            if let Ok(line) = dial(&world, &user, again).await {
+                tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                drop(line);
+            }
+        });
     }
 
     fn redial_ms(&self, attempt: usize) -> u64 {

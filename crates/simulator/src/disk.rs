@@ -1,11 +1,18 @@
 //! The disk: a [`Memory`] whose writes take time, fail, and are lost when the process dies before
 //! they are synced. On `Ok` a write is durable, as the store's contract says.
 
-use crate::{bite::Bite, world::World};
+use crate::{
+    bite::Bite,
+    world::{NodeClock, StoreWeather, World},
+};
 use async_trait::async_trait;
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Event, Instant, Kick, Session, Timestamp, User, UserId};
+use server::clock::Clock;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use store::{
@@ -21,6 +28,41 @@ const WRITE_MS_MAX: u64 = 12;
 /// One write in so many is cut short by a crash, in runs that have crashes.
 const CRASH_ONE_IN: u64 = 1_500;
 
+/// Nobody has a reason to ask more often within a millisecond.
+const ASKED_MAX: u64 = 50_000;
+
+/// How long [`Bite::OneSlowHoldsAll`] holds.
+const HOLD: Duration = Duration::from_secs(60);
+
+macro_rules! operations {
+    ($($op:ident $name:literal),* $(,)?) => {
+        /// What the store can be asked.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Op { $($op),* }
+
+        impl Op {
+            pub(crate) const ALL: &[Op] = &[$(Op::$op),*];
+
+            fn failed(self) -> &'static str {
+                match self { $(Op::$op => concat!("store: failed ", $name)),* }
+            }
+
+            fn slow(self) -> &'static str {
+                match self { $(Op::$op => concat!("store: slow ", $name)),* }
+            }
+        }
+    };
+}
+
+operations! {
+    Load "load", Commit "commit", DueWakeups "due_wakeups", Claim "claim", Collapse "collapse",
+    NextDue "next_due", Settle "settle", Replay "replay", Purge "purge", Users "users",
+    UsersOnline "users_online", Callbacks "callbacks", CallbacksAfter "callbacks_after",
+    Callback "callback", Backlog "backlog", Owes "owes", Endpoints "endpoints",
+    Endpoint "endpoint", ChangeEndpoint "change_endpoint", Prune "prune", Register "register",
+    Accounts "accounts", Epoch "epoch", Probe "probe",
+}
+
 /// The store of one process.
 pub(crate) struct Disk {
     pub(crate) world: Arc<World>,
@@ -31,6 +73,10 @@ pub(crate) struct Disk {
     pub(crate) booted_at: u64,
     /// For [`Bite::SyncsLater`]: what was really synced.
     synced: Mutex<Option<Memory>>,
+    /// When it was asked last, and how often at that time.
+    asked: Mutex<(u64, u64)>,
+    /// For [`Bite::OneSlowHoldsAll`]: until when.
+    held_until: AtomicU64,
 }
 
 impl Disk {
@@ -48,6 +94,8 @@ impl Disk {
             node,
             booted_at: world.ms(),
             synced: Mutex::new(synced),
+            asked: Mutex::default(),
+            held_until: AtomicU64::new(0),
         }
     }
 
@@ -69,6 +117,19 @@ impl Disk {
         if self.dead.is_cancelled() {
             std::future::pending::<()>().await;
         }
+        if self.is_asked_too_often() {
+            self.world.violated("P6", "the store is asked over and over, without a pause");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A loop that spins would otherwise stop the simulated time, and the run with it.
+    fn is_asked_too_often(&self) -> bool {
+        let now = self.world.ms();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, times) = *asked;
+        *asked = if at == now { (at, times + 1) } else { (now, 1) };
+        asked.1 > ASKED_MAX
     }
 
     /// Processes die in the middle of a write more often than chance has it.
@@ -78,30 +139,51 @@ impl Disk {
         }
     }
 
-    async fn read(&self) -> Result<(), StoreError> {
+    async fn read(&self, op: Op) -> Result<(), StoreError> {
         self.gate().await;
-        self.may_fail()
+        let took = self.slowness(op, None);
+        if took > 0 {
+            tokio::time::sleep(Duration::from_millis(took)).await;
+            self.gate().await;
+        }
+        self.may_fail(op)
     }
 
     /// The time until a write is durable. Who dies in here loses it.
-    async fn sync_write(&self) -> Result<(), StoreError> {
+    async fn sync_write(&self, op: Op, user: Option<&UserId>) -> Result<(), StoreError> {
         self.gate().await;
         self.may_crash();
-        let slow = self.world.store_weather().slow_ms;
-        let took = if slow > 0 && self.world.percent(50) {
-            let took = self.world.within(1..slow);
-            self.world.store_is_troubled(took);
-            self.world.count("store: slow write");
-            took
-        } else {
-            self.world.within(1..WRITE_MS_MAX)
+        let took = match self.slowness(op, user) {
+            0 => self.world.within(1..WRITE_MS_MAX),
+            took => took,
         };
         tokio::time::sleep(Duration::from_millis(took)).await;
         if self.dead.is_cancelled() {
             self.world.count("crash: unsynced write lost");
         }
         self.gate().await;
-        self.may_fail()
+        self.may_fail(op)
+    }
+
+    /// How long a call takes beyond the usual.
+    fn slowness(&self, op: Op, user: Option<&UserId>) -> u64 {
+        let weather = self.world.store_weather();
+        let concerned = weather.only.is_none_or(|only| only == op)
+            && weather.user.as_ref().is_none_or(|of| Some(of) == user);
+        if weather.slow_ms == 0 || !concerned || !self.world.percent(50) {
+            return 0;
+        }
+        let took = self.world.within(1..weather.slow_ms);
+        self.world.count(op.slow());
+        match &weather.user {
+            Some(user) => {
+                self.world.count("store: slow for one user");
+                self.world.user_is_slowed(user, took);
+                self.held_until.fetch_max(self.world.ms() + HOLD.as_millis() as u64, Relaxed);
+            }
+            None => self.world.store_is_troubled(took),
+        }
+        took
     }
 
     /// The time until the caller hears of it. Who dies in here keeps a write that nobody was told.
@@ -114,23 +196,45 @@ impl Disk {
         self.gate().await;
     }
 
-    fn may_fail(&self) -> Result<(), StoreError> {
-        let percent = self.world.store_weather().fail_percent;
-        if percent > 0 {
+    fn may_fail(&self, op: Op) -> Result<(), StoreError> {
+        let StoreWeather { fail_percent, only, .. } = self.world.store_weather();
+        if fail_percent > 0 {
             self.world.store_is_troubled(0);
         }
-        if self.world.percent(percent) {
-            self.world.count("store: failed call");
+        if only.is_none_or(|only| only == op) && self.world.percent(fail_percent) {
+            self.world.count(op.failed());
             return Err(StoreError::Unavailable("the disk".into()));
         }
         Ok(())
+    }
+
+    /// For [`Bite::QuestionReplaces`]: what lingers of the session of one that waits is gone.
+    fn replace_lingering(&self, state: &mut User) {
+        let waits: Vec<_> = state
+            .connections()
+            .iter()
+            .filter(|c| c.session == Session::AtGate)
+            .map(|c| (c.platform, c.token))
+            .collect();
+        let is_gone = |session| matches!(session, Session::Lingering { .. });
+        let gone: Vec<_> = state
+            .connections()
+            .iter()
+            .filter(|c| is_gone(c.session) && waits.contains(&(c.platform, c.token)))
+            .map(|c| c.id)
+            .collect();
+        let now = NodeClock::start(&self.world).now();
+        for conn in gone {
+            let _ =
+                state.apply(Event::Kicked(Kick::Connection(conn)), now, &self.world.plan.policy);
+        }
     }
 }
 
 #[async_trait]
 impl Store for Disk {
     async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError> {
-        self.read().await?;
+        self.read(Op::Load).await?;
         let mut loaded = self.memory.load(user).await?;
         if self.world.bite == Some(Bite::SeqForgotten) && !loaded.value.is_online() {
             loaded.value = User::unknown(0);
@@ -138,8 +242,11 @@ impl Store for Disk {
         Ok(loaded)
     }
 
-    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        self.sync_write().await?;
+    async fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
+        self.sync_write(Op::Commit, Some(&commit.user)).await?;
+        if self.world.bite == Some(Bite::QuestionReplaces) {
+            self.replace_lingering(&mut commit.state);
+        }
         self.memory.commit(commit.clone()).await?;
         self.world.committed(&commit, self.node, self.booted_at);
         self.answer().await;
@@ -148,23 +255,30 @@ impl Store for Disk {
     }
 
     async fn due_wakeups(&self, now: Instant, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        self.read().await?;
-        if self.world.bite == Some(Bite::NoWakeups) {
+        self.read(Op::DueWakeups).await?;
+        let holds_all = self.world.bite == Some(Bite::OneSlowHoldsAll)
+            && self.world.ms() < self.held_until.load(Relaxed);
+        if self.world.bite == Some(Bite::NoWakeups) || holds_all {
             return Ok(Vec::new());
         }
         self.memory.due_wakeups(now, limit).await
     }
 
     async fn claim(&self, mut claim: Claim) -> Result<Vec<Claimed>, StoreError> {
-        self.read().await?;
+        self.read(Op::Claim).await?;
         if self.world.bite == Some(Bite::LeaseForgotten) {
             claim.lease = Duration::from_millis(1);
         }
-        self.memory.claim(claim).await
+        let mut claimed = self.memory.claim(claim).await?;
+        self.world.claimed(&claimed);
+        if self.world.bite == Some(Bite::RefusalOfOne) {
+            claimed.iter_mut().for_each(|callback| callback.spoken_for.clear());
+        }
+        Ok(claimed)
     }
 
     async fn collapse(&self, wish: Collapse) -> Result<u64, StoreError> {
-        self.sync_write().await?;
+        self.sync_write(Op::Collapse, None).await?;
         let superseded = self.memory.collapse(wish).await?;
         if superseded > 0 {
             self.world.count("store: superseded");
@@ -174,43 +288,48 @@ impl Store for Disk {
     }
 
     async fn next_due(&self, endpoint: &EndpointName) -> Result<Option<Instant>, StoreError> {
-        self.read().await?;
+        self.read(Op::NextDue).await?;
         self.memory.next_due(endpoint).await
     }
 
     async fn settle(&self, mut settlement: Settlement) -> Result<(), StoreError> {
-        self.sync_write().await?;
+        self.sync_write(Op::Settle, None).await?;
         let backs_off = matches!(settlement.fate, Fate::RetryAt { counts: false, .. });
         if self.world.bite == Some(Bite::BackOffIsDelivered) && backs_off {
             settlement.fate = Fate::Delivered;
         }
-        let settled = self.memory.settle(settlement).await;
+        self.memory.settle(settlement.clone()).await?;
+        self.world.only_settled(&settlement);
         self.answer().await;
-        settled
+        Ok(())
     }
 
     async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
-        self.sync_write().await?;
-        self.memory.replay(id, now).await
+        self.sync_write(Op::Replay, None).await?;
+        let replayed = self.memory.replay(id, now).await?;
+        self.answer().await;
+        Ok(replayed)
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
-        self.sync_write().await?;
-        self.memory.purge(rows).await
+        self.sync_write(Op::Purge, None).await?;
+        let purged = self.memory.purge(rows).await?;
+        self.answer().await;
+        Ok(purged)
     }
 
     async fn users(&self, query: UserQuery) -> Result<Vec<(UserId, User)>, StoreError> {
-        self.read().await?;
+        self.read(Op::Users).await?;
         self.memory.users(query).await
     }
 
     async fn users_online(&self) -> Result<u64, StoreError> {
-        self.read().await?;
+        self.read(Op::UsersOnline).await?;
         self.memory.users_online().await
     }
 
     async fn callbacks(&self, query: CallbackQuery) -> Result<Vec<CallbackRecord>, StoreError> {
-        self.read().await?;
+        self.read(Op::Callbacks).await?;
         self.memory.callbacks(query).await
     }
 
@@ -220,32 +339,32 @@ impl Store for Disk {
         row: u64,
         limit: usize,
     ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
-        self.read().await?;
+        self.read(Op::CallbacksAfter).await?;
         self.memory.callbacks_after(endpoint, row, limit).await
     }
 
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
-        self.read().await?;
+        self.read(Op::Callback).await?;
         self.memory.callback(id).await
     }
 
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
-        self.read().await?;
+        self.read(Op::Backlog).await?;
         self.memory.backlog(endpoint).await
     }
 
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
-        self.read().await?;
+        self.read(Op::Owes).await?;
         self.memory.owes(endpoint, user).await
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointName>, StoreError> {
-        self.read().await?;
+        self.read(Op::Endpoints).await?;
         self.memory.endpoints().await
     }
 
     async fn endpoint(&self, endpoint: &EndpointName) -> Result<EndpointState, StoreError> {
-        self.read().await?;
+        self.read(Op::Endpoint).await?;
         self.memory.endpoint(endpoint).await
     }
 
@@ -254,12 +373,14 @@ impl Store for Disk {
         endpoint: &EndpointName,
         change: EndpointChange,
     ) -> Result<(), StoreError> {
-        self.sync_write().await?;
-        self.memory.change_endpoint(endpoint, change).await
+        self.sync_write(Op::ChangeEndpoint, None).await?;
+        self.memory.change_endpoint(endpoint, change).await?;
+        self.answer().await;
+        Ok(())
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
-        self.sync_write().await?;
+        self.sync_write(Op::Prune, None).await?;
         let pruned = self.memory.prune(prune).await?;
         if pruned.expired > 0 {
             self.world.count("store: expired");
@@ -267,25 +388,30 @@ impl Store for Disk {
         if pruned.users > 0 {
             self.world.count("store: users forgotten");
         }
+        self.answer().await;
         Ok(pruned)
     }
 
     async fn register(&self, accounts: Vec<Account>) -> Result<Registered, StoreError> {
-        self.sync_write().await?;
-        self.memory.register(accounts).await
+        self.sync_write(Op::Register, None).await?;
+        let registered = self.memory.register(accounts).await?;
+        self.answer().await;
+        Ok(registered)
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
-        self.read().await?;
+        self.read(Op::Accounts).await?;
         self.memory.accounts(users).await
     }
 
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
-        self.sync_write().await?;
-        self.memory.epoch(fresh).await
+        self.sync_write(Op::Epoch, None).await?;
+        let epoch = self.memory.epoch(fresh).await?;
+        self.answer().await;
+        Ok(epoch)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.sync_write().await
+        self.sync_write(Op::Probe, None).await
     }
 }

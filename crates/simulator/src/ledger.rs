@@ -1,8 +1,13 @@
 //! What the checkers of P1, P2, P4, P5 and P6 remember while a run goes on, and what they say of
 //! each step. What must hold at the end is in `verdicts.rs`.
 
-use crate::{app::Mode, world::World};
-use presence::{Attempt, Change, ConnId, End, Kind, Platform, Reason, Session, UserId};
+use crate::{
+    admissions::{Admissions, Dial},
+    app::Mode,
+    world::World,
+};
+use presence::{Attempt, Change, ConnId, End, Kind, Platform, Reason, Session, TokenHash, UserId};
+use server::login::PendingLogin;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -14,6 +19,10 @@ const SEQ_END: u64 = 1 << 53;
 /// A working store, and every other App, must not let anybody wait longer: P6.
 const LOGIN_MS_MAX: u64 = 500;
 const FIRST_ATTEMPT_MS_MAX: u64 = 4_000;
+/// For how long a login may wait for the App, where it is asked: the handshake's timeout.
+pub(crate) const WAIT_MS_MAX: u64 = 10_000;
+/// How long a login that was not admitted may take to give its place back.
+const LEAVING_MS: u64 = 30_000;
 /// After its last trouble an endpoint may take so long to be as fast as ever.
 const RECOVERY_MS: u64 = 60_000;
 /// Rounding of clocks, in milliseconds.
@@ -31,13 +40,23 @@ pub(crate) struct Ledger {
     lanes: BTreeMap<(usize, UserId), Lane>,
     /// When each endpoint was last in any trouble.
     troubled_at: BTreeMap<usize, u64>,
+    pub(crate) admissions: Admissions,
 }
 
 /// A socket of the simulated gateway: the truth.
 pub(crate) struct Socket {
     pub(crate) user: UserId,
     pub(crate) platform: Platform,
+    pub(crate) token: TokenHash,
     pub(crate) node: u32,
+    /// When its client dialled.
+    pub(crate) began: u64,
+    /// To a session that lingered.
+    pub(crate) returns: bool,
+    /// The App was asked about it.
+    pub(crate) asked: bool,
+    /// It was committed as one with an open socket.
+    pub(crate) admitted: bool,
     pub(crate) stage: Stage,
 }
 
@@ -63,6 +82,24 @@ impl Ledger {
         conns.filter_map(|conn| self.sockets.get_key_value(conn))
     }
 
+    /// The sockets of a process that wait to be admitted, or may still hold a place for a question.
+    pub(crate) fn waiting_or_leaving(&self, node: u32, now: u64) -> usize {
+        let holds = |socket: &&Socket| match socket.stage {
+            Stage::Waits => true,
+            Stage::Open => false,
+            Stage::Ended(at, _) => !socket.admitted && at + LEAVING_MS > now,
+        };
+        let of_node = self.sockets.values().filter(|socket| socket.node == node);
+        of_node.filter(holds).count()
+    }
+
+    /// The sockets of a process that wait to be admitted.
+    pub(crate) fn waiting(&self, node: u32) -> impl Iterator<Item = (&ConnId, &Socket)> {
+        let here = self.here.values().flatten();
+        here.filter_map(|conn| self.sockets.get_key_value(conn))
+            .filter(move |(_, socket)| socket.stage == Stage::Waits && socket.node == node)
+    }
+
     /// The sockets of a process that are open.
     pub(crate) fn open(&self, node: u32) -> impl Iterator<Item = (&ConnId, &Socket)> {
         let here = self.here.values().flatten();
@@ -72,18 +109,31 @@ impl Ledger {
 }
 
 impl World {
-    pub(crate) fn socket_waits(&self, conn: ConnId, user: &UserId, platform: Platform, node: u32) {
-        let socket = Socket { user: user.clone(), platform, node, stage: Stage::Waits };
+    pub(crate) fn socket_waits(&self, pending: &PendingLogin, node: u32) {
+        let PendingLogin { user, login, .. } = pending;
+        let socket = Socket {
+            user: user.clone(),
+            platform: login.platform,
+            token: login.token,
+            node,
+            began: self.ms(),
+            returns: false,
+            asked: false,
+            admitted: false,
+            stage: Stage::Waits,
+        };
         let mut ledger = self.ledger();
-        ledger.sockets.insert(conn, socket);
-        ledger.here.entry(user.clone()).or_default().insert(conn);
+        ledger.sockets.insert(login.conn, socket);
+        ledger.here.entry(user.clone()).or_default().insert(login.conn);
     }
 
     pub(crate) fn socket_opens(&self, conn: ConnId) {
-        if let Some(socket) = self.ledger().sockets.get_mut(&conn)
+        let ledger = &mut *self.ledger();
+        if let Some(socket) = ledger.sockets.get_mut(&conn)
             && socket.stage == Stage::Waits
         {
             socket.stage = Stage::Open;
+            ledger.admissions.is_back(&(socket.user.clone(), socket.platform, socket.token));
         }
     }
 
@@ -93,7 +143,15 @@ impl World {
         if let Some(socket) = ledger.sockets.get_mut(&conn)
             && !matches!(socket.stage, Stage::Ended(..))
         {
+            let was_open = socket.stage == Stage::Open;
             socket.stage = Stage::Ended(now, end);
+            let session = (socket.user.clone(), socket.platform, socket.token);
+            let admissions = &mut ledger.admissions;
+            if was_open && end.is_some() && admissions.is_live(&socket.user, conn) {
+                admissions.is_absent(session, now, socket.node);
+            } else if !was_open && socket.asked {
+                admissions.asked_in_vain(&session, now, socket.node);
+            }
             if let Some(here) = ledger.here.get_mut(&socket.user) {
                 here.remove(&conn);
             }
@@ -106,13 +164,19 @@ impl World {
         let ledger = &mut *self.ledger();
         for (conn, socket) in &mut ledger.sockets {
             if socket.node == node && !matches!(socket.stage, Stage::Ended(..)) {
+                let was_open = socket.stage == Stage::Open;
                 socket.stage = Stage::Ended(now, Some(End::ServerLost));
+                if was_open && ledger.admissions.is_live(&socket.user, *conn) {
+                    let session = (socket.user.clone(), socket.platform, socket.token);
+                    ledger.admissions.is_absent(session, now, node);
+                }
                 if let Some(here) = ledger.here.get_mut(&socket.user) {
                     here.remove(conn);
                 }
             }
         }
         ledger.lanes.values_mut().for_each(|lane| lane.in_flight = None);
+        ledger.admissions.app_answers(now);
     }
 
     /// A step is durable, and decides from now on.
@@ -137,7 +201,9 @@ impl World {
         }
         self.check_seq(&commit.user, &changes);
         self.check_presence(commit, &changes, node);
-        self.check_graces(&changes, node, booted_at);
+        self.check_graces(&commit.user, &changes, node, booted_at);
+        self.note_ended(commit, &changes);
+        self.check_admissions(commit, &changes);
     }
 
     /// P2: strictly rising for ever.
@@ -174,8 +240,14 @@ impl World {
         wrong.iter().for_each(|who| self.violated("P4", &format!("{who} and counts as gone")));
     }
 
-    /// P4: a loss is news after its grace, counted from the loss or the start of this process.
-    fn check_graces(&self, changes: &[&Change], node: u32, booted_at: u64) {
+    /// P4: a loss is news after its grace, counted from the loss or the start of this process; or from
+    /// the end of the last question about the return of its client.
+    fn check_graces(&self, user: &UserId, changes: &[&Change], node: u32, booted_at: u64) {
+        let policy = &self.plan.policy;
+        let grace = |of: u32, at: u64| match of == node {
+            true => (at, policy.offline_grace),
+            false => (booted_at, policy.restart_grace),
+        };
         for change in changes {
             let lost = matches!(
                 change.reason,
@@ -186,17 +258,25 @@ impl World {
                 continue;
             }
             let Some(conn) = change.conn else { continue };
-            let policy = &self.plan.policy;
-            let (from, grace) = match self.ledger().sockets.get(&conn) {
-                Some(Socket { node: of, stage: Stage::Ended(at, _), .. }) if *of == node => {
-                    (*at, policy.offline_grace)
-                }
-                _ => (booted_at, policy.restart_grace),
+            let (of_socket, of_session) = {
+                let ledger = self.ledger();
+                let Some(socket) = ledger.sockets.get(&conn) else { continue };
+                let session = (user.clone(), socket.platform, socket.token);
+                let of_session = ledger.admissions.absent_since(&session);
+                // One that was never admitted has no grace of its own.
+                let of_socket = socket.admitted.then(|| match socket.stage {
+                    Stage::Ended(at, _) => grace(socket.node, at),
+                    _ => (booted_at, policy.restart_grace),
+                });
+                (of_socket, of_session.map(|(at, of)| grace(of, at)))
             };
-            let waited = self.ms() - from + SLACK_MS;
-            if Duration::from_millis(waited) < grace {
-                let conn = short(conn);
-                self.violated("P4", &format!("{conn} is told offline after {waited} ms"));
+            for (from, grace) in of_socket.into_iter().chain(of_session) {
+                let waited = self.ms() - from + SLACK_MS;
+                if Duration::from_millis(waited) < grace {
+                    let conn = short(conn);
+                    let how = format!("{conn} of {user} is told offline after {waited} ms");
+                    self.violated("P4", &how);
+                }
             }
         }
     }
@@ -264,11 +344,12 @@ impl World {
         self.ledger().troubled_at.insert(app, now);
     }
 
-    /// P6: a login never waits for an App.
-    pub(crate) fn login_took(&self, user: &UserId, began: u64) {
-        let took = self.ms() - began;
+    /// P6: a login never waits for an App, unless it is asked, and then not for ever.
+    pub(crate) fn login_took(&self, user: &UserId, dial: &Dial) {
+        let took = self.ms() - dial.began;
         let calm = self.store_calm_for() > Duration::from_millis(took + 2_000);
-        if calm && took > LOGIN_MS_MAX {
+        let may_wait = if self.plan.gate.is_some() { WAIT_MS_MAX } else { 0 };
+        if calm && took > may_wait + LOGIN_MS_MAX && !self.is_slowed(user) {
             self.violated("P6", &format!("a login of {user} took {took} ms"));
         }
     }

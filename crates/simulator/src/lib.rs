@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+mod admissions;
 mod app;
 mod bite;
 mod client;

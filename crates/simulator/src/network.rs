@@ -55,6 +55,7 @@ impl Sender for Network {
         });
         self.world.note(&format!("sent {id} {:?}", sent.attempt));
         self.world.attempt_ended(self.app, callback, sent.attempt);
+        self.world.app_said(self.app, callback, &sent);
         sent
     }
 }

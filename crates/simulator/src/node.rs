@@ -4,16 +4,19 @@
 use crate::{
     bite::Bite,
     disk::Disk,
+    ledger::WAIT_MS_MAX,
     network::Network,
+    plan::TIMEOUT,
     sockets::Sockets,
     world::{NodeClock, World},
 };
 use presence::{Policy, RefusalLimit, Scope, Timestamp};
 use server::{
-    callbacks::{Dispatcher, Endpoint, EndpointSettings, Timeouts},
+    callbacks::{Dispatcher, Endpoint, EndpointSettings, GateSettings, Timeouts},
     clock::Clock,
     config::OnRefusal,
     driver::Driver,
+    login::Logins,
     metrics::Metrics,
 };
 use std::{
@@ -36,6 +39,7 @@ const SYNCS_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Node {
     pub(crate) number: u32,
     pub(crate) driver: Arc<Driver>,
+    pub(crate) logins: Logins,
     pub(crate) disk: Arc<Disk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
@@ -79,9 +83,16 @@ impl Node {
             dead.cancel();
             return Err(disk.survivor());
         }
+        let logins = Logins::new(
+            Arc::clone(&driver),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            Duration::from_millis(WAIT_MS_MAX),
+        );
         let node = Arc::new(Node {
             number,
             driver,
+            logins,
             disk,
             clock,
             endpoints,
@@ -194,7 +205,7 @@ fn policy(world: &World) -> Policy {
 
 fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
     let plan = &world.plan;
-    let timeout = Duration::from_secs(5);
+    let gate = plan.gate.filter(|gate| gate.endpoint == number);
     let (target, secrets) = Default::default();
     let mut interest = plan.endpoints[number].interest(plan.kick_off);
     if world.bite == Some(Bite::WrongScope) {
@@ -205,13 +216,16 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
         target,
         dialect: contract::Dialect::Classic,
         interest,
-        timeouts: Timeouts { online: timeout, offline: timeout, kick_off: timeout },
+        timeouts: Timeouts { online: plan.online_timeout, offline: TIMEOUT, kick_off: TIMEOUT },
         on_refusal: match plan.closes_on_refusal {
             true => OnRefusal::Disconnect,
             false => OnRefusal::Ignore,
         },
-        gate: None,
-        refusal_limit: RefusalLimit { share_max: 1.0, window: timeout },
+        gate: gate.map(|gate| GateSettings {
+            failed_continue: gate.failed_continue,
+            waiting_max: gate.waiting_max,
+        }),
+        refusal_limit: RefusalLimit { share_max: 1.0, window: TIMEOUT },
         secrets,
         concurrency_max: 64,
         collapse_after: plan.collapse_after,
@@ -244,14 +258,33 @@ async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::StoreWeather;
+    use crate::{disk::Op, world::StoreWeather};
     use presence::{Author, Event, Platform, Status, UserId};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outbox_that_cannot_be_read_is_read_again_after_a_pause() {
+        let world = Arc::new(World::new(1, None));
+        let node = Node::boot(&world, Memory::default(), 1).await.map_err(|_| ()).unwrap();
+        let only = Some(Op::Claim);
+        world.set_store_weather(StoreWeather { fail_percent: 100, only, ..Default::default() });
+        let event = Event::StatusSet {
+            platform: Platform::Web,
+            status: Status::default(),
+            by: Author::Admin,
+        };
+        node.driver.handle(&UserId::new("u"), event, None).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let failed = world.times("store: failed claim");
+        let most = 30 * world.apps.len() as u64;
+        assert!((1..most).contains(&failed), "claimed {failed} times in 10 s");
+        assert_eq!(world.take().3, None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_change_that_is_not_stored_yet_is_beyond_the_fence() {
         let world = Arc::new(World::new(1, None));
         let node = Node::boot(&world, Memory::default(), 1).await.map_err(|_| ()).unwrap();
-        world.set_store_weather(StoreWeather { fail_percent: 0, slow_ms: 10_000 });
+        world.set_store_weather(StoreWeather { slow_ms: 10_000, ..StoreWeather::default() });
         let handling: Vec<_> = (0..20)
             .map(|number| {
                 let (driver, user) = (Arc::clone(&node.driver), UserId::new(format!("u{number}")));

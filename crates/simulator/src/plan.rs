@@ -12,6 +12,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) const OFFLINE_GRACE: Duration = Duration::from_secs(20);
 pub(crate) const RESTART_GRACE: Duration = Duration::from_secs(60);
 const COLLAPSE_AFTER: Duration = Duration::from_secs(300);
+/// The default of `callbacks.*.timeout`.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What kind of App an endpoint tells: the table of the contract's §8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,25 @@ impl Kind {
     }
 }
 
+/// How the App is asked before anybody is admitted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gate {
+    /// Which endpoint is asked.
+    pub(crate) endpoint: usize,
+    pub(crate) failed_continue: bool,
+    pub(crate) waiting_max: usize,
+}
+
+/// Whom Apps refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refuses {
+    Nobody,
+    /// So many of a hundred online callbacks.
+    Logins(u64),
+    /// All logins of some users, for a while.
+    Users,
+}
+
 /// Everything that is settled before the first event.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -58,7 +79,13 @@ pub(crate) struct Plan {
     pub(crate) endpoints: Vec<Kind>,
     pub(crate) policy: Policy,
     pub(crate) kick_off: bool,
+    /// None: Apps are told afterwards.
+    pub(crate) gate: Option<Gate>,
+    pub(crate) online_timeout: Duration,
     pub(crate) closes_on_refusal: bool,
+    pub(crate) refuses: Refuses,
+    /// Apps refuse, and fail, by `actionCode`: their dialect knows no other way.
+    pub(crate) refuses_by_code: bool,
     pub(crate) collapse_after: Option<Duration>,
     pub(crate) owed_max: u64,
     /// How long an offline user is remembered, in milliseconds.
@@ -77,6 +104,8 @@ pub(crate) struct Plan {
 pub(crate) struct Faults {
     pub(crate) store_fails: bool,
     pub(crate) store_slow: bool,
+    /// One operation of the store, or one user's commits, fail or are slow while all others work.
+    pub(crate) store_partly: bool,
     pub(crate) crashes: bool,
     pub(crate) stops: bool,
     pub(crate) clock_steps: bool,
@@ -87,7 +116,10 @@ pub(crate) struct Faults {
     pub(crate) late: bool,
     pub(crate) duplicates: bool,
     pub(crate) fails_one: bool,
-    pub(crate) refuses: bool,
+    /// Answers that are no consent: pages of a proxy.
+    pub(crate) odd_answers: bool,
+    /// Clients dial twice at once, or give up and dial again while the App is asked.
+    pub(crate) double_dials: bool,
 }
 
 impl Plan {
@@ -102,9 +134,23 @@ impl Plan {
         if dice.percent(30) {
             endpoints.push(Kind::QuietFlag);
         }
+        let gate = dice.percent(60).then(|| {
+            let waiting_max = if dice.percent(20) { dice.within(1..4) as usize } else { 1_000 };
+            let endpoint = dice.below(endpoints.len());
+            Gate { endpoint, failed_continue: dice.percent(50), waiting_max }
+        });
+        let refuses = match dice.below(5) {
+            0 | 1 => Refuses::Nobody,
+            2 | 3 => Refuses::Logins(dice.pick(&[3, 10, 30])),
+            _ => Refuses::Users,
+        };
         Plan {
             users: dice.within(3..13) as usize,
             endpoints,
+            gate,
+            online_timeout: Duration::from_secs(dice.pick(&[2, 5, 5])),
+            refuses,
+            refuses_by_code: dice.percent(30),
             policy: Policy {
                 offline_grace: OFFLINE_GRACE,
                 restart_grace: RESTART_GRACE,
@@ -131,6 +177,7 @@ impl Plan {
             faults: Faults {
                 store_fails: dice.percent(50),
                 store_slow: dice.percent(40),
+                store_partly: dice.percent(40),
                 crashes: dice.percent(60),
                 stops: dice.percent(40),
                 clock_steps: dice.percent(40),
@@ -140,7 +187,8 @@ impl Plan {
                 late: dice.percent(40),
                 duplicates: dice.percent(50),
                 fails_one: dice.percent(40),
-                refuses: dice.percent(40),
+                odd_answers: dice.percent(30),
+                double_dials: dice.percent(50),
             },
         }
     }
@@ -159,7 +207,11 @@ impl Plan {
                 ..Policy::default()
             },
             kick_off: false,
+            gate: None,
+            online_timeout: TIMEOUT,
             closes_on_refusal: false,
+            refuses: Refuses::Nobody,
+            refuses_by_code: false,
             collapse_after: Some(COLLAPSE_AFTER),
             owed_max: u64::MAX,
             forget_after_ms: 1 << 40,

@@ -1,13 +1,19 @@
 //! The gateway, simulated: what `gateway::connection` asks of the driver and when, without sockets.
+//! Logins are admitted by the real code.
 
-use crate::{ledger::short, node::Node, world::World};
+use crate::{bite::Bite, ledger::short, node::Node, world::World};
+use async_trait::async_trait;
 use presence::{ConnId, Denied, End, Event, Login, Sight, UserId};
-use server::driver::{self, Outcome};
+use server::{
+    driver,
+    login::{self, Interruption, PendingLogin, PendingSocket},
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use store::Store;
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     oneshot,
@@ -43,12 +49,32 @@ pub(crate) enum Told {
     Stopping,
 }
 
-/// Why nobody was let in.
+/// Why a client is not admitted, as it reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
-    /// Nobody answers, or 500.
+    /// Nobody answers, or 500, or 1601: SDKs dial again.
     Unavailable,
-    /// The token is not good.
-    Denied,
+    /// The token is not good: SDKs log out and need another one.
+    BadToken,
+    /// 1506, with the App's words: SDKs log out. The token stays good.
+    Refused,
+}
+
+impl From<login::NotAdmitted> for NotAdmitted {
+    fn from(why: login::NotAdmitted) -> NotAdmitted {
+        match why {
+            login::NotAdmitted::Denied(Denied::Token(_) | Denied::Kicked)
+            | login::NotAdmitted::Interrupted(Interruption::Kicked) => NotAdmitted::BadToken,
+            login::NotAdmitted::Denied(Denied::Refused(_)) => NotAdmitted::Refused,
+            login::NotAdmitted::Denied(
+                Denied::TooOften | Denied::TooManyQuestions | Denied::NotBefore(_),
+            )
+            | login::NotAdmitted::NoAnswer
+            | login::NotAdmitted::TooOften
+            | login::NotAdmitted::Interrupted(Interruption::Stopping)
+            | login::NotAdmitted::NotStored(_) => NotAdmitted::Unavailable,
+        }
+    }
 }
 
 /// The registry: which sockets are open in one process.
@@ -116,16 +142,9 @@ pub(crate) async fn dial(
     let (to_server, said) = unbounded_channel();
     let (tells, from_server) = unbounded_channel();
     let (admit, admitted) = oneshot::channel();
-    let conn = login.conn;
-    let served = Served {
-        world: Arc::clone(world),
-        node: Arc::clone(&node),
-        user: user.clone(),
-        conn,
-        said,
-        tells,
-    };
-    node.spawn(served.live(login, admit));
+    let pending = PendingLogin { user: user.clone(), login, operation_id: String::new() };
+    let served = Served { world: Arc::clone(world), node: Arc::clone(&node), pending, said, tells };
+    node.spawn(served.live(admit));
     admitted.await.unwrap_or(Err(NotAdmitted::Unavailable))?;
     Ok(Line { to_server, from_server })
 }
@@ -134,10 +153,22 @@ pub(crate) async fn dial(
 struct Served {
     world: Arc<World>,
     node: Arc<Node>,
-    user: UserId,
-    conn: ConnId,
+    pending: PendingLogin,
     said: UnboundedReceiver<Said>,
     tells: UnboundedSender<Told>,
+}
+
+/// The server's end of a connection that is not admitted yet.
+struct Waiting(tokio::sync::Mutex<UnboundedReceiver<Told>>);
+
+#[async_trait]
+impl PendingSocket for Waiting {
+    async fn interrupted(&self) -> Interruption {
+        match self.0.lock().await.recv().await {
+            Some(Told::Kicked) => Interruption::Kicked,
+            Some(Told::Stopping) | None => Interruption::Stopping,
+        }
+    }
 }
 
 /// How it went on.
@@ -149,43 +180,67 @@ enum Next {
 
 impl Served {
     /// As `Newcomer::live`.
-    async fn live(mut self, login: Login, admit: oneshot::Sender<Result<(), NotAdmitted>>) {
-        let (socket, mut kicks) = unbounded_channel();
-        let (world, conn) = (Arc::clone(&self.world), self.conn);
+    async fn live(mut self, admit: oneshot::Sender<Result<(), NotAdmitted>>) {
+        let (socket, kicks) = unbounded_channel();
+        let (world, user) = (Arc::clone(&self.world), self.pending.user.clone());
+        let conn = self.pending.login.conn;
         self.node.sockets.lock().insert(conn, socket);
-        world.socket_waits(conn, &self.user, login.platform, self.node.number);
-        let began = world.ms();
-        let handled = self.node.driver.handle(&self.user, Event::Connected(login), None).await;
-        let problem = match handled {
-            Ok(Outcome { denied: None, .. }) => None,
-            // An SDK dials again, as it does when nothing can be stored.
-            Ok(Outcome { denied: Some(Denied::TooOften), .. }) | Err(_) => {
-                Some(NotAdmitted::Unavailable)
-            }
-            Ok(_) => Some(NotAdmitted::Denied),
-        };
-        world.login_took(&self.user, began);
-        if let Some(problem) = problem {
+        world.socket_waits(&self.pending, self.node.number);
+        let dial = world.dial_begins(&self.pending, self.node.number);
+        let waiting = Waiting(tokio::sync::Mutex::new(kicks));
+        let entered = self.enter(&waiting).await;
+        world.login_took(&user, &dial);
+        if let Err(problem) = entered {
+            world.not_admitted(&self.node, &dial, problem);
             world.socket_ends(conn, None);
             self.node.sockets.lock().remove(&conn);
-            world.count("socket: not let in");
+            world.count(match problem {
+                NotAdmitted::Unavailable => "socket: to dial again",
+                NotAdmitted::BadToken => "socket: bad token",
+                NotAdmitted::Refused => "socket: refused by the App",
+            });
             let _ = admit.send(Err(problem));
             return;
         }
         world.socket_opens(conn);
-        world.note(&format!("{} is let in as {}", self.user, short(conn)));
-        world.count("socket: let in");
+        world.note(&format!("{user} is admitted as {}", short(conn)));
+        world.count("socket: admitted");
         let end = match admit.send(Ok(())) {
-            Ok(()) => self.attend(&mut kicks).await,
+            Ok(()) => self.attend(&mut waiting.0.into_inner()).await,
             // A 101 that cannot be sent is a lost connection.
             Err(_) => Some(End::Lost),
         };
-        world.note(&format!("{} of {} ends {end:?}", short(conn), self.user));
+        world.note(&format!("{} of {user} ends {end:?}", short(conn)));
         world.socket_ends(conn, end);
         self.node.sockets.lock().remove(&conn);
         if let Some(end) = end {
-            self.node.driver.lose(&self.user, conn, end).await;
+            self.node.driver.lose(&user, conn, end).await;
         }
+    }
+
+    async fn enter(&self, waiting: &Waiting) -> Result<(), NotAdmitted> {
+        let PendingLogin { user, login, .. } = &self.pending;
+        if self.world.bite == Some(Bite::RefusalOfTheUser) && self.world.is_refused(user) {
+            return Err(NotAdmitted::Refused);
+        }
+        if self.world.bite == Some(Bite::UnaskedBesidePending) && self.is_owed().await {
+            let event = Event::Connected(login.clone());
+            return match self.node.driver.handle(user, event, None).await {
+                Ok(outcome) if outcome.denied.is_none() => Ok(()),
+                _ => Err(NotAdmitted::Unavailable),
+            };
+        }
+        self.node.logins.enter(&self.pending, waiting).await.map_err(|why| {
+            self.world.note(&format!("{user} is not admitted: {why:?}"));
+            why.into()
+        })
+    }
+
+    /// Whether the App that is asked is owed something about the user.
+    async fn is_owed(&self) -> bool {
+        let Some((app, _)) = self.node.driver.gate() else { return false };
+        let user = &self.pending.user;
+        self.node.disk.memory.owes(&app.settings.name, user).await.unwrap_or(false)
     }
 
     async fn attend(&mut self, kicks: &mut UnboundedReceiver<Told>) -> Option<End> {
@@ -207,7 +262,8 @@ impl Served {
     }
 
     async fn hear(&mut self, said: Option<Said>, kicks: &mut UnboundedReceiver<Told>) -> Next {
-        let (driver, conn) = (&self.node.driver, self.conn);
+        let PendingLogin { user, login, .. } = &self.pending;
+        let (driver, conn) = (&self.node.driver, login.conn);
         match said {
             Some(Said::Close) => Next::End(Some(End::Closed)),
             None => Next::End(Some(End::Lost)),
@@ -222,13 +278,13 @@ impl Served {
             }
             Some(Said::LogOut(answer)) => {
                 let event = Event::Disconnected { conn, end: End::LoggedOut };
-                let done = driver.handle(&self.user, event, None).await.is_ok();
+                let done = driver.handle(user, event, None).await.is_ok();
                 let _ = answer.send(done);
                 if done { Next::End(None) } else { Next::Stay }
             }
             Some(Said::Background(background)) => {
                 let event = Event::BackgroundSet { conn, background };
-                let _ = driver.handle(&self.user, event, None).await;
+                let _ = driver.handle(user, event, None).await;
                 Next::Stay
             }
         }

@@ -4,6 +4,7 @@
 use crate::{
     app::{Mode, SAVED_EVERY},
     client::spawn_devices,
+    disk::Op,
     node::Node,
     verdicts,
     world::{StoreWeather, World},
@@ -102,16 +103,16 @@ async fn lesser_faults(world: Arc<World>) {
         world.sleep(500..20_000).await;
         let faults = &world.plan.faults;
         let lasts = Duration::from_millis(world.within(500..25_000));
-        match world.below(8) {
+        match world.below(9) {
             0 if faults.store_fails => {
                 let fail_percent = world.pick(&[10, 50, 100]);
-                world.set_store_weather(StoreWeather { fail_percent, slow_ms: 0 });
+                world.set_store_weather(StoreWeather { fail_percent, ..StoreWeather::default() });
                 tokio::time::sleep(lasts).await;
                 world.set_store_weather(StoreWeather::default());
             }
             1 if faults.store_slow => {
                 let slow_ms = world.pick(&[100, 1_000, 6_000]);
-                world.set_store_weather(StoreWeather { fail_percent: 0, slow_ms });
+                world.set_store_weather(StoreWeather { slow_ms, ..StoreWeather::default() });
                 tokio::time::sleep(lasts).await;
                 world.set_store_weather(StoreWeather::default());
             }
@@ -134,6 +135,11 @@ async fn lesser_faults(world: Arc<World>) {
                     trouble(Arc::clone(&world), 2 * lasts),
                 ));
             }
+            8 if faults.store_partly => {
+                world.set_store_weather(partly(&world));
+                tokio::time::sleep(lasts).await;
+                world.set_store_weather(StoreWeather::default());
+            }
             7 if faults.apps_roll_back => {
                 let app = &world.apps[world.below(world.apps.len())];
                 world.note(&format!("app {} restarts and rolls back", app.number));
@@ -141,6 +147,20 @@ async fn lesser_faults(world: Arc<World>) {
                 app.roll_back();
             }
             _ => {}
+        }
+    }
+}
+
+/// One operation of the store fails or is slow, or one user's commits are slow, while all else works.
+fn partly(world: &World) -> StoreWeather {
+    let slow_ms = world.pick(&[100, 1_000, 6_000]);
+    let only = Some(world.pick(Op::ALL));
+    match world.below(3) {
+        0 => StoreWeather { fail_percent: world.pick(&[30, 100]), only, ..StoreWeather::default() },
+        1 => StoreWeather { slow_ms, only, ..StoreWeather::default() },
+        _ => {
+            let user = Some(user(world.below(world.plan.users)));
+            StoreWeather { slow_ms, only: Some(Op::Commit), user, ..StoreWeather::default() }
         }
     }
 }
@@ -233,6 +253,7 @@ async fn operate(world: Arc<World>) {
             if is_paused && app.mode() != Mode::Gone {
                 world.count("operator: resume");
                 world.endpoint_is_troubled(app.number);
+                world.app_is_resumed(app.number);
                 let change = EndpointChange::Paused(false);
                 if let Some(Ok(())) = node.ask(node.disk.change_endpoint(name, change)).await {
                     endpoint.health().resume();

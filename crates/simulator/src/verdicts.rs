@@ -3,18 +3,20 @@
 
 use crate::{
     app::Subject,
-    ledger::{Stage, short},
+    ledger::{Stage, WAIT_MS_MAX, short},
     node::Node,
     plan::Kind,
     world::World,
 };
-use presence::{ConnId, Session};
+use presence::{ConnId, Connection, HoldReason, Session};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{CallbackQuery, CallbackRecord, CallbackState, Store, UserQuery};
 
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// How long after its time a departure may still be undecided: a tick, and its commit.
 const LATE_MS_MAX: u64 = 1_000;
+/// Fewer users than these with slow commits hold nobody's graces.
+const SLOW_USERS_MIN: usize = 20;
 /// The store must have worked for so long before it can be blamed.
 const CALM: Duration = Duration::from_secs(5);
 
@@ -27,16 +29,27 @@ pub(crate) async fn audit(world: Arc<World>) {
         if world.store_calm_for() < CALM || node.doors.is_cancelled() {
             continue;
         }
+        nobody_waits_for_ever(&world, &node);
+        holds_are_right(&world, &node);
         let query = UserQuery { online_only: true, after: None, limit: usize::MAX };
         let users = node.disk.memory.users(query).await.unwrap_or_default();
         let now = node.clock.now().mono;
         let held_until = node.driver.held_until();
         for (user, state) in users {
+            if world.is_slowed(&user) {
+                continue;
+            }
             for connection in state.connections() {
                 let problem = match connection.session {
                     Session::AtGate | Session::Live => is_a_ghost(&world, &node, connection.id),
+                    // While the App is asked about its return, its grace does not end.
                     Session::Lingering { until, .. } => {
+                        let returns = |c: &Connection| {
+                            let session = (connection.platform, connection.token);
+                            c.session == Session::AtGate && (c.platform, c.token) == session
+                        };
                         until.max(held_until).0 + LATE_MS_MAX < now.0
+                            && !state.connections().iter().any(returns)
                     }
                     Session::Virtual { until } => until.0 + LATE_MS_MAX < now.0,
                 };
@@ -47,6 +60,28 @@ pub(crate) async fn audit(world: Arc<World>) {
                 }
             }
         }
+    }
+}
+
+/// A login is decided, one way or the other, while its client waits for it.
+fn nobody_waits_for_ever(world: &World, node: &Node) {
+    let now = world.ms();
+    let calm_ms = world.store_calm_for().as_millis() as u64;
+    let late = |began: u64| began + WAIT_MS_MAX + LATE_MS_MAX < now && now - began < calm_ms;
+    let waiting: Vec<_> = {
+        let ledger = world.ledger();
+        let late = ledger.waiting(node.number).filter(|(_, socket)| late(socket.began));
+        late.map(|(conn, socket)| (*conn, socket.user.clone())).collect()
+    };
+    for (conn, user) in waiting.into_iter().filter(|(_, user)| !world.is_slowed(user)) {
+        world.violated("P5", &format!("{} of {user} waits for ever", short(conn)));
+    }
+}
+
+/// Few users are not so many that everybody's graces may be held for them.
+fn holds_are_right(world: &World, node: &Node) {
+    if node.driver.held() == Some(HoldReason::StoreSlow) && world.plan.users < SLOW_USERS_MIN {
+        world.violated("P4", "graces are held for all because of the commits of a few");
     }
 }
 

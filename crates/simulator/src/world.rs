@@ -1,9 +1,10 @@
 //! What all actors of a run share: time, chance, the trace, and what they know of each other.
 
 use crate::{
-    app::App, bite::Bite, coverage::Coverage, dice::Dice, ledger::Ledger, node::Node, plan::Plan,
+    app::App, bite::Bite, coverage::Coverage, dice::Dice, disk::Op, ledger::Ledger, node::Node,
+    plan::Plan,
 };
-use presence::{Instant, Now, Timestamp};
+use presence::{Instant, Now, Timestamp, UserId};
 use server::{clock::Clock, entropy::Entropy};
 use std::{
     ops::Range,
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The wall time at which every run begins.
 const BEGAN_AT: u64 = 1_767_225_600_000;
+/// For how long what is late about a user may be blamed on slow commits.
+const SLOWED_MS: u64 = 20_000;
 
 /// One run.
 pub(crate) struct World {
@@ -45,6 +48,8 @@ struct State {
     wall_off: i64,
     store: StoreWeather,
     store_troubled_until: u64,
+    /// Whose commits were slow last, and until when.
+    slowed: Option<(UserId, u64)>,
     quiet_since: Option<u64>,
     /// No client reaches Herald.
     cut_off: bool,
@@ -52,12 +57,16 @@ struct State {
 }
 
 /// How the disk is doing.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StoreWeather {
     /// How many of a hundred calls fail.
     pub(crate) fail_percent: u64,
-    /// The longest a write may take, in milliseconds, when it takes longer than usual.
+    /// The longest a call may take, in milliseconds, when it takes longer than usual.
     pub(crate) slow_ms: u64,
+    /// Only these calls; none: all.
+    pub(crate) only: Option<Op>,
+    /// Only commits of this user; none: of all.
+    pub(crate) user: Option<UserId>,
 }
 
 #[derive(Default)]
@@ -96,6 +105,7 @@ impl World {
                 wall_off: 0,
                 store: StoreWeather::default(),
                 store_troubled_until: 0,
+                slowed: None,
                 quiet_since: None,
                 cut_off: false,
                 node: None,
@@ -202,7 +212,7 @@ impl World {
     }
 
     pub(crate) fn store_weather(&self) -> StoreWeather {
-        self.state().store
+        self.state().store.clone()
     }
 
     pub(crate) fn set_store_weather(&self, weather: StoreWeather) {
@@ -214,6 +224,18 @@ impl World {
         let until = self.ms() + for_ms;
         let mut state = self.state();
         state.store_troubled_until = state.store_troubled_until.max(until);
+    }
+
+    /// The commits of one user take longer, and nobody else's.
+    pub(crate) fn user_is_slowed(&self, user: &UserId, for_ms: u64) {
+        let until = self.ms() + for_ms + SLOWED_MS;
+        self.state().slowed = Some((user.clone(), until));
+    }
+
+    /// Whether this user's commits were slow a moment ago.
+    pub(crate) fn is_slowed(&self, user: &UserId) -> bool {
+        let now = self.ms();
+        self.state().slowed.as_ref().is_some_and(|(of, until)| of == user && now < *until)
     }
 
     /// Cuts all clients off, or no longer.

@@ -35,15 +35,20 @@ fn every_kind_of_fault_is_exercised() {
     let swept = sweep(0..60, None, usize::MAX);
     assert!(swept.failed.is_empty(), "{:?}", swept.failed.first());
     let faults = "app: 410, app: 429, app: actionCode 1, app: answer lost, app: applied late, \
-        app: error status, app: refusal, app: restart with rollback, app: resync from a snapshot, \
+        app: error status, app: refusal, \
+        app: refusal by code, app: an answer that is no consent, app: restart with rollback, app: resync from a snapshot, \
         backend: forced logout, backend: kick, backend: status cleared, backend: status set, \
         callback delivered, callback expired, callback superseded, change: kick-off, \
-        client: closes, client: cut off, client: half-open line, client: line breaks, \
+        client: closes, client: cut off, client: second dial, \
+        client: reads that it is refused, gate: question, gate: consent, gate: shared consent, \
+        gate: covered, gate: admitted after a failure, gate: admitted while the App is away, \
+        refusal: ends one, refusal: nothing to end, socket: to dial again, socket: bad token, \
+        store: slow for one user, client: half-open line, client: line breaks, \
         client: logs out, client: redial, clock: step, crash: unanswered write kept, \
         crash: unsynced write lost, network: duplicate, network: no answer in time, \
         network: no connection, node: crash, node: failed start, node: stop, operator: resume, \
-        operator: replay of a dead callback, socket: kicked, store: failed call, \
-        store: slow write, store: superseded, store: users forgotten, \
+        operator: replay of a dead callback, socket: kicked, store: failed commit, store: failed claim, store: failed load, store: failed settle, \
+        store: slow commit, store: slow claim, store: slow load, store: slow settle, store: superseded, store: users forgotten, \
         verdict: view in arrival order";
     let missing: Vec<_> =
         faults.split(", ").filter(|fault| swept.coverage.times(fault) == 0).collect();
