@@ -143,8 +143,9 @@ impl Entry<'_> {
             return Err(NotAdmitted::TooOften);
         }
         tokio::select! {
-            () = sleep(at.after(self.now())) => Ok(()),
+            biased;
             why = self.socket.interrupted() => Err(NotAdmitted::Interrupted(why)),
+            () = sleep(at.after(self.now())) => Ok(()),
         }
     }
 
@@ -221,12 +222,12 @@ impl Entry<'_> {
                 return Err(Outside::Refused(NotAdmitted::NoAnswer));
             }
             tokio::select! {
-                answered = answer.wait_for(Option::is_some) => return match answered {
-                    Ok(answered) => Ok(answered.clone().unwrap_or(Answered::Failed)),
-                    Err(_) => Err(Outside::NotBefore(self.now() + SOON)),
-                },
+                biased;
                 why = self.socket.interrupted() => {
                     return Err(Outside::Refused(NotAdmitted::Interrupted(why)));
+                }
+                answered = &mut answer => {
+                    return answered.map_err(|_| Outside::NotBefore(self.now() + SOON));
                 }
                 () = sleep(self.until.after(now).min(LOOK_AGAIN)) => {
                     if self.is_unavailable(app) {

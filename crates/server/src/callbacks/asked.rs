@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 /// How many dials may share one question.
 const SHARED_BY_MAX: usize = 8;
@@ -22,7 +22,7 @@ pub enum Answered {
 }
 
 /// Where an answer arrives; closed if the question ends without one.
-pub type Answer = watch::Receiver<Option<Answered>>;
+pub type Answer = oneshot::Receiver<Answered>;
 
 /// Why a dial cannot share a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,27 @@ pub enum NotShared {
 
 /// The questions under way.
 pub struct Asked {
-    questions: Mutex<HashMap<ConnId, watch::Sender<Option<Answered>>>>,
+    questions: Mutex<HashMap<ConnId, Question>>,
     most: usize,
+}
+
+/// One question. Its waiters are told in the order in which they came.
+#[derive(Default)]
+struct Question {
+    answered: Option<Answered>,
+    waiters: Vec<oneshot::Sender<Answered>>,
+}
+
+impl Question {
+    fn wait(&mut self) -> Answer {
+        let (waiter, answer) = oneshot::channel();
+        match &self.answered {
+            // Nobody can have hung up on it yet.
+            Some(answered) => _ = waiter.send(answered.clone()),
+            None => self.waiters.push(waiter),
+        }
+        answer
+    }
 }
 
 impl Asked {
@@ -51,19 +70,21 @@ impl Asked {
         if questions.len() >= self.most {
             return None;
         }
-        let (question, answer) = watch::channel(None);
+        let mut question = Question::default();
+        let answer = question.wait();
         questions.insert(conn, question);
         Some(answer)
     }
 
     /// Waits for the answer to the question about another connection.
     pub fn share(&self, question: ConnId) -> Result<Answer, NotShared> {
-        let questions = self.lock();
-        let question = questions.get(&question).ok_or(NotShared::NotAsked)?;
-        if question.receiver_count() > SHARED_BY_MAX {
+        let mut questions = self.lock();
+        let question = questions.get_mut(&question).ok_or(NotShared::NotAsked)?;
+        question.waiters.retain(|waiter| !waiter.is_closed());
+        if question.waiters.len() > SHARED_BY_MAX {
             return Err(NotShared::TooMany);
         }
-        Ok(question.subscribe())
+        Ok(question.wait())
     }
 
     /// Ends a question and gives its place back.
@@ -73,16 +94,16 @@ impl Asked {
 
     /// Tells all who wait for the answer about a connection; the first answer stands.
     pub fn answer(&self, conn: ConnId, answered: Answered) {
-        if let Some(question) = self.lock().get(&conn) {
-            question.send_if_modified(|answer| {
-                let is_first = answer.is_none();
-                answer.get_or_insert(answered);
-                is_first
-            });
+        if let Some(question) = self.lock().get_mut(&conn) {
+            let answered = question.answered.get_or_insert(answered);
+            for waiter in question.waiters.drain(..) {
+                // One that has hung up waits no more.
+                let _ = waiter.send(answered.clone());
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, watch::Sender<Option<Answered>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnId, Question>> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
