@@ -41,6 +41,9 @@ pub(crate) struct Ledger {
     /// When each endpoint was last in any trouble.
     troubled_at: BTreeMap<usize, u64>,
     pub(crate) admissions: Admissions,
+    epoch: Option<String>,
+    /// Who was told that they are registered.
+    registered: BTreeSet<UserId>,
 }
 
 /// A socket of the simulated gateway: the truth.
@@ -289,6 +292,32 @@ impl World {
             let (endpoint, user) = (new.endpoint.clone(), commit.user.clone());
             ledger.promised.insert(CallbackId { endpoint, user, seq: new.change.seq }, now);
         }
+    }
+
+    /// P1: the store's name stays as long as the store.
+    pub(crate) fn epoch_is(&self, epoch: &str) {
+        let known = self.ledger().epoch.get_or_insert_with(|| epoch.to_owned()).clone();
+        if known != epoch {
+            self.violated("P1", &format!("the epoch {known} became {epoch}"));
+        }
+    }
+
+    /// A backend was told that a user is registered.
+    pub(crate) fn is_registered(&self, user: &UserId) {
+        self.ledger().registered.insert(user.clone());
+    }
+
+    /// P1: who is registered stays so.
+    pub(crate) fn check_registered(&self, user: &UserId, found: bool) {
+        if !found && self.ledger().registered.contains(user) {
+            self.violated("P1", &format!("the account of {user} is lost"));
+        }
+    }
+
+    /// An operator has purged these.
+    pub(crate) fn purged(&self, ids: &[CallbackId]) {
+        let mut ledger = self.ledger();
+        ids.iter().for_each(|id| _ = ledger.promised.remove(id));
     }
 
     /// P2: in order, one in flight. P6: at once, unless the endpoint itself is the reason.

@@ -24,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use store::{Memory, Prune, Store};
+use store::{Memory, Prune, Store, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -75,9 +75,7 @@ impl Node {
             Arc::clone(&sockets) as _,
             Arc::clone(&metrics),
         ));
-        if world.bite != Some(Bite::NoRecover)
-            && let Err(error) = driver.recover().await
-        {
+        if let Err(error) = prepare(world, &driver, &disk).await {
             world.note(&format!("node {number} cannot start: {error}"));
             world.count("node: failed start");
             dead.cancel();
@@ -193,6 +191,16 @@ impl Node {
         }
         self.end(world)
     }
+}
+
+/// What a process does before it admits anybody.
+async fn prepare(world: &World, driver: &Arc<Driver>, disk: &Disk) -> Result<(), StoreError> {
+    let fresh = format!("{:016x}", u64::from_be_bytes(world.bytes()));
+    world.epoch_is(&disk.epoch(&fresh).await?);
+    if world.bite != Some(Bite::NoRecover) {
+        driver.recover().await?;
+    }
+    Ok(())
 }
 
 fn policy(world: &World) -> Policy {

@@ -11,7 +11,7 @@ use crate::{
 };
 use presence::{Author, Availability, Event, Kick, Permit, Platform, Status, Timestamp, UserId};
 use std::{future::Future, sync::Arc, time::Duration};
-use store::{CallbackQuery, CallbackState, EndpointChange, Memory, Store};
+use store::{Account, CallbackQuery, CallbackState, EndpointChange, Memory, Store};
 
 /// Ten minutes in all.
 const STORM: Duration = Duration::from_secs(390);
@@ -35,6 +35,7 @@ pub(crate) async fn play(world: Arc<World>) {
     tokio::spawn(verdicts::audit(Arc::clone(&world)));
     tokio::spawn(during_storm(Arc::clone(&world), backend(Arc::clone(&world))));
     tokio::spawn(during_storm(Arc::clone(&world), lesser_faults(Arc::clone(&world))));
+    tokio::spawn(during_storm(Arc::clone(&world), administer(Arc::clone(&world))));
     processes(&world).await;
     calm_down(&world).await;
     tokio::time::sleep(QUIET).await;
@@ -182,6 +183,71 @@ async fn trouble(world: Arc<World>, lasts: Duration) {
     app.set_mode(Mode::Well);
     world.endpoint_is_troubled(app.number);
     world.note(&format!("app {} is well", app.number));
+}
+
+/// What backends and operators ask for that has nothing to do with presence.
+async fn administer(world: Arc<World>) {
+    loop {
+        world.sleep(200..10_000).await;
+        let Some(node) = world.node() else { continue };
+        let disk = Arc::clone(&node.disk);
+        let user = user(world.below(world.plan.users));
+        let endpoint = world.plan.endpoint_name(world.below(world.apps.len()));
+        match world.below(8) {
+            0 | 1 => {
+                let account = account(&user, world.wall());
+                if let Some(Ok(_)) = node.ask(disk.register(vec![account])).await {
+                    world.count("backend: registers");
+                    world.is_registered(&user);
+                }
+            }
+            2 => {
+                let users = std::slice::from_ref(&user);
+                if let Some(Ok(found)) = node.ask(disk.accounts(users)).await {
+                    world.check_registered(&user, found[0].is_some());
+                }
+            }
+            3 => _ = node.ask(disk.probe()).await,
+            4 => _ = node.ask(disk.users_online()).await,
+            5 => {
+                node.ask(disk.endpoints()).await;
+                node.ask(disk.backlog(&endpoint)).await;
+                node.ask(disk.owes(&endpoint, &user)).await;
+            }
+            6 => _ = node.ask(disk.callbacks_after(&endpoint, 0, 10)).await,
+            _ => _ = node.ask(purge(&world, &node)).await,
+        }
+    }
+}
+
+fn account(user: &UserId, created_at: Timestamp) -> Account {
+    let (nickname, face_url, ex) = Default::default();
+    Account {
+        user: user.clone(),
+        nickname,
+        face_url,
+        ex,
+        app_manager_level: 0,
+        global_recv_msg_opt: 0,
+        created_at,
+    }
+}
+
+/// An operator purges some of what was delivered.
+async fn purge(world: &World, node: &Node) {
+    let state = Some(CallbackState::Delivered);
+    let query = CallbackQuery { state, limit: 3, ..CallbackQuery::default() };
+    let Ok(records) = node.disk.callbacks(query).await else { return };
+    for record in &records {
+        let _ = node.disk.callback(&record.id).await;
+    }
+    // Before they are gone: the process may die before it says so.
+    let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
+    world.purged(&ids);
+    if let Ok(purged @ 1..) = node.disk.purge(records.iter().map(|r| r.row).collect()).await {
+        world.note(&format!("operator: purged {purged}"));
+        world.count("operator: purge");
+    }
 }
 
 /// What backends ask for over REST.

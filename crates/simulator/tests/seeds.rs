@@ -38,6 +38,7 @@ fn every_kind_of_fault_is_exercised() {
         app: error status, app: refusal, \
         app: refusal by code, app: an answer that is no consent, app: restart with rollback, app: resync from a snapshot, \
         backend: forced logout, backend: kick, backend: status cleared, backend: status set, \
+        backend: registers, operator: purge, \
         callback delivered, callback expired, callback superseded, change: kick-off, \
         client: closes, client: cut off, client: second dial, \
         client: reads that it is refused, gate: question, gate: consent, gate: shared consent, \
