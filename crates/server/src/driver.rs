@@ -102,6 +102,25 @@ impl Drop for Deciding<'_> {
     }
 }
 
+/// A commit that is under way; not any more once it is dropped, also by a panic.
+struct Committing<'a> {
+    driver: &'a Driver,
+    user: u64,
+}
+
+impl Committing<'_> {
+    fn begin(driver: &Driver, user: u64, began: Instant) -> Committing<'_> {
+        driver.committing().insert(user, began);
+        Committing { driver, user }
+    }
+}
+
+impl Drop for Committing<'_> {
+    fn drop(&mut self) {
+        self.driver.committing().remove(&self.user);
+    }
+}
+
 impl Driver {
     /// A driver at rest.
     pub fn new(
@@ -385,9 +404,9 @@ impl Driver {
     async fn commit(&self, user: &UserId, commit: Commit) -> Result<(), StoreError> {
         let user = self.hash(user);
         let began = self.clock.now().mono;
-        self.committing().insert(user, began);
+        let under_way = Committing::begin(self, user, began);
         let committed = self.store.commit(commit).await;
-        self.committing().remove(&user);
+        drop(under_way);
         self.note_commit(user, began);
         if let Err(StoreError::Unavailable(_)) = committed {
             let length = self.policy.restart_grace;

@@ -151,6 +151,21 @@ async fn one_user_whose_login_fails_or_is_slow_holds_nobodys_grace() {
     slow.iter().for_each(|login| login.abort());
 }
 
+/// A commit that panicked is over, not slow.
+#[tokio::test]
+async fn commits_that_panic_hold_no_grace() {
+    let (app, store) = (App::start().await, Faulty::new());
+    let herald = on(&app, &store).await;
+    for n in 0..25 {
+        let user = format!("u{n}");
+        store.panic_at(&format!("commit {user}"));
+        assert!(herald.try_login(&identity(&user, Platform::Ios)).await.is_err());
+    }
+    // Longer than what makes a commit slow, and than it takes to look again.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(graces_held(&herald).await, None);
+}
+
 /// Whoever cannot be let in because of the store must not be told offline meanwhile.
 #[tokio::test]
 async fn a_store_that_fails_holds_graces_and_so_does_one_that_is_slow_for_many() {
