@@ -34,7 +34,8 @@ pub struct Told {
 }
 
 impl Told {
-    pub(crate) fn at(self, scope: Scope) -> u64 {
+    /// The one for an App that is told at this scope; 0: none is known.
+    pub fn at(self, scope: Scope) -> u64 {
         match scope {
             Scope::Connection => self.connection,
             Scope::Platform => self.platform,

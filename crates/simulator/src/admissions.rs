@@ -80,6 +80,11 @@ impl Admissions {
         self.last(user).iter().any(|c| c.id == conn && c.session == Session::Live)
     }
 
+    /// Whether the App is still asked about it.
+    pub(crate) fn is_at_gate(&self, user: &UserId, conn: ConnId) -> bool {
+        self.last(user).iter().any(|c| c.id == conn && c.session == Session::AtGate)
+    }
+
     /// A socket of the session is gone by loss; or a question about it is, and the client was heard of.
     pub(crate) fn is_absent(&mut self, session: SessionKey, now: u64, node: u32) {
         self.absent.insert(session, (now, node));
@@ -182,6 +187,8 @@ impl World {
                 () => question.failed = true,
             }
         }
+        // What was said about an earlier attempt was not recorded, or it would not be made again.
+        admissions.refusing.remove(id);
         if refuses && (self.plan.closes_on_refusal || is_asked) {
             let mut seqs = admissions.spoken_for.get(id).cloned().unwrap_or_default();
             seqs.push(id.seq);
@@ -248,11 +255,7 @@ impl World {
             refused_at: None,
             failed: false,
         };
-        let mut ledger = self.ledger();
-        ledger.admissions.questions.insert((user.clone(), seq), question);
-        if let Some(socket) = ledger.sockets.get_mut(&connection.id) {
-            socket.asked = true;
-        }
+        self.ledger().admissions.questions.insert((user.clone(), seq), question);
     }
 
     /// Nobody is admitted unasked, and nobody whom the App refused a moment ago.
@@ -366,11 +369,7 @@ impl World {
         let now = self.ms();
         let mut ended = 0;
         for connection in before {
-            let told = match scope {
-                Scope::Connection => connection.told.connection,
-                Scope::Platform => connection.told.platform,
-                Scope::User => connection.told.user,
-            };
+            let told = connection.told.at(scope);
             let closes = self.plan.closes_on_refusal;
             let open = connection.session == Session::AtGate
                 || (connection.session == Session::Live && closes);
@@ -384,7 +383,12 @@ impl World {
                 return self.violated("gate", &how);
             }
             let session = (id.user.clone(), connection.platform, connection.token);
-            self.ledger().admissions.refused.insert(session, now);
+            let admissions = &mut self.ledger().admissions;
+            admissions.refused.insert(session, now);
+            let question = (id.user.clone(), connection.told.connection);
+            if let Some(question) = admissions.questions.get_mut(&question) {
+                question.refused_at = Some(now);
+            }
         }
         match ended {
             0 => self.count("refusal: nothing to end"),

@@ -56,8 +56,6 @@ pub(crate) struct Socket {
     pub(crate) began: u64,
     /// To a session that lingered.
     pub(crate) returns: bool,
-    /// The App was asked about it.
-    pub(crate) asked: bool,
     /// It was committed as one with an open socket.
     pub(crate) admitted: bool,
     pub(crate) stage: Stage,
@@ -121,7 +119,6 @@ impl World {
             node,
             began: self.ms(),
             returns: false,
-            asked: false,
             admitted: false,
             stage: Stage::Waits,
         };
@@ -152,7 +149,7 @@ impl World {
             let admissions = &mut ledger.admissions;
             if was_open && end.is_some() && admissions.is_live(&socket.user, conn) {
                 admissions.is_absent(session, now, socket.node);
-            } else if !was_open && socket.asked {
+            } else if admissions.is_at_gate(&socket.user, conn) {
                 admissions.asked_in_vain(&session, now, socket.node);
             }
             if let Some(here) = ledger.here.get_mut(&socket.user) {

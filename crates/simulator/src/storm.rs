@@ -233,9 +233,9 @@ fn account(user: &UserId, created_at: Timestamp) -> Account {
     }
 }
 
-/// An operator purges some of what was delivered.
+/// An operator purges some of what was left out. A replay needs what was delivered last.
 async fn purge(world: &World, node: &Node) {
-    let state = Some(CallbackState::Delivered);
+    let state = Some(CallbackState::Superseded);
     let query = CallbackQuery { state, limit: 3, ..CallbackQuery::default() };
     let Ok(records) = node.disk.callbacks(query).await else { return };
     for record in &records {

@@ -216,6 +216,7 @@ impl World {
     }
 
     pub(crate) fn set_store_weather(&self, weather: StoreWeather) {
+        self.note(&format!("{weather:?}"));
         self.state().store = weather;
     }
 

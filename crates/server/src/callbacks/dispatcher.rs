@@ -215,14 +215,40 @@ impl Dispatcher {
             // The lease runs out and it is sent again: at least once.
             tracing::error!(%error, "an attempt could not be recorded");
         }
+        // One that is not carried out says nothing else than that the App was told.
+        let verdict = match verdict {
+            Verdict::Refused if !can_refuse => Verdict::Delivered,
+            verdict => verdict,
+        };
+        self.answer(verdict, questions, settled.is_ok(), sent);
+    }
+
+    /// Tells the logins that wait what the App said.
+    fn answer(&self, verdict: Verdict, questions: Questions, settled: bool, sent: Sent) {
+        let asked = &self.endpoint.asked;
+        if verdict == Verdict::Refused && settled {
+            // Any endpoint may refuse, also when another one is asked.
+            let gate = self.driver.gate().map(|(gate, _)| gate);
+            let waiting = questions.own.into_iter().chain(questions.others);
+            for (gate, conn) in waiting.filter_map(|conn| Some((gate.as_ref()?, conn))) {
+                gate.asked.answer(conn, Answered::Refused(sent.refusal.clone()));
+            }
+            return;
+        }
+        if self.endpoint.settings.gate.is_none() {
+            return;
+        }
+        let consents = settled && sent.consents;
         let answered = match verdict {
-            _ if settled.is_err() => Answered::Failed,
-            Verdict::Delivered | Verdict::RefusalHeld if sent.consents => Answered::Agreed,
-            Verdict::Refused => Answered::Refused(sent.refusal),
+            Verdict::Delivered | Verdict::RefusalHeld if consents => Answered::Agreed,
             _ => Answered::Failed,
         };
-        for conn in questions {
-            self.endpoint.asked.answer(conn, answered.clone());
+        if let Some(conn) = questions.own {
+            asked.answer(conn, answered);
+        }
+        if matches!(verdict, Verdict::Delivered | Verdict::RefusalHeld | Verdict::Dead) {
+            // The App was not asked about them, and will not be: their clients dial again.
+            questions.others.into_iter().for_each(|conn| asked.leave(conn));
         }
     }
 
@@ -320,48 +346,54 @@ impl Dispatcher {
     async fn settle(
         &self,
         verdict: Verdict,
-        questions: &[ConnId],
+        questions: &Questions,
         callback: &Claimed,
         sent: &Sent,
         settlement: Settlement,
     ) -> Result<(), StoreError> {
         let EndpointSettings { interest, on_refusal, .. } = &self.endpoint.settings;
-        match (verdict, questions) {
+        match (verdict, questions.own) {
             (Verdict::Refused, _) if self.can_refuse(callback, questions) => {
                 let scope = interest.online.unwrap_or(Scope::Connection);
                 let only_at_gate = *on_refusal == OnRefusal::Ignore;
                 let refusal = sent.refusal.clone();
                 self.driver.refuse(callback, scope, only_at_gate, refusal, settlement).await
             }
-            // The others are admitted by the logins that wait for the answer.
-            (Verdict::Delivered | Verdict::RefusalHeld, [conn, ..]) if sent.consents => {
-                self.driver.admit(callback, *conn, settlement).await
+            (Verdict::Delivered | Verdict::RefusalHeld, Some(conn))
+                if sent.consents && self.endpoint.settings.gate.is_some() =>
+            {
+                self.driver.admit(callback, conn, settlement).await
             }
             _ => self.store.settle(settlement).await,
         }
     }
 
     /// Whether a refusal of this callback is carried out.
-    fn can_refuse(&self, callback: &Claimed, questions: &[ConnId]) -> bool {
+    fn can_refuse(&self, callback: &Claimed, questions: &Questions) -> bool {
+        let is_asked = self.endpoint.settings.gate.is_some() && !questions.are_none();
         callback.change.kind == Kind::Online
             && !callback.replayed
-            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || !questions.is_empty())
+            && (self.endpoint.settings.on_refusal == OnRefusal::Disconnect || is_asked)
     }
 
-    /// The connections at the gate that this callback speaks for: its answer is the answer to them, and
-    /// to no others. Read until the store answers, for what the App said must not depend on it.
-    async fn questions(&self, callback: &Claimed, stop: &CancellationToken) -> Vec<ConnId> {
-        if self.endpoint.settings.gate.is_none() || callback.change.kind != Kind::Online {
-            return Vec::new();
+    /// The connections at the gate that this callback speaks for. Read until the store answers, for what
+    /// the App said must not depend on it.
+    async fn questions(&self, callback: &Claimed, stop: &CancellationToken) -> Questions {
+        if self.driver.gate().is_none() || callback.change.kind != Kind::Online {
+            return Questions::default();
         }
+        let scope = self.endpoint.settings.interest.online.unwrap_or(Scope::Connection);
         let speaks_for =
             |seq: u64| seq == callback.change.seq || callback.spoken_for.contains(&seq);
-        let waits = |c: &&Connection| c.session == Session::AtGate && speaks_for(c.told.connection);
+        let waits = |c: &&Connection| c.session == Session::AtGate && speaks_for(c.told.at(scope));
+        let is_own = |c: &&Connection| c.told.connection == callback.change.seq;
         loop {
             match self.store.load(&callback.lease.id.user).await {
                 Ok(user) => {
-                    let connections = user.value.connections().iter();
-                    return connections.filter(waits).map(|c| c.id).collect();
+                    let waiting = user.value.connections().iter().filter(waits);
+                    let (own, others): (Vec<_>, Vec<_>) = waiting.partition(is_own);
+                    let others = others.into_iter().map(|c| c.id).collect();
+                    return Questions { own: own.first().map(|c| c.id), others };
                 }
                 Err(StoreError::Unavailable(why)) if !stop.is_cancelled() => {
                     tracing::warn!(why, "an answer waits for the store to say whom it is about");
@@ -369,10 +401,25 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     tracing::error!(%error, "nobody knows whom an answer is about");
-                    return Vec::new();
+                    return Questions::default();
                 }
             }
         }
+    }
+}
+
+/// The logins that wait for the App and that a callback speaks for.
+#[derive(Default)]
+struct Questions {
+    /// Its own: the App is asked about it.
+    own: Option<ConnId>,
+    /// Those whose callbacks were left out for this one, or were covered by it.
+    others: Vec<ConnId>,
+}
+
+impl Questions {
+    fn are_none(&self) -> bool {
+        self.own.is_none() && self.others.is_empty()
     }
 }
 
