@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 pub const ATTEMPTS_KEPT: usize = 20;
 
 /// The contract keeps `seq` below 2^53, so that JavaScript can read it.
-const SEQ_MAX: u64 = (1 << 53) - 1;
+pub(crate) const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// The name of an endpoint, as in the configuration: letters, digits, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,6 +7,7 @@
 
 mod check;
 mod disk;
+mod faults;
 mod files;
 mod prune;
 mod read;

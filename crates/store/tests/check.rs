@@ -112,6 +112,22 @@ const HARMS: &[(&str, &str)] = &[
         "UPDATE numbers SET value = -1 WHERE name = 'seq_floor'",
         "numbers seq_floor: it cannot be read",
     ),
+    (
+        "UPDATE numbers SET value = 9007199254740993 WHERE name = 'seq_floor'",
+        "numbers seq_floor: it cannot be read: value: 9007199254740993",
+    ),
+    (
+        "UPDATE users SET version = 9223372036854775807 WHERE name = 'here'",
+        "users 1: it cannot be read: version: 9223372036854775807",
+    ),
+    (
+        "UPDATE users SET last_seq = 9223372036854775807 WHERE name = 'gone'",
+        "users 2: it cannot be read: last_seq",
+    ),
+    (
+        "UPDATE history SET id = 9223372036854775807 WHERE id = 2",
+        "history 9223372036854775807: it cannot be read: id",
+    ),
     ("DELETE FROM numbers WHERE name = 'history_bytes'", "numbers history_bytes: it is missing"),
 ];
 

@@ -111,6 +111,92 @@ const AT_START: &[Harm] = &[
         aside: "numbers",
         resync: false,
     },
+    Harm {
+        sql: "UPDATE numbers SET value = 9223372036854775807 WHERE name = 'seq_floor'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9007199254740993 WHERE name = 'seq_floor'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9223372036854775807 WHERE name = 'last_row'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9007199254740993 WHERE name = 'last_row'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9223372036854775807 WHERE name = 'forgotten_row'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9007199254740993 WHERE name = 'forgotten_row'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9223372036854775807 WHERE name = 'probe'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9007199254740993 WHERE name = 'probe'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9223372036854775807 WHERE name = 'history_bytes'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE numbers SET value = 9007199254740993 WHERE name = 'history_bytes'",
+        aside: "numbers",
+        resync: false,
+    },
+    Harm {
+        sql: "UPDATE users SET version = 9223372036854775807 WHERE name = 'here'",
+        aside: "users",
+        resync: true,
+    },
+    Harm {
+        sql: "UPDATE users SET version = 9223372036854775806 WHERE name = 'here'",
+        aside: "users",
+        resync: true,
+    },
+    Harm {
+        sql: "UPDATE users SET last_seq = 9223372036854775807 WHERE name = 'here'",
+        aside: "users",
+        resync: true,
+    },
+    Harm {
+        sql: "UPDATE users SET state = replace(state, '\"last_seq\":1000', '\"last_seq\":9007199254740993')
+              WHERE name = 'here'",
+        aside: "users",
+        resync: true,
+    },
+    Harm {
+        sql: "UPDATE outbox SET id = 9223372036854775807",
+        aside: "outbox",
+        resync: true,
+    },
+    Harm {
+        sql: "UPDATE outbox SET seq = 9007199254740993",
+        aside: "outbox",
+        resync: true,
+    },
+    Harm {
+        sql: "UPDATE outbox SET change = replace(change, '\"seq\":4000', '\"seq\":18446744073709551615')",
+        aside: "outbox",
+        resync: true,
+    },
 ];
 
 #[tokio::test]
@@ -158,6 +244,10 @@ async fn a_user_whose_row_is_read_later_is_set_aside_then_and_begins_above_what_
         "UPDATE users SET state = '{bad', last_seq = -3 WHERE name = 'gone'",
         "UPDATE users SET state = '{bad', last_seq = 9e18 WHERE name = 'gone'",
         "UPDATE users SET last_seq = -3 WHERE name = 'gone'",
+        "UPDATE users SET last_seq = 9223372036854775807 WHERE name = 'gone'",
+        "UPDATE users SET version = 9223372036854775807 WHERE name = 'gone'",
+        "UPDATE users SET state = replace(state, '\"last_seq\":3000', '\"last_seq\":9007199254740993')
+         WHERE name = 'gone'",
     ] {
         let folder = used().await;
         assert_eq!(harm(folder.path(), sql), 1, "{sql}");
@@ -195,6 +285,9 @@ async fn a_list_goes_on_behind_rows_that_cannot_be_read() {
     assert_eq!(store.set_aside_count().await.unwrap(), 4);
     // Who reads the history as a feed is told that something is gone.
     assert_eq!(store.callbacks_after(&main(), 1, 9).await.unwrap(), None);
+    // Any cursor can be asked for.
+    let beyond = store.callbacks_after(&main(), 1 << 63, 9).await.unwrap();
+    assert_eq!(beyond, Some(Vec::new()));
     // A registration of somebody whose account was lost works.
     assert_eq!(store.register(vec![account("here")]).await.unwrap(), Registered::All);
 }
@@ -329,6 +422,75 @@ async fn so_many_rows_are_no_fault_of_single_rows_and_nothing_is_touched() {
     assert!(error.to_string().contains("herald store check"), "{error}");
     harm(folder.path(), "UPDATE users SET state = replace(state, '\"seq\"', '\"last_seq\"')");
     assert_eq!(open(folder.path()).users_online().await.unwrap(), 1_001);
+}
+
+/// A number that can be read and cannot be: every login would get it, or end at its successor.
+#[tokio::test]
+async fn impossible_numbers_of_settled_rows_and_of_users_to_be_forgotten_become_nobodys() {
+    for sql in [
+        "UPDATE history SET id = 9223372036854775807 WHERE user = 'here'",
+        "UPDATE history SET seq = 9007199254740993 WHERE user = 'here'",
+        "UPDATE history SET bytes = 9223372036854775807",
+        "UPDATE history SET id = -id",
+        "UPDATE users SET last_seq = 9007199254740993 WHERE name = 'gone'",
+        "UPDATE users SET id = 9223372036854775807 WHERE name = 'gone'",
+    ] {
+        for lost in ["", "DELETE FROM numbers"] {
+            let folder = used().await;
+            assert!(harm(folder.path(), sql) > 0, "{sql}");
+            if !lost.is_empty() {
+                harm(folder.path(), lost);
+            }
+            for _ in 0..2 {
+                let store = open(folder.path());
+                store.prune(everything()).await.unwrap();
+                for user in ["here", "gone", "new"] {
+                    login(&store, user, 5_000).await;
+                    let seq = store.load(&name(user)).await.unwrap().value.last_seq();
+                    assert!((4_000..1 << 52).contains(&seq), "{sql} {lost}: {user} {seq}");
+                }
+                deliver_all(&store).await;
+                store.probe().await.unwrap();
+                store.close().await.unwrap();
+            }
+            let checked = check(folder.path()).unwrap();
+            let numbers = checked.problems.iter().filter(|problem| problem.table == "numbers");
+            assert_eq!(numbers.collect::<Vec<_>>(), Vec::<&Problem>::new(), "{sql} {lost}");
+        }
+    }
+}
+
+/// Only the disk fails a whole transaction.
+#[tokio::test]
+async fn a_write_that_fails_by_what_it_meets_fails_alone() {
+    let folder = used().await;
+    let store = std::sync::Arc::new(open(folder.path()));
+    // In use: rows where no row can be, and one that bars the next callback of anybody.
+    harm(folder.path(), "UPDATE history SET id = -id WHERE user = 'here'");
+    let last = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at)
+                SELECT id + 3, endpoint, user, seq + 1, operation_id, change, 1 FROM outbox";
+    assert_eq!(harm(folder.path(), last), 1);
+    let logins = (0..40).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { try_login(&*store, &format!("u{n}"), 10).await })
+    });
+    let pruned = {
+        let store = store.clone();
+        tokio::spawn(async move { store.prune(everything()).await })
+    };
+    let purged = {
+        let store = store.clone();
+        tokio::spawn(async move { store.purge(vec![u64::MAX, 2]).await })
+    };
+    let mut refused = Vec::new();
+    for login in logins.collect::<Vec<_>>() {
+        refused.extend(login.await.unwrap().err());
+    }
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(matches!(refused[0], StoreError::Corrupt { .. }), "{refused:?}");
+    pruned.await.unwrap().unwrap();
+    assert!(matches!(purged.await.unwrap(), Err(StoreError::Corrupt { .. })));
+    assert_eq!(store.users_online().await.unwrap(), 2 + 39);
 }
 
 #[tokio::test]

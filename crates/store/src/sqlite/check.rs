@@ -207,11 +207,8 @@ impl<'a> Look<'a> {
         if self.version == 0 {
             return Ok(());
         }
-        let newest = "SELECT max(ifnull((SELECT max(id) FROM outbox), 0),
-                                 ifnull((SELECT max(id) FROM history), 0))";
-        let newest: i64 = self.connection.query_row(newest, [], |row| row.get(0))?;
-        let bytes = "SELECT ifnull(sum(bytes), 0) FROM history";
-        let bytes: i64 = self.connection.query_row(bytes, [], |row| row.get(0))?;
+        let one = |sql: String| self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        let (newest, bytes) = (one(rows::newest_row())?, one(rows::history_bytes())?);
         if let Some(last_row) = self.number("last_row", 1) {
             if last_row < newest {
                 let what = format!("it is {last_row}, and the newest callback is row {newest}");

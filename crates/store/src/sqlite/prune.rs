@@ -58,7 +58,8 @@ impl Batch<'_> {
         let owed = rows::columns(self.transaction, Table::Outbox, &sql, values, |row| {
             let endpoint = EndpointName::new(row.get::<_, String>(1)?);
             let user = UserId::new(row.get::<_, String>(2)?);
-            Ok((row.get(0)?, CallbackId { endpoint, user, seq: row.get(3)? }))
+            let seq = rows::counter(row, 3)?;
+            Ok((rows::counter(row, 0)?, CallbackId { endpoint, user, seq }))
         })?;
         self.set_aside_all(owed.unreadable, learn)?;
         Ok(owed.read)
@@ -93,7 +94,7 @@ impl Batch<'_> {
         &self,
         sql: &str,
         values: impl Params,
-    ) -> Result<Vec<(Row, String, String)>> {
+    ) -> Result<Vec<(i64, String, String)>> {
         let mut statement = self.transaction.prepare_cached(sql)?;
         let rows = statement.query_map(values, |row| {
             Ok((row.get(0)?, rows::lossy(row, 1)?, rows::lossy(row, 2)?))
@@ -103,13 +104,13 @@ impl Batch<'_> {
 
     pub(super) fn forget_settled(
         &mut self,
-        (row, endpoint, state): (Row, String, String),
+        (row, endpoint, state): (i64, String, String),
         learn: &mut Vec<Fact>,
     ) -> Result<()> {
         if state == CallbackState::Dead.name() {
             learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
         }
-        self.numbers.forgotten_row = self.numbers.forgotten_row.max(row);
+        self.numbers.forget_up_to(Row::try_from(row).unwrap_or(0));
         self.forget(row)
     }
 
@@ -118,7 +119,8 @@ impl Batch<'_> {
                    ORDER BY touched_at LIMIT ?2";
         let values = params![prune.users_before.0, prune.limit];
         let old = rows::columns(self.transaction, Table::Users, sql, values, |row| {
-            Ok((row.get(0)?, UserId::new(row.get::<_, String>(1)?), row.get(2)?))
+            let user = UserId::new(row.get::<_, String>(1)?);
+            Ok((row.get(0)?, user, rows::counter(row, 2)?))
         })?;
         self.set_aside_all(old.unreadable, learn)?;
         let mut forgotten = 0;

@@ -10,7 +10,7 @@ use crate::{
     EndpointName, Lease, StoreError, UserQuery, Versioned, queue::Row,
 };
 use presence::{Change, User, UserId, Waiting};
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, ToSql, params};
 use std::mem;
 
 impl From<rusqlite::Error> for StoreError {
@@ -138,7 +138,7 @@ fn matching(
     query: &CallbackQuery,
     only: Option<&[Row]>,
 ) -> Result<Vec<CallbackRecord>, ReadError> {
-    let before = query.before.map_or(i64::MAX, |row| row as i64);
+    let before = query.before.map_or(i64::MAX, id);
     let mut conditions = vec!["id < ?".to_owned()];
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(before)];
     if let Some(user) = &query.user {
@@ -177,8 +177,8 @@ pub(super) fn callbacks_after(
     row: Row,
     limit: usize,
 ) -> Result<Option<Vec<CallbackRecord>>, ReadError> {
-    let reading = connection.unchecked_transaction()?;
-    if (row as i64) < number(&reading, "forgotten_row")? {
+    let (row, reading) = (id(row), connection.unchecked_transaction()?);
+    if row < number(&reading, "forgotten_row")? {
         return Ok(None);
     }
     let mut records = Vec::new();
@@ -230,8 +230,15 @@ pub(super) fn accounts(
     users.iter().map(&mut account).collect()
 }
 
+/// A client may name any number.
+fn id(row: Row) -> i64 {
+    i64::try_from(row).unwrap_or(i64::MAX)
+}
+
 fn number(connection: &Connection, name: &str) -> Result<i64, ReadError> {
-    let mut statement = connection.prepare_cached("SELECT value FROM numbers WHERE name = ?1")?;
+    let sql = format!("{} WHERE name = ?1", Table::Numbers.select());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([name])?;
     // One that is gone is written again with the next batch.
-    Ok(statement.query_row([name], |row| row.get(0)).optional()?.unwrap_or(0))
+    Ok(rows.next()?.map(rows::number).transpose()?.map_or(0, |(_, value)| value))
 }

@@ -2,10 +2,16 @@
 //! be read is known by its table and its key, and fails nothing but itself.
 
 use crate::{Account, CallbackId, CallbackRecord, CallbackState, EndpointName, EndpointState};
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Change, Instant, Timestamp, User, UserId};
 use rusqlite::{Connection, Params, types::ValueRef};
 use serde::de::DeserializeOwned;
 use std::fmt;
+
+/// A larger counter (a version, a `seq`, the number of a row) is garbage: Herald counts by one, or
+/// from the clock. Read as unreadable, so that its successor always fits the file and the contract.
+pub(super) const CREDIBLE_MAX: u64 = 1 << 52;
+/// No row of the history is larger; one that says so does not upset the sum.
+pub(super) const ROW_BYTES_MAX: u64 = 1 << 32;
 
 /// A table with content of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +136,7 @@ impl From<rusqlite::Error> for ReadError {
 }
 
 /// What is wrong inside of a row.
-enum Fault {
+pub(super) enum Fault {
     Content(String),
     Sqlite(rusqlite::Error),
 }
@@ -173,19 +179,34 @@ pub(super) fn columns<T>(
     table: Table,
     sql: &str,
     values: impl Params,
-    get: impl Fn(&rusqlite::Row) -> rusqlite::Result<T>,
+    get: impl Fn(&rusqlite::Row) -> Result<T, Fault>,
 ) -> rusqlite::Result<Rows<T>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
     let mut found = Rows { read: Vec::new(), unreadable: Vec::new() };
     while let Some(row) = rows.next()? {
-        match read(table, row, |row| Ok(get(row)?)) {
+        match read(table, row, &get) {
             Ok(columns) => found.read.push(columns),
             Err(ReadError::Row(row)) => found.unreadable.push(row),
             Err(ReadError::Sqlite(error)) => return Err(error),
         }
     }
     Ok(found)
+}
+
+/// A version, a `seq` or the number of a row.
+pub(super) fn counter(row: &rusqlite::Row, column: usize) -> Result<u64, Fault> {
+    let value: i64 = row.get(column)?;
+    let name = row.as_ref().column_name(column).unwrap_or("value");
+    u64::try_from(value).map_err(|_| not_credible(name, value)).and_then(|v| credible(name, v))
+}
+
+fn credible(name: &str, value: u64) -> Result<u64, Fault> {
+    if value <= CREDIBLE_MAX { Ok(value) } else { Err(not_credible(name, value)) }
+}
+
+fn not_credible(name: &str, value: impl fmt::Display) -> Fault {
+    Fault::Content(format!("{name}: {value} is no number that Herald counts to"))
 }
 
 fn parse<T: DeserializeOwned>(row: &rusqlite::Row, column: usize, name: &str) -> Result<T, Fault> {
@@ -212,11 +233,13 @@ impl UserRow {
 
     pub(super) fn read(row: &rusqlite::Row) -> Result<UserRow, ReadError> {
         read(Table::Users, row, |row| {
+            let state: User = parse(row, 3, "state")?;
+            credible("state.last_seq", state.last_seq())?;
             Ok(UserRow {
                 name: UserId::new(row.get::<_, String>(1)?),
-                version: row.get(2)?,
-                state: parse(row, 3, "state")?,
-                last_seq: row.get(4)?,
+                version: counter(row, 2)?,
+                state,
+                last_seq: counter(row, 4)?,
                 wake_at: row.get::<_, Option<u64>>(5)?.map(Instant),
                 active: row.get(6)?,
             })
@@ -243,14 +266,16 @@ impl CallbackRow {
             let id = CallbackId {
                 endpoint: EndpointName::new(row.get::<_, String>(1)?),
                 user: UserId::new(row.get::<_, String>(2)?),
-                seq: row.get(3)?,
+                seq: counter(row, 3)?,
             };
             let state: String = row.get(6)?;
             let unknown = || Fault::Content(format!("state: {state:?} is unknown"));
+            let change: Change = parse(row, 5, "change")?;
+            credible("change.seq", change.seq)?;
             let record = CallbackRecord {
-                row: row.get(0)?,
+                row: counter(row, 0)?,
                 operation_id: row.get(4)?,
-                change: parse(row, 5, "change")?,
+                change,
                 state: CallbackState::parse(&state).ok_or_else(unknown)?,
                 tries: row.get(7)?,
                 attempts: parse(row, 8, "attempts")?,
@@ -274,12 +299,13 @@ pub(super) fn account(row: &rusqlite::Row) -> Result<Account, ReadError> {
     read(Table::Accounts, row, |row| parse(row, 1, "account"))
 }
 
-/// All but the bytes of the history are never negative.
+/// All but the bytes of the history are never negative, and none is incredibly large.
 pub(super) fn number(row: &rusqlite::Row) -> Result<(String, i64), ReadError> {
     read(Table::Numbers, row, |row| {
-        let (name, value) = (row.get::<_, String>(0)?, row.get(1)?);
-        if value < 0 && name != "history_bytes" {
-            return Err(Fault::Content(format!("value: {value} is negative")));
+        let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
+        let may_be_negative = name == "history_bytes";
+        if value.unsigned_abs() > CREDIBLE_MAX || (value < 0 && !may_be_negative) {
+            return Err(not_credible("value", value));
         }
         Ok((name, value))
     })
@@ -287,6 +313,22 @@ pub(super) fn number(row: &rusqlite::Row) -> Result<(String, i64), ReadError> {
 
 pub(super) fn text(row: &rusqlite::Row) -> Result<(String, String), ReadError> {
     read(Table::Texts, row, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The newest callback, as SQL.
+pub(super) fn newest_row() -> String {
+    format!("SELECT max({}, {})", highest("id", "outbox"), highest("id", "history"))
+}
+
+/// The highest credible counter of a column, as an expression of SQL.
+pub(super) fn highest(column: &str, table: &str) -> String {
+    let credible = format!("{column} BETWEEN 0 AND {CREDIBLE_MAX}");
+    format!("ifnull((SELECT max({column}) FROM {table} WHERE {credible}), 0)")
+}
+
+/// What the rows of the history take up, as SQL.
+pub(super) fn history_bytes() -> String {
+    format!("SELECT ifnull(sum(max(0, min(bytes, {ROW_BYTES_MAX}))), 0) FROM history")
 }
 
 /// Words that may be anything.

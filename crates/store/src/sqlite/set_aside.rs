@@ -4,7 +4,7 @@
 //! may have missed by it, they are asked to read anew.
 
 use super::{
-    rows::{self, Key, Table, Unreadable},
+    rows::{self, CREDIBLE_MAX, Key, Table, Unreadable},
     write::{Batch, Done, Fact, Outcome},
 };
 use crate::{
@@ -17,8 +17,6 @@ use serde_json::{Map, Value, json};
 
 /// How many rows are kept there. More is no fault of single rows: a person must look first.
 pub(super) const SET_ASIDE_MAX: usize = 1_000;
-/// A larger `seq` is no sequence number but garbage: it would soon pass what JSON can carry.
-const SEQ_CREDIBLE_MAX: u64 = 1 << 52;
 
 impl Batch<'_> {
     /// Sets a row aside that a reader found, unless it is readable by now.
@@ -110,22 +108,24 @@ impl Batch<'_> {
 
     /// No lower than any `seq` that this user had.
     fn highest_seq(&self, content: &Content, now: Timestamp) -> Result<u64> {
-        let one = |sql: &str, value: &dyn rusqlite::ToSql| -> Result<u64> {
-            let highest: i64 = self.transaction.query_row(sql, [value], |row| row.get(0))?;
+        let one = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<u64> {
+            let highest: i64 = self.transaction.query_row(sql, values, |row| row.get(0))?;
             Ok(highest.unsigned_abs())
         };
-        let told = "SELECT max(ifnull((SELECT max(seq) FROM outbox WHERE user = ?1), 0),
-                               ifnull((SELECT max(seq) FROM history WHERE user = ?1), 0))";
-        let told = one(told, &content.text("name"))?;
+        let told = "SELECT max(ifnull((SELECT max(seq) FROM outbox
+                                       WHERE user = ?1 AND seq BETWEEN 0 AND ?2), 0),
+                               ifnull((SELECT max(seq) FROM history
+                                       WHERE user = ?1 AND seq BETWEEN 0 AND ?2), 0))";
+        let told = one(told, &[&content.text("name"), &CREDIBLE_MAX])?;
         let state = content.text("state").and_then(|text| serde_json::from_str::<Value>(text).ok());
         let stated = state.as_ref().and_then(|state| state.get("last_seq")?.as_u64());
         let noted = content.number("last_seq");
-        let known = [stated, noted].into_iter().flatten().filter(|seq| *seq <= SEQ_CREDIBLE_MAX);
+        let known = [stated, noted].into_iter().flatten().filter(|seq| *seq <= CREDIBLE_MAX);
         if let Some(highest) = known.max() {
             return Ok(highest.max(told));
         }
         let others = "SELECT ifnull(max(last_seq), 0) FROM users WHERE last_seq BETWEEN 0 AND ?1";
-        Ok(one(others, &SEQ_CREDIBLE_MAX)?.max(told).max(now.0))
+        Ok(one(others, &[&CREDIBLE_MAX])?.max(told).max(now.0))
     }
 
     fn after_owed(
@@ -137,7 +137,7 @@ impl Batch<'_> {
     ) -> Result<()> {
         let id = row_id(&row.key);
         self.settled.insert(id);
-        self.numbers.forgotten_row = self.numbers.forgotten_row.max(id);
+        self.numbers.forget_up_to(id);
         let known = self.index.lock().owed_in(id);
         let endpoints = match (&known, content.text("endpoint")) {
             (Some(known), _) => vec![known.endpoint.clone()],
@@ -150,9 +150,8 @@ impl Batch<'_> {
 
     /// Nobody misses it but who reads the history, and that says that something is gone.
     fn after_settled(&mut self, row: &Unreadable, content: &Content, learn: &mut Vec<Fact>) {
-        self.numbers.forgotten_row = self.numbers.forgotten_row.max(row_id(&row.key));
-        let bytes = content.number("bytes").and_then(|bytes| i64::try_from(bytes).ok());
-        self.numbers.history_bytes -= bytes.unwrap_or(0);
+        self.numbers.forget_up_to(row_id(&row.key));
+        self.numbers.free(content.number("bytes").unwrap_or(0));
         let is_dead = content.text("state") == Some(CallbackState::Dead.name());
         if let Some(endpoint) = content.text("endpoint").filter(|_| is_dead) {
             learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
@@ -243,7 +242,7 @@ pub(super) fn list(connection: &Connection, after: u64, limit: usize) -> Result<
             key: rows::lossy(row, 2)?,
             content: rows::lossy(row, 3)?,
             why: rows::lossy(row, 4)?,
-            at: Timestamp(row.get(5)?),
+            at: Timestamp(row.get::<_, i64>(5)?.max(0).unsigned_abs()),
         })
     })?;
     kept.collect()

@@ -106,25 +106,26 @@ impl Reading<'_> {
             found.insert(name, value);
         })?;
         let one = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let newest = "SELECT max(ifnull((SELECT max(id) FROM outbox), 0),
-                                 ifnull((SELECT max(id) FROM history), 0))";
-        let newest = one(newest)?.unsigned_abs();
+        let newest = one(&rows::newest_row())?.unsigned_abs();
         let unsigned = |name| found.get(name).map(|value| i64::unsigned_abs(*value));
         let last_row = unsigned("last_row").map_or(newest + ROWS_SKIPPED, |row| row.max(newest));
-        let seqs = "SELECT max(ifnull((SELECT max(last_seq) FROM users), 0),
-                               ifnull((SELECT max(seq) FROM outbox), 0),
-                               ifnull((SELECT max(seq) FROM history), 0))";
+        let seqs = format!(
+            "SELECT max({}, {}, {})",
+            rows::highest("last_seq", "users"),
+            rows::highest("seq", "outbox"),
+            rows::highest("seq", "history")
+        );
         Ok(Numbers {
             last_row,
             // Whatever was deleted: who reads the history is told that something is gone.
-            forgotten_row: unsigned("forgotten_row").unwrap_or(last_row),
+            forgotten_row: unsigned("forgotten_row").map_or(last_row, |row| row.min(last_row)),
             history_bytes: match found.get("history_bytes") {
                 Some(bytes) => *bytes,
-                None => one("SELECT ifnull(sum(bytes), 0) FROM history")?,
+                None => one(&rows::history_bytes())?,
             },
             seq_floor: match unsigned("seq_floor") {
                 Some(floor) => floor,
-                None => one(seqs)?.unsigned_abs().max(set_aside::now(self.connection)?.0),
+                None => one(&seqs)?.unsigned_abs().max(set_aside::now(self.connection)?.0),
             },
         })
     }

@@ -2,12 +2,16 @@
 
 use super::{
     SharedIndex,
-    rows::{CallbackRow, Key, ReadError, Table, Unreadable},
+    faults::{is_about_content, is_about_one_write},
+    rows::{CallbackRow, Key, ROW_BYTES_MAX, ReadError, Table, Unreadable},
 };
 use crate::{
     ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackRecord, CallbackState, Commit,
     EndpointChange, EndpointName, EndpointState, Fate, Lease, NewCallback, Prune, Pruned,
-    Registered, Replayed, Settlement, StoreError, callback::speak_for, index::Index, queue::Row,
+    Registered, Replayed, Settlement, StoreError,
+    callback::{SEQ_MAX, speak_for},
+    index::Index,
+    queue::Row,
 };
 use presence::{Change, Instant, Kind, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
@@ -26,6 +30,26 @@ pub(super) enum Write {
     Prune(Prune),
     SetAside(Unreadable),
     Probe,
+}
+
+impl Write {
+    /// What it writes, and whose.
+    fn subject(&self) -> (&'static str, String) {
+        match self {
+            Write::Commit(commit) => ("presence", commit.user.to_string()),
+            Write::Settle(settlement) => ("callback", settlement.lease.id.to_string()),
+            Write::Replay(id, _) => ("callback", id.to_string()),
+            Write::Collapse(all, _) => {
+                ("callbacks", all.first().map_or_else(String::new, |one| one.id.to_string()))
+            }
+            Write::Purge(_) | Write::Prune(_) => ("history", "everybody".into()),
+            Write::Register(_) => ("accounts", "those to be registered".into()),
+            Write::ChangeEndpoint(endpoint, _) => ("endpoint", endpoint.to_string()),
+            Write::Epoch(_) => ("epoch", "this store".into()),
+            Write::SetAside(row) => (row.table.name(), row.key.to_string()),
+            Write::Probe => ("number", "the probe".into()),
+        }
+    }
 }
 
 /// What a caller is told.
@@ -96,6 +120,18 @@ pub(super) struct Numbers {
     pub(super) seq_floor: u64,
 }
 
+impl Numbers {
+    /// A row is gone. One of an impossible number counts as the newest there is.
+    pub(super) fn forget_up_to(&mut self, row: Row) {
+        self.forgotten_row = self.forgotten_row.max(row.min(self.last_row));
+    }
+
+    /// A row of the history is gone.
+    pub(super) fn free(&mut self, bytes: u64) {
+        self.history_bytes = (self.history_bytes - bytes.min(ROW_BYTES_MAX) as i64).max(0);
+    }
+}
+
 /// A callback that another one speaks for.
 pub(super) struct Superseded {
     pub(super) id: CallbackId,
@@ -119,6 +155,8 @@ pub(super) struct Batch<'a> {
     pub(super) settled: HashSet<Row>,
     /// Endpoints written in this batch.
     endpoints: HashMap<EndpointName, EndpointState>,
+    /// A write was taken back: what is noted above may be of that write.
+    is_spent: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -128,10 +166,35 @@ impl<'a> Batch<'a> {
         numbers: &'a mut Numbers,
     ) -> Batch<'a> {
         let (versions, settled, endpoints) = Default::default();
-        Batch { transaction, index, numbers, versions, settled, endpoints }
+        Batch { transaction, index, numbers, versions, settled, endpoints, is_spent: false }
     }
 
+    /// Whether nothing more may be written in it.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// All of a write, or nothing of it. An error is one of the disk, and fails the batch: what a
+    /// single write meets in its rows fails that write.
     pub(super) fn write(&mut self, write: Write) -> Result<Outcome> {
+        let (what, of) = write.subject();
+        let before = *self.numbers;
+        self.run("SAVEPOINT one_write", [])?;
+        let outcome = match self.put(write) {
+            Err(error) if is_about_one_write(&error) => {
+                self.run("ROLLBACK TO one_write", [])?;
+                // A number of a row that was in the way must not be tried again.
+                *self.numbers = Numbers { last_row: self.numbers.last_row, ..before };
+                self.is_spent = true;
+                Outcome::Refused(StoreError::Corrupt { what, of, why: error.to_string() })
+            }
+            done => done?,
+        };
+        self.run("RELEASE one_write", [])?;
+        Ok(outcome)
+    }
+
+    fn put(&mut self, write: Write) -> Result<Outcome> {
         match write {
             Write::Commit(commit) => self.commit(*commit),
             Write::Settle(settlement) => self.settle(&settlement),
@@ -145,7 +208,7 @@ impl<'a> Batch<'a> {
             Write::SetAside(row) => self.set_aside_found(&row),
             Write::Probe => {
                 let sql = "INSERT INTO numbers VALUES ('probe', 1)
-                           ON CONFLICT(name) DO UPDATE SET value = value + 1";
+                           ON CONFLICT(name) DO UPDATE SET value = value % 1000000 + 1";
                 self.run(sql, [])?;
                 Ok(Outcome::Written { learn: Vec::new(), done: Done::Written })
             }
@@ -310,7 +373,10 @@ impl<'a> Batch<'a> {
         }
         let key = Key::Id(row as i64);
         let row = Unreadable { table: Table::Outbox, key, why: error.to_string() };
-        if self.set_aside(&row, learn)? { Ok(false) } else { Err(error) }
+        if self.set_aside(&row, learn)? {
+            return Ok(false);
+        }
+        Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
     }
 
     /// Moves a row from the outbox to the history. False if it had to be set aside.
@@ -361,7 +427,7 @@ impl<'a> Batch<'a> {
         let newest = newest.filter(|_| !self.index.lock().owes_after(id));
         for settled in [Some(chosen), newest].into_iter().flatten() {
             let CallbackRecord { row, id: CallbackId { seq, .. }, state, change, .. } = settled;
-            self.requeue(row, now)?;
+            self.requeue(row as i64, now)?;
             if state == CallbackState::Dead {
                 learn.push(Fact::Dead { endpoint: id.endpoint.clone(), more: -1 });
             }
@@ -444,7 +510,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Moves a row from the history back to the outbox.
-    fn requeue(&mut self, row: Row, now: Timestamp) -> Result<()> {
+    fn requeue(&mut self, row: i64, now: Timestamp) -> Result<()> {
         let sql = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at, tries,
                      attempts, replayed, collapsed)
                    SELECT id, endpoint, user, seq, operation_id, change, ?2, 0, attempts, 1, collapsed
@@ -453,11 +519,11 @@ impl<'a> Batch<'a> {
         self.forget(row)
     }
 
-    pub(super) fn forget(&mut self, row: Row) -> Result<()> {
+    pub(super) fn forget(&mut self, row: i64) -> Result<()> {
         let sql = "DELETE FROM history WHERE id = ?1 RETURNING bytes";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let bytes: Option<i64> = statement.query_row([row], |row| row.get(0)).optional()?;
-        self.numbers.history_bytes -= bytes.unwrap_or(0);
+        self.numbers.free(bytes.unwrap_or(0).max(0).unsigned_abs());
         Ok(())
     }
 
@@ -517,18 +583,14 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Whether a statement failed by what a row holds, not by the disk.
-fn is_about_content(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{ConstraintViolation, TypeMismatch, Unknown};
-    matches!(error.sqlite_error_code(), Some(ConstraintViolation | TypeMismatch | Unknown))
-}
-
-/// One write that cannot be expressed must not fail the others of its transaction.
+/// Whether the file and the contract can hold its numbers.
 fn fits(commit: &Commit) -> bool {
-    let numbers = [commit.based_on, commit.state.last_seq(), commit.at.0];
     let wake_at = commit.wake_at.map_or(0, |at| at.0);
-    let changes = commit.callbacks.iter().flat_map(|c| [c.change.seq, c.change.at.0]);
-    numbers.into_iter().chain([wake_at]).chain(changes).all(|number| i64::try_from(number).is_ok())
+    let (seqs, times): (Vec<u64>, Vec<u64>) =
+        commit.callbacks.iter().map(|c| (c.change.seq, c.change.at.0)).unzip();
+    let counters = [commit.based_on.saturating_add(1), commit.state.last_seq()];
+    counters.into_iter().chain(seqs).all(|counter| counter <= SEQ_MAX)
+        && [commit.at.0, wake_at].into_iter().chain(times).all(|at| i64::try_from(at).is_ok())
 }
 
 fn json(value: &impl serde::Serialize) -> String {

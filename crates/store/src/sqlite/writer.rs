@@ -117,28 +117,32 @@ impl Disk {
         while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
             let (writes, answers): (Vec<_>, Vec<_>) =
                 batch.drain(..).map(|waiting| (waiting.write, waiting.answer)).unzip();
-            match self.write_all(numbers, index, writes) {
-                Ok(outcomes) => {
-                    for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                        // A caller that is gone has nobody to tell.
-                        let _ = answer.send(outcome);
+            let (mut writes, mut answers) = (writes.into_iter(), answers.into_iter());
+            while !writes.as_slice().is_empty() {
+                match self.write_some(numbers, index, &mut writes) {
+                    Ok(outcomes) => {
+                        for (outcome, answer) in outcomes.into_iter().zip(answers.by_ref()) {
+                            // A caller that is gone has nobody to tell.
+                            let _ = answer.send(outcome);
+                        }
                     }
-                }
-                Err(error) => {
-                    for answer in answers {
-                        let _ = answer.send(Err(error.clone()));
+                    Err(error) => {
+                        for answer in answers {
+                            let _ = answer.send(Err(error.clone()));
+                        }
+                        break;
                     }
                 }
             }
         }
     }
 
-    /// All of them, or none.
-    fn write_all(
+    /// As many of them as go into one transaction; on an error none of what is left.
+    fn write_some(
         &mut self,
         numbers: &mut Numbers,
         index: &SharedIndex,
-        writes: Vec<Write>,
+        writes: &mut std::vec::IntoIter<Write>,
     ) -> Result<Vec<Result<Done, StoreError>>, StoreError> {
         // What is missing is said by `Files`, once.
         self.files.check()?;
@@ -161,18 +165,24 @@ impl Disk {
         Ok(told.collect())
     }
 
-    /// One transaction. A write that is refused (a conflict) harms nobody.
+    /// One transaction. A write that is refused (a conflict) harms nobody. One that had to be taken
+    /// back is the last of its transaction.
     fn commit(
         &mut self,
         numbers: &mut Numbers,
         index: &SharedIndex,
-        writes: Vec<Write>,
+        writes: &mut std::vec::IntoIter<Write>,
     ) -> rusqlite::Result<Vec<Outcome>> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         let mut batch = Batch::begin(&transaction, index, numbers);
-        let outcomes =
-            writes.into_iter().map(|write| batch.write(write)).collect::<Result<_, _>>()?;
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for write in writes {
+            outcomes.push(batch.write(write)?);
+            if batch.is_spent() {
+                break;
+            }
+        }
         batch.end()?;
         transaction.commit()?;
         Ok(outcomes)
