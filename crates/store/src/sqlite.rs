@@ -30,6 +30,7 @@ pub use files::make_folder;
 use presence::{Instant, Timestamp, User, UserId};
 use rows::ReadError;
 use rusqlite::Connection;
+use schema::Holds;
 use start::StartError;
 use std::{
     path::{Path, PathBuf},
@@ -76,6 +77,8 @@ pub enum OpenError {
     TooNew(PathBuf, u32, u32),
     #[error("cannot use {0}")]
     File(PathBuf, #[source] rusqlite::Error),
+    #[error("cannot use {0}: {1}")]
+    NoStore(PathBuf, String),
     #[error(
         "{0} is damaged: `herald store check` says how; restore the folder from a backup, or move it \
          away to begin with nothing"
@@ -189,6 +192,14 @@ impl Sqlite {
             true => OpenError::Damaged(path.clone(), error),
             false => OpenError::File(path.clone(), error),
         };
+        if disk::lost_to_its_log(&path) {
+            return Err(OpenError::NoStore(path, files::EMPTY_BESIDE_LOG.into()));
+        }
+        let holds = disk::open_to_check(&path, disk::Look::Alone)
+            .and_then(|connection| schema::holds(&connection));
+        if let Holds::Foreign(why) = holds.map_err(sqlite)? {
+            return Err(OpenError::NoStore(path, format!("it holds no store of Herald: {why}")));
+        }
         let mut connection = disk::open(&path, sync).map_err(sqlite)?;
         let version = schema::migrate(&mut connection).map_err(sqlite)?;
         if version > schema::VERSION {

@@ -5,7 +5,7 @@ mod support;
 
 use presence::{End, Event, Timestamp};
 use rusqlite::Connection;
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 use store::*;
 use support::*;
 
@@ -174,10 +174,100 @@ async fn what_was_set_aside_is_listed_and_is_no_problem_any_more() {
     assert!(checked.set_aside[0].content.contains("{bad"), "{checked:?}");
 }
 
+/// Every file there, with its content.
+fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files
+        .map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()))
+        .collect()
+}
+
+/// A store whose process was killed: a file, a log, and what SQLite shares.
+async fn crashed(files: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let store = used(folder.path()).await;
+    let copy = tempfile::tempdir().unwrap();
+    for file in files {
+        fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    drop(store);
+    copy
+}
+
+#[tokio::test]
+async fn a_look_changes_no_file_and_makes_none_and_says_what_holds_no_store() {
+    const ALL: &[&str] = &["herald.db", "herald.db-wal", "herald.db-shm", "herald.lock"];
+    let sql = |sql: &'static str| {
+        move |folder: &Path| {
+            let connection = Connection::open(folder.join("herald.db")).unwrap();
+            connection.execute_batch(sql).unwrap();
+        }
+    };
+    let empty = |folder: &Path| fs::write(folder.join("herald.db"), "").unwrap();
+    let nothing = |_: &Path| {};
+    type Harm<'a> = &'a dyn Fn(&Path);
+    let cases: [(&[&str], Harm, &str); 9] = [
+        (ALL, &nothing, ""),
+        (&ALL[..2], &nothing, ""),
+        (ALL, &empty, "is empty, and herald.db-wal beside it is not"),
+        (&ALL[..2], &empty, "is empty, and herald.db-wal beside it is not"),
+        (&ALL[..1], &empty, "holds no store of Herald: it is empty"),
+        (&ALL[..1], &nothing, "holds no store of Herald: it has no tables; if it was copied"),
+        (&[], &sql("CREATE TABLE users(a)"), "holds no store of Herald: it is of another program"),
+        (
+            &[],
+            &sql("CREATE TABLE a(b); PRAGMA user_version = 99"),
+            "holds no store of Herald: it is of another program",
+        ),
+        (
+            ALL,
+            &sql("DROP TABLE history; PRAGMA wal_checkpoint(TRUNCATE)"),
+            "the table history is missing",
+        ),
+    ];
+    for (at, (files, harm, expected)) in cases.into_iter().enumerate() {
+        let folder = crashed(files).await;
+        harm(folder.path());
+        let before = content(folder.path());
+        let problems = problems(folder.path());
+        assert!(content(folder.path()) == before, "{at}: {:?}", content(folder.path()).keys());
+        match expected {
+            "" => assert_eq!(problems, [""; 0], "{at}"),
+            expected => assert!(problems[0].contains(expected), "{at}: {problems:?}"),
+        }
+        if !expected.is_empty() && at != 4 && at != 5 {
+            let Err(error) = Sqlite::open(folder.path(), Sync::Normal) else { panic!("{at}") };
+            let error = error.to_string();
+            assert!(error.contains("herald.db"), "{error}");
+            let after = content(folder.path());
+            for name in before.keys().filter(|name| !name.ends_with("-shm")) {
+                assert!(after[name] == before[name], "{at}: a start changed {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn beside_a_server_a_look_sees_what_is_in_its_log_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = used(folder.path()).await;
+    let before: Vec<_> = content(folder.path()).into_keys().collect();
+    let checked = check(folder.path()).unwrap();
+    assert!(checked.rows.contains(&("users", 3)) && checked.problems.is_empty(), "{checked:?}");
+    assert_eq!(content(folder.path()).into_keys().collect::<Vec<_>>(), before);
+    login(&store, "after", 9_000).await;
+    store.close().await.unwrap();
+    assert_eq!(
+        content(folder.path()).into_keys().collect::<Vec<_>>(),
+        ["herald.db", "herald.lock"]
+    );
+}
+
 #[tokio::test]
 async fn what_is_not_there_or_too_new_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(check(folder.path()), Err(CheckError::Missing(_))));
+    used(folder.path()).await.close().await.unwrap();
     let connection = Connection::open(folder.path().join("herald.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);

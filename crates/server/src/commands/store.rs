@@ -48,12 +48,18 @@ fn folder(arguments: Arguments) -> Result<PathBuf, Failure> {
 
 fn words(checked: &Checked) -> String {
     let (version, newest) = checked.schema;
-    let mut lines = vec![format!("{}: schema {version}", checked.file.display())];
-    if version < newest {
-        lines.push(format!("the next `herald serve` brings it to schema {newest}"));
+    let file = checked.file.display();
+    let mut lines = Vec::new();
+    if version == 0 {
+        lines.push(format!("{file}: no store"));
+    } else {
+        lines.push(format!("{file}: schema {version}"));
+        if version < newest {
+            lines.push(format!("the next `herald serve` brings it to schema {newest}"));
+        }
+        let rows = checked.rows.iter().map(|(table, count)| format!("{count} {table}"));
+        lines.push(format!("rows: {}\n", rows.collect::<Vec<_>>().join(", ")));
     }
-    let rows = checked.rows.iter().map(|(table, count)| format!("{count} {table}"));
-    lines.push(format!("rows: {}\n", rows.collect::<Vec<_>>().join(", ")));
     if !checked.set_aside.is_empty() {
         let head =
             "set aside earlier, because they could not be read (GET /v1/set-aside has them):";
@@ -74,8 +80,8 @@ fn words(checked: &Checked) -> String {
         lines.push(format!("and {} more\n", checked.more_problems));
     }
     let then = "A row that cannot be read is set aside by `herald serve`, and its endpoints need a \
-                resync. Where `file` is named, the file itself is damaged: restore the folder from \
-                a backup.\n";
+                resync. Where `file` is named, the file itself is damaged or no store: restore the \
+                folder from a backup.\n";
     lines.push(then.to_owned());
     lines.join("\n")
 }

@@ -1,9 +1,12 @@
 //! What is wrong with a store, by looking only: beside a running server, after a crash, on a copy.
 
 use super::{
-    disk, files,
+    disk::{self, Look},
+    faults::is_about_content,
+    files,
     rows::{self, CallbackRow, ReadError, Table, UserRow},
-    schema, set_aside,
+    schema::{self, Holds},
+    set_aside,
 };
 use crate::{CallbackState, SetAside};
 use presence::Session;
@@ -17,6 +20,9 @@ use std::{
 const PROBLEMS_MAX: usize = 1_000;
 /// How many lines SQLite's own check may have.
 const QUICK_CHECK: &str = "PRAGMA quick_check(100)";
+
+const NO_TABLES: &str = "it has no tables; if it was copied while Herald ran, or after a crash, \
+                         herald.db-wal must be copied as well";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -59,37 +65,62 @@ pub enum CheckError {
     File(PathBuf, #[source] rusqlite::Error),
 }
 
-/// Looks at the store in a folder, or at a database file by its name. Writes nothing.
+/// Looks at the store in a folder, or at a database file by its name. Changes, makes and deletes
+/// nothing.
 pub fn check(store: &Path) -> Result<Checked, CheckError> {
     let file = if store.is_file() { store.to_owned() } else { store.join(files::DATABASE) };
     if !file.is_file() {
         return Err(CheckError::Missing(file));
     }
-    let mut checked = Checked { file: file.clone(), ..Checked::default() };
-    match look(&file, &mut checked) {
-        Ok(version) if version > schema::VERSION => {
-            Err(CheckError::TooNew(file, version, schema::VERSION))
+    loop {
+        let how = if files::is_taken(&file) { Look::Beside } else { Look::Alone };
+        let mut checked = Checked { file: file.clone(), ..Checked::default() };
+        let looked = look(&file, how, &mut checked);
+        if how == Look::Alone && files::is_taken(&file) {
+            // A server came meanwhile: without its locks it was half seen.
+            continue;
         }
-        Ok(_) => Ok(checked),
-        Err(error) if disk::is_damaged(&error) => {
-            checked.note("file", &"", error.to_string());
-            Ok(checked)
-        }
-        Err(error) => Err(CheckError::File(file, error)),
+        return match looked {
+            Ok(()) if checked.schema.0 > schema::VERSION => {
+                Err(CheckError::TooNew(file, checked.schema.0, schema::VERSION))
+            }
+            Ok(()) => Ok(checked),
+            Err(error) if disk::is_damaged(&error) => {
+                checked.note("file", &"", error.to_string());
+                Ok(checked)
+            }
+            Err(error) => Err(CheckError::File(file, error)),
+        };
     }
 }
 
-fn look(file: &Path, checked: &mut Checked) -> rusqlite::Result<u32> {
-    let connection = disk::open_to_check(file)?;
+fn look(file: &Path, how: Look, checked: &mut Checked) -> rusqlite::Result<()> {
+    checked.schema = (0, schema::VERSION);
+    if disk::lost_to_its_log(file) {
+        checked.note("file", &"", files::EMPTY_BESIDE_LOG);
+        return Ok(());
+    }
+    let connection = disk::open_to_check(file, how)?;
     // One snapshot, so that a server that writes meanwhile is never half seen.
     let reading = connection.unchecked_transaction()?;
-    let version = reading.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    checked.schema = (version, schema::VERSION);
+    let version = match schema::holds(&reading)? {
+        Holds::Store(version) => version,
+        Holds::Nothing => {
+            let is_empty = file.metadata().is_ok_and(|found| found.len() == 0);
+            let why = if is_empty { "it is empty" } else { NO_TABLES };
+            checked.note("file", &"", format!("this file holds no store of Herald: {why}"));
+            return Ok(());
+        }
+        Holds::Foreign(why) => {
+            checked.note("file", &"", format!("this file holds no store of Herald: {why}"));
+            return Ok(());
+        }
+    };
+    checked.schema.0 = version;
     if version <= schema::VERSION {
-        Look { connection: &reading, version, checked, numbers: BTreeMap::new() }
-            .at_everything()?;
+        At { connection: &reading, version, checked, known: BTreeMap::new() }.everything()?;
     }
-    Ok(version)
+    Ok(())
 }
 
 impl Checked {
@@ -102,29 +133,29 @@ impl Checked {
     }
 }
 
-type Step<'a> = fn(&mut Look<'a>) -> rusqlite::Result<()>;
+type Step<'a> = fn(&mut At<'a>) -> rusqlite::Result<()>;
 
-struct Look<'a> {
+struct At<'a> {
     connection: &'a Connection,
     version: u32,
     checked: &'a mut Checked,
-    numbers: BTreeMap<String, i64>,
+    known: BTreeMap<String, i64>,
 }
 
-impl<'a> Look<'a> {
-    fn at_everything(&mut self) -> rusqlite::Result<()> {
+impl<'a> At<'a> {
+    fn everything(&mut self) -> rusqlite::Result<()> {
         let steps: [(&'static str, Step<'a>); 6] = [
-            ("file", Self::at_file),
-            ("users", Self::at_users),
-            ("callbacks", Self::at_callbacks),
-            ("others", Self::at_others),
-            ("numbers", Self::at_numbers),
-            ("set_aside", Self::at_set_aside),
+            ("file", Self::file),
+            ("users", Self::users),
+            ("callbacks", Self::callbacks),
+            ("others", Self::others),
+            ("numbers", Self::numbers),
+            ("set_aside", Self::set_aside),
         ];
         for (what, step) in steps {
             // What one step cannot read is no reason not to look at the rest.
             match step(self) {
-                Err(error) if disk::is_damaged(&error) => {
+                Err(error) if disk::is_damaged(&error) || is_about_content(&error) => {
                     self.checked.note(what, &"", error.to_string());
                 }
                 done => done?,
@@ -133,7 +164,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    fn at_file(&mut self) -> rusqlite::Result<()> {
+    fn file(&mut self) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(QUICK_CHECK)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -145,7 +176,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    fn at_users(&mut self) -> rusqlite::Result<()> {
+    fn users(&mut self) -> rusqlite::Result<()> {
         self.each(Table::Users, |checked, row| {
             let UserRow { name, state, last_seq, wake_at, active, .. } = UserRow::read(row)?;
             if last_seq != state.last_seq() {
@@ -165,7 +196,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    fn at_callbacks(&mut self) -> rusqlite::Result<()> {
+    fn callbacks(&mut self) -> rusqlite::Result<()> {
         for table in [Table::Outbox, Table::History] {
             self.each(table, |checked, row| {
                 let CallbackRow { record, .. } = CallbackRow::read(table, row)?;
@@ -191,19 +222,19 @@ impl<'a> Look<'a> {
         self.none_of("outbox", twice, &[], "the same callback is there more than once")
     }
 
-    fn at_others(&mut self) -> rusqlite::Result<()> {
+    fn others(&mut self) -> rusqlite::Result<()> {
         self.each(Table::Accounts, |_, row| rows::account(row).map(|_| ()))?;
         self.each(Table::Endpoints, |_, row| rows::endpoint(row).map(|_| ()))?;
         self.each(Table::Texts, |_, row| rows::text(row).map(|_| ()))
     }
 
-    fn at_numbers(&mut self) -> rusqlite::Result<()> {
+    fn numbers(&mut self) -> rusqlite::Result<()> {
         let mut numbers = BTreeMap::new();
         self.each(Table::Numbers, |_, row| {
             numbers.extend([rows::number(row)?]);
             Ok(())
         })?;
-        self.numbers = numbers;
+        self.known = numbers;
         if self.version == 0 {
             return Ok(());
         }
@@ -234,7 +265,7 @@ impl<'a> Look<'a> {
 
     /// A number that tables of that version have.
     fn number(&mut self, name: &'static str, since: u32) -> Option<i64> {
-        let number = self.numbers.get(name).copied();
+        let number = self.known.get(name).copied();
         let is_noted = self.checked.problems.iter().any(|p| p.table == "numbers" && p.key == name);
         if number.is_none() && self.version >= since && !is_noted {
             self.checked.note("numbers", &name, "it is missing");
@@ -242,7 +273,7 @@ impl<'a> Look<'a> {
         number
     }
 
-    fn at_set_aside(&mut self) -> rusqlite::Result<()> {
+    fn set_aside(&mut self) -> rusqlite::Result<()> {
         if self.version < 5 {
             return Ok(());
         }

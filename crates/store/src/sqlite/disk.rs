@@ -2,7 +2,11 @@
 
 use super::Sync;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use std::{path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// In KiB. The working set of a hundred thousand users fits.
 const CACHE_KIB: i64 = 64 * 1024;
@@ -50,17 +54,44 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens a file to look at it. Where nobody has it open, no file is made beside it.
-pub(super) fn open_to_check(path: &Path) -> rusqlite::Result<Connection> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if Path::new(&log).exists() {
+/// How a file can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// A process writes to it: by SQLite's locks, which are in its files.
+    Beside,
+    /// Nobody does: without locks, so that no file is made, changed or deleted.
+    Alone,
+}
+
+/// Opens a file to look at it, with what its log holds.
+pub(super) fn open_to_check(path: &Path, how: Look) -> rusqlite::Result<Connection> {
+    let has_log = log_of(path).exists();
+    if has_log && how == Look::Beside {
         return open_to_read(path);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    if has_log {
+        let connection = Connection::open_with_flags_and_vfs(path, flags, c"unix-none")?;
+        // What other connections would share is kept in memory.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        keep_log_on_close(&connection)?;
+        return Ok(connection);
     }
     let bytes = path.as_os_str().as_encoded_bytes();
     let name: String = bytes.iter().map(|byte| uri_byte(*byte)).collect();
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+}
+
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// SQLite deletes the log of an empty file as soon as it reads: all that it holds.
+pub(super) fn lost_to_its_log(path: &Path) -> bool {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    size(path) == 0 && size(&log_of(path)) > 0
 }
 
 fn uri_byte(byte: u8) -> String {

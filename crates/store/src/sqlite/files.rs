@@ -12,12 +12,18 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 pub(super) const DATABASE: &str = "herald.db";
 const LOCK: &str = "herald.lock";
 /// All that SQLite and Herald keep there, the lock included: without it a second process could come.
 const NAMES: [&str; 4] = [LOCK, DATABASE, "herald.db-wal", "herald.db-shm"];
+/// How often, and after what wait, the lock is tried again.
+const LOCK_TRIES: u32 = 10;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+pub(super) const EMPTY_BESIDE_LOG: &str = "herald.db is empty, and herald.db-wal beside it is not: nothing in it can be used without the \
+     other; restore both from a backup, or move both away to begin with nothing";
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -40,7 +46,16 @@ pub(super) fn take_folder(folder: &Path) -> Result<File, OpenError> {
     let unusable = |error| OpenError::Folder(folder.to_owned(), error);
     make_folder(folder).map_err(unusable)?;
     let lock = make_file(&folder.join(LOCK)).map_err(unusable)?;
-    match lock.try_lock() {
+    let mut taken = lock.try_lock();
+    for _ in 0..LOCK_TRIES {
+        if !matches!(taken, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        // It may be somebody who only looks whether it is taken.
+        std::thread::sleep(LOCK_WAIT);
+        taken = lock.try_lock();
+    }
+    match taken {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(folder.to_owned())),
         Err(TryLockError::Error(error)) => return Err(unusable(error)),
@@ -52,6 +67,15 @@ pub(super) fn take_folder(folder: &Path) -> Result<File, OpenError> {
         close_to_others(&folder.join(name)).map_err(unusable)?;
     }
     Ok(lock)
+}
+
+/// Whether a process has the store of a database file in use. Takes and makes nothing.
+pub(super) fn is_taken(database: &Path) -> bool {
+    let lock = database.parent().unwrap_or(Path::new("")).join(LOCK);
+    // Whoever starts just now is told that it is in use only if it asks within these microseconds,
+    // and asks again.
+    File::open(lock)
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn make_file(path: &Path) -> io::Result<File> {

@@ -1,5 +1,6 @@
 //! The tables, as steps from one version to the next.
 
+use super::rows;
 use rusqlite::{Connection, Transaction};
 
 /// The version this program writes.
@@ -100,6 +101,49 @@ const STEPS: [&str; 6] = [
     ALTER TABLE outbox ADD COLUMN spoken_for TEXT NOT NULL DEFAULT '[]';
 ",
 ];
+
+/// The tables, and the version that brought each.
+const TABLES: [(&str, u32); 8] = [
+    ("users", 1),
+    ("outbox", 1),
+    ("history", 1),
+    ("accounts", 1),
+    ("numbers", 1),
+    ("endpoints", 3),
+    ("texts", 3),
+    ("set_aside", 5),
+];
+
+/// Whether a file is a store.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Of that version.
+    Store(u32),
+    /// No table at all.
+    Nothing,
+    /// Of another program, or one that lost tables of ours: why.
+    Foreign(String),
+}
+
+pub(super) fn holds(connection: &Connection) -> rusqlite::Result<Holds> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+    let mut statement = connection.prepare(sql)?;
+    let names = statement.query_map([], |row| rows::lossy(row, 0))?;
+    let names = names.collect::<rusqlite::Result<Vec<_>>>()?;
+    if version == 0 && names.is_empty() {
+        return Ok(Holds::Nothing);
+    }
+    let wanted = TABLES.iter().filter(|(_, since)| *since <= version).map(|(name, _)| *name);
+    let missing: Vec<&str> =
+        wanted.clone().filter(|name| !names.iter().any(|n| n == name)).collect();
+    Ok(match missing.len() {
+        _ if version == 0 => Holds::Foreign("it is of another program".into()),
+        0 => Holds::Store(version),
+        some if some == wanted.count() => Holds::Foreign("it is of another program".into()),
+        _ => Holds::Foreign(format!("the table {} is missing", missing.join(", "))),
+    })
+}
 
 /// Brings a file up to [`VERSION`]. Returns the version it has; a newer one is left alone.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<u32> {
