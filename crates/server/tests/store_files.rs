@@ -157,6 +157,45 @@ async fn a_row_that_cannot_be_read_is_listed_counted_and_stops_nobody() {
     assert!(out.contains("the store is well") && out.contains("set aside earlier"), "{out}");
 }
 
+/// Whoever copies `herald.db` after a stop must know if it is not all.
+#[tokio::test]
+async fn a_stop_beside_a_reader_says_what_is_left_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start().await;
+    let mut herald = Process::new(folder.path(), &app.url(), &QUIET);
+    herald.start().await;
+    let _early = login(&herald, "early").await.unwrap();
+    let reader = Connection::open(folder.path().join("data/herald.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let users = "SELECT count(*) FROM users";
+    assert_eq!(reader.query_row(users, [], |row| row.get::<_, u32>(0)).unwrap(), 1);
+    let _late = login(&herald, "late").await.unwrap();
+    assert_eq!(herald.terminate().await, Some(0));
+    let log = herald.log_text();
+    let line = log.lines().find(|line| line.contains("herald.db-wal")).unwrap_or(&log);
+    assert!(line.contains("WARN") && line.contains("copied as well"), "{line}");
+
+    // It is all there, and after a stop without a reader in one file.
+    drop(reader);
+    herald.start().await;
+    assert_eq!(herald.users_online().await, ["early", "late"]);
+    assert_eq!(herald.terminate().await, Some(0));
+    let lines = herald.log_text().lines().filter(|line| line.contains("-wal")).count();
+    assert_eq!(lines, 1);
+    let (code, out) = text(&check(&folder.path().join("data/herald.db")));
+    assert_eq!(code, Some(0), "{out}");
+}
+
+#[test]
+fn a_check_of_what_holds_no_store_exits_1_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = Connection::open(folder.path().join("herald.db")).unwrap();
+    other.execute_batch("CREATE TABLE users(a)").unwrap();
+    let (code, out) = text(&check(folder.path()));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("holds no store of Herald") && !out.contains("well"), "{out}");
+}
+
 #[test]
 fn a_check_of_what_is_not_there_exits_2_and_says_so() {
     let folder = tempfile::tempdir().unwrap();

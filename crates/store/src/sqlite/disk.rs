@@ -15,6 +15,9 @@ const CHECKPOINT_PAGES: i64 = 8_000;
 /// In bytes: what the log is cut back to after a burst.
 const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
+/// How long a store that is closed waits for others that read it.
+const READER_WAIT: Duration = Duration::from_secs(2);
+
 pub(super) fn open(path: &Path, sync: Sync) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -36,13 +39,18 @@ fn keep_log_on_close(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
 }
 
-/// Moves all that was written into the database and closes it; a log is left only if somebody else
-/// has the database open.
-pub(super) fn close(connection: Connection) -> rusqlite::Result<()> {
+/// Moves all that was written into the database and closes it. Whether all was moved: what others
+/// read stays in the log, after a wait for them.
+pub(super) fn close(connection: Connection) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection.busy_timeout(READER_WAIT)?;
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-    connection.query_row(checkpoint, [], |_| Ok(()))?;
-    connection.close().map_err(|(_, error)| error)
+    let is_all = connection.query_row(checkpoint, [], |row| {
+        let (busy, logged, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(!busy || logged == moved)
+    })?;
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(is_all)
 }
 
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {

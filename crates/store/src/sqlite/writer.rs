@@ -5,7 +5,7 @@
 
 use super::{
     CLOSED, SharedIndex, disk,
-    files::Files,
+    files::{self, Files},
     write::{Batch, Done, Numbers, Outcome, Write},
 };
 use crate::StoreError;
@@ -193,7 +193,13 @@ impl Disk {
     fn close(self) -> Result<(), StoreError> {
         let Disk { connection, lock, files } = self;
         files.check()?;
-        disk::close(connection)?;
+        let path = connection.path().unwrap_or(files::DATABASE).to_owned();
+        if !disk::close(connection)? {
+            tracing::warn!(
+                "another program reads {path}, so a part of the store is left in {path}-wal: it must \
+                 be copied as well; or end that program, then start and stop herald again"
+            );
+        }
         drop(lock);
         Ok(())
     }
