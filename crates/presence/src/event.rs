@@ -21,6 +21,9 @@ pub enum Event {
         login: Login,
         /// At which scope the App that is asked is told of logins.
         scope: Scope,
+        /// Whether there is a place to wait for an answer. If not, a login that would be asked about
+        /// is [`Denied::NoPlace`].
+        may_ask: bool,
     },
     /// The App has nothing against one that knocked. It may be [`Denied`] all the same. Quiet for
     /// one that is inside.
@@ -181,6 +184,8 @@ pub enum Denied {
     TooOften,
     /// The App is being asked about as many logins of this user as it may.
     TooManyQuestions,
+    /// The App would have to be asked, and that is not possible now.
+    NoPlace,
     /// It returns to a session that lingers, but too often: to be tried again then. Until a while
     /// after that the session goes on to linger.
     NotBefore(Instant),

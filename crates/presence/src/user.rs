@@ -66,8 +66,8 @@ impl User {
         }
         match event {
             Event::Connected(login) => self.connect(&login, now, policy, &mut effects),
-            Event::Knocked { login, scope } => {
-                self.knock(&login, scope, now, policy, &mut effects);
+            Event::Knocked { login, scope, may_ask } => {
+                self.knock(&login, scope, may_ask, now, policy, &mut effects);
             }
             Event::LetIn { conn } => self.let_in(conn, now, policy, &mut effects),
             Event::Disconnected { conn, end } => {
@@ -186,7 +186,7 @@ impl User {
         // The one that comes back takes the place of the one that is gone.
         self.replace_lingering(login.platform, login.token, &mut step);
         let newcomer = self.newcomer(login, Session::Live, now);
-        self.kick_rivals(&newcomer, policy, &mut step, effects);
+        self.kick_rivals(&newcomer, u64::MAX, policy, &mut step, effects);
         self.connections.push(newcomer);
         self.make_room(login.conn, &mut step, effects);
         step.arrive(arrival);
@@ -276,10 +276,11 @@ impl User {
     }
 
     /// Those that may not live beside a newcomer. Its own token is spared: a line that came back,
-    /// or a second tab.
+    /// or a second tab; and so is whoever knocked after it, at `knocked`, and kicks it when let in.
     fn kick_rivals(
         &mut self,
         newcomer: &Connection,
+        knocked: u64,
         policy: &Policy,
         step: &mut Step,
         effects: &mut Effects,
@@ -287,6 +288,7 @@ impl User {
         let is_rival = |c: &mut Connection| {
             !c.is_virtual()
                 && c.id != newcomer.id
+                && !(c.is_at_gate() && c.told.connection > knocked)
                 && c.token != newcomer.token
                 && policy.login.kicks(newcomer.platform, c.platform)
         };

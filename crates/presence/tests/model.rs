@@ -114,8 +114,8 @@ impl Model {
         }
         match event {
             Event::Connected(login) => self.connect(login),
-            Event::Knocked { login, .. } => self.knock(login),
-            Event::LetIn { conn } => self.let_in(*conn),
+            Event::Knocked { login, .. } => self.knock(login, secs),
+            Event::LetIn { conn } => self.let_in(*conn, secs),
             Event::Disconnected { conn, end } => self.disconnect(*conn, *end, secs),
             Event::StatusSet { platform, status, .. } => {
                 let is_open = |socket: &Socket| socket.gone_at.is_none() && !socket.at_gate;
@@ -174,21 +174,33 @@ impl Model {
         self.sockets.insert(conn, Socket { platform, token, gone_at: None, at_gate: false });
     }
 
-    fn knock(&mut self, login: &Login) {
+    fn knock(&mut self, login: &Login, secs: u64) {
         let Login { conn, platform, token, .. } = *login;
         let asked = self.sockets.values().filter(|s| s.at_gate).count();
         let is_shared = self.is_asked_about(platform, token);
         let is_known = self.sockets.contains_key(&conn) || self.denied.contains(&token);
-        if !is_known && !is_shared && asked < 4 {
+        if is_known || is_shared {
+            return;
+        }
+        if asked < 4 {
             self.sockets.insert(conn, Socket { platform, token, gone_at: None, at_gate: true });
+        } else {
+            self.linger_on(platform, token, secs);
         }
     }
 
-    fn let_in(&mut self, conn: ConnId) {
+    fn let_in(&mut self, conn: ConnId, secs: u64) {
         let Some(socket) = self.sockets.get_mut(&conn).filter(|s| s.at_gate) else { return };
         socket.at_gate = false;
         let (platform, token) = (socket.platform, socket.token);
         self.lingering(platform, token).map(|id| self.sockets.remove(&id));
+        self.linger_on(platform, token, secs);
+    }
+
+    fn linger_on(&mut self, platform: Platform, token: TokenHash, secs: u64) {
+        for socket in self.sockets.values_mut().filter(|s| s.is_session_of(platform, token)) {
+            socket.gone_at = socket.gone_at.map(|at| at.max(secs + GRACE_S));
+        }
     }
 
     fn disconnect(&mut self, conn: ConnId, end: End, secs: u64) {
@@ -198,9 +210,7 @@ impl Model {
         let (platform, token) = (socket.platform, socket.token);
         if socket.at_gate {
             self.sockets.remove(&conn);
-            for socket in self.sockets.values_mut().filter(|s| s.is_session_of(platform, token)) {
-                socket.gone_at = socket.gone_at.map(|at| at.max(secs + GRACE_S));
-            }
+            self.linger_on(platform, token, secs);
         } else if end == End::LoggedOut {
             self.sockets.remove(&conn);
         } else {
@@ -356,7 +366,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         2 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
             let login = Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false };
-            Event::Knocked { login, scope: Scope::Connection }
+            Event::Knocked { login, scope: Scope::Connection, may_ask: true }
         }),
         2 => conn().prop_map(|conn| Event::LetIn { conn }),
         8 => (conn(), end).prop_map(|(conn, end)| Event::Disconnected { conn, end }),

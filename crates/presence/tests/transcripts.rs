@@ -988,6 +988,120 @@ fn a_kick_or_a_refusal_ends_a_question_and_what_it_would_replace() {
     );
 }
 
+/// The newer login kicks the older one when it is let in, also if both waited at the gate.
+#[test]
+fn of_two_at_the_gate_the_newer_one_stays() {
+    check_under(
+        same_platform_kicks(),
+        "
+        1s   knock a ios t
+        2s   knock b ios u
+        3s   let-in a
+        4s   let-in b
+        5s   knock c ios u
+        ",
+        expect![[r#"
+            1s   knock a ios t        -> asked, online a ios [cpu] login #1000
+            2s   knock b ios u        -> asked, online b ios [c--] login #2000
+            3s   let-in a             -> quiet
+            4s   let-in b             -> kickoff a ios [c--] kicked #4000, offline a ios [c--] kicked #4001, close a
+            5s   knock c ios u        -> asked, online c ios [c--] login #5000
+        "#]],
+    );
+    check_under(
+        same_platform_kicks(),
+        "
+        1s   knock a ios t
+        2s   knock b ios u
+        3s   let-in b
+        4s   let-in a
+        ",
+        expect![[r#"
+            1s   knock a ios t        -> asked, online a ios [cpu] login #1000
+            2s   knock b ios u        -> asked, online b ios [c--] login #2000
+            3s   let-in b             -> kickoff a ios [c--] kicked #3000, offline a ios [c--] kicked #3001
+            4s   let-in a             -> denied: kicked
+        "#]],
+    );
+}
+
+/// Tabs of one session share the question; none is told offline because its answer came late.
+#[test]
+fn tabs_that_shared_a_question_have_time_to_return() {
+    check(
+        "
+        1s   connect a web t
+        1s   connect b web t
+        2s   lost a
+        2s   lost b
+        21s  knock c web t
+        22s  knock d web t
+        25s  let-in c
+        26s  connect d web t
+        ",
+        expect![[r#"
+            1s   connect a web t      -> online a web [cpu] login #1000
+            1s   connect b web t      -> online b web [c--] login #1001
+            2s   lost a               -> wake 22s
+            2s   lost b               -> wake 22s
+            21s  knock c web t        -> asked, online c web [c--] reconnect #21000
+            22s  knock d web t        -> shares the question about c
+            25s  let-in c             -> offline a web [c--] lost #25000, wake 45s
+            26s  connect d web t      -> offline b web [c--] lost #26000, online d web [c--] login #26001
+        "#]],
+    );
+}
+
+/// A return waits for its turn at the gate, and its session lingers meanwhile.
+#[test]
+fn a_return_is_not_refused_because_the_app_is_asked_about_others() {
+    check(
+        "
+        1s   connect a ios t
+        2s   lost a
+        3s   knock b web u
+        4s   knock c web v
+        5s   knock d web w
+        6s   knock e web x
+        21s  knock f ios t
+        30s  tick
+        31s  lost b
+        32s  knock f ios t
+        33s  let-in f
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   lost a               -> wake 22s
+            3s   knock b web u        -> asked, online b web [cp-] login #3000, wake 22s
+            4s   knock c web v        -> asked, online c web [c--] login #4000, wake 22s
+            5s   knock d web w        -> asked, online d web [c--] login #5000, wake 22s
+            6s   knock e web x        -> asked, online e web [c--] login #6000, wake 22s
+            21s  knock f ios t        -> denied: not before 21s, wake 41s
+            30s  tick                 -> wake 41s
+            31s  lost b               -> offline b web [c--] lost #31000, wake 41s
+            32s  knock f ios t        -> asked, online f ios [c--] reconnect #32000
+            33s  let-in f             -> offline a ios [c--] lost #33000
+        "#]],
+    );
+}
+
+/// A status that was set while the App was asked about the user was told by the same callback.
+#[test]
+fn a_status_does_not_outlive_the_refusal_of_what_told_of_it() {
+    check(
+        "
+        1s   knock a ios t by user
+        2s   status web online
+        3s   refuse #1000 by user
+        ",
+        expect![[r#"
+            1s   knock a ios t by user -> asked, online a ios [cpu] login #1000
+            2s   status web online    -> online - web [cp-] status #2000, wake 1802s
+            3s   refuse #1000 by user -> offline a ios [cp-] refused #3000, offline - web [cpu] refused #3001
+        "#]],
+    );
+}
+
 /// Where refusals are ignored, only who waits at the gate is refused.
 #[test]
 fn a_refusal_that_is_ignored_ends_questions_only() {
@@ -1371,7 +1485,7 @@ fn parse(line: &str) -> (u64, Event) {
 }
 
 fn knock(login: Login, scope: Scope) -> Event {
-    Event::Knocked { login, scope }
+    Event::Knocked { login, scope, may_ask: true }
 }
 
 fn status_set(on: &str, status: Status, by: Author) -> Event {
@@ -1451,6 +1565,7 @@ fn render(effects: &Effects) -> String {
         Denied::Kicked => "denied: kicked".to_owned(),
         Denied::TooOften => "denied: too often".to_owned(),
         Denied::TooManyQuestions => "denied: too many questions".to_owned(),
+        Denied::NoPlace => "denied: no place".to_owned(),
         Denied::NotBefore(at) => format!("denied: not before {}s", at.0 / 1000),
     });
     let admission = match effects.admission {

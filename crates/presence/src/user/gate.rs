@@ -9,7 +9,10 @@ use crate::{
     Session, Standing, TokenHash, step::Step,
 };
 use alloc::vec::Vec;
+use core::time::Duration;
 
+/// When a return that found all questions taken tries again.
+const NEXT_TURN: Duration = Duration::from_millis(500);
 /// About how many logins of one user the App is asked at the same time.
 const QUESTIONS_MAX: usize = 4;
 
@@ -19,6 +22,7 @@ impl User {
         &mut self,
         login: &Login,
         scope: Scope,
+        may_ask: bool,
         now: Now,
         policy: &Policy,
         effects: &mut Effects,
@@ -34,8 +38,12 @@ impl User {
         if !self.is_news(login, scope) {
             return self.connect(login, now, policy, effects);
         }
+        if !may_ask {
+            effects.denied = Some(Denied::NoPlace);
+            return;
+        }
         if self.connections.iter().filter(|c| c.is_at_gate()).count() >= QUESTIONS_MAX {
-            effects.denied = Some(Denied::TooManyQuestions);
+            effects.denied = Some(self.too_many_questions(login, now, policy));
             return;
         }
         effects.denied = self.why_denied(login, now, policy);
@@ -50,6 +58,18 @@ impl User {
         let seq = step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
         self.note_told(login.conn, cover, seq);
         effects.admission = Admission::Asked;
+    }
+
+    /// A return is not refused, but waits for its turn; its session goes on to linger meanwhile.
+    fn too_many_questions(&mut self, login: &Login, now: Now, policy: &Policy) -> Denied {
+        let Login { platform, token, .. } = *login;
+        let is_return =
+            self.connections.iter().any(|c| c.is_lingering() && c.is_session_of(platform, token));
+        if !is_return {
+            return Denied::TooManyQuestions;
+        }
+        self.linger_until(now.mono + policy.offline_grace, platform, token);
+        Denied::NotBefore(now.mono + NEXT_TURN)
     }
 
     /// It was told when it knocked; what it replaces and what it pushes out is told now.
@@ -73,7 +93,10 @@ impl User {
         let newcomer = self.connections[at].clone();
         self.forget_lost(newcomer.platform, newcomer.token);
         self.replace_lingering(newcomer.platform, newcomer.token, &mut step);
-        self.kick_rivals(&newcomer, policy, &mut step, effects);
+        // Other tabs of the session waited for the same answer, and are about to return.
+        let until = now.mono + policy.offline_grace;
+        self.linger_until(until, newcomer.platform, newcomer.token);
+        self.kick_rivals(&newcomer, newcomer.told.connection, policy, &mut step, effects);
         self.make_room(conn, &mut step, effects);
         step.end(&self.connections, now, &mut self.last_seq, &mut effects.changes);
     }

@@ -2,7 +2,7 @@
 
 use super::User;
 use crate::{
-    Connection, Effects, Login, Now, Platform, Policy, Reason, Refusal, Refused,
+    Connection, Effects, Login, Now, Platform, Policy, Reason, Refusal, Refused, Scope,
     refusal::Remembered,
 };
 use alloc::vec::Vec;
@@ -18,6 +18,8 @@ impl User {
         effects: &mut Effects,
     ) {
         let Refused { mut seqs, scope, only_at_gate, refusal } = refused;
+        // Oldest first, so that no status is restored that is refused itself.
+        seqs.sort_unstable();
         let is_spoken_for = |c: &Connection| {
             let told = c.told.at(scope);
             told != 0 && seqs.contains(&told)
@@ -32,13 +34,19 @@ impl User {
         }
         // Those at the gate read the App's words as the answer to their handshake.
         self.close_sockets(effects, |c| hit(c) && c.is_live());
-        // Oldest first, so that none is restored that is refused itself.
-        seqs.sort_unstable();
         let undo = seqs.iter().filter(|_| !only_at_gate);
         let places: Vec<Platform> = undo.filter_map(|seq| self.undo_status(*seq)).collect();
         let is_ended = |c: &Connection| ended.iter().any(|e| e.id == c.id && !c.is_virtual());
+        // At a wider scope the callback also spoke for a status that was set later.
+        let is_covered = |c: &Connection| {
+            c.is_virtual()
+                && scope != Scope::Connection
+                && is_spoken_for(c)
+                && !(only_at_gate && ended.is_empty())
+        };
         self.remove(now, effects, |c| {
             let gone = is_ended(c)
+                || is_covered(c)
                 || (c.is_lingering() && predecessors.contains(&c.session_key()))
                 || (c.is_virtual() && places.contains(&c.platform));
             gone.then_some(Reason::Refused)
