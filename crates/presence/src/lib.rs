@@ -37,7 +37,6 @@ mod time;
 mod token;
 mod user;
 mod verdict;
-mod window;
 
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use collapse::{Waiting, collapse};

@@ -295,7 +295,8 @@ impl User {
         let rivals: Vec<Connection> = self.connections.extract_if(.., is_rival).collect();
         for rival in rivals {
             self.deny(rival.token);
-            effects.kicked.extend(rival.is_live().then_some(rival.id));
+            let has_socket = rival.is_live() || rival.is_at_gate();
+            effects.kicked.extend(has_socket.then_some(rival.id));
             step.depart(rival, Reason::Kicked);
         }
     }

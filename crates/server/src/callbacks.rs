@@ -9,7 +9,7 @@ mod endpoint;
 pub mod http;
 mod told;
 
-pub use asked::{Answer, Answered, Asked, NotShared};
+pub use asked::{Answer, Answered, Asked, NoPlace, NotShared};
 pub use dispatcher::Dispatcher;
 pub(crate) use dispatcher::name as verdict_name;
 pub use endpoint::{Endpoint, EndpointSettings, GateSettings, Timeouts};

@@ -202,18 +202,6 @@ impl Driver {
         self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
     }
 
-    /// The App agreed to a login at the gate: its verdict and what that does are one commit.
-    pub async fn admit(
-        &self,
-        callback: &Claimed,
-        conn: ConnId,
-        settlement: Settlement,
-    ) -> Result<(), StoreError> {
-        let operation_id = Some(callback.operation_id.clone());
-        let user = &callback.lease.id.user;
-        self.carry(user, Event::LetIn { conn }, operation_id, Some(settlement)).await.map(|_| ())
-    }
-
     /// A `seq` below that of every change that is not stored yet, as long as the clock does not step
     /// back: below now, and below what was decided and waits for the store.
     pub fn fence(&self) -> u64 {
@@ -483,7 +471,8 @@ impl Driver {
         self.committing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hash(&self, user: &UserId) -> u64 {
+    /// A user as a number that nobody else can foresee.
+    pub(crate) fn hash(&self, user: &UserId) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.lines_key, user).hash(&mut hasher);
         hasher.finish()

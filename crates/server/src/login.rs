@@ -6,7 +6,7 @@
 //! answer out; here a login waits for it.
 
 use crate::{
-    callbacks::{Answer, Answered, Endpoint, GateSettings, NotShared},
+    callbacks::{Answer, Answered, Endpoint, GateSettings, NoPlace, NotShared},
     clock::Clock,
     driver::{Driver, Outcome},
     listener::REQUEST_TIMEOUT,
@@ -14,12 +14,18 @@ use crate::{
 };
 use async_trait::async_trait;
 use presence::{Admission, ConnId, Denied, End, Event, Instant, Login, Permit, Scope, UserId};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use store::StoreError;
 use tokio::time::sleep;
 
 /// How often a login that waits looks whether the App can still be asked.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How many logins of one user may be on their way in: twice as many as it may have connections.
+const PENDING_MAX: usize = 128;
 /// When a login tries again whose question ended without an answer.
 const SOON: Duration = Duration::from_millis(50);
 /// An answer must be on its way before the request is given up.
@@ -31,6 +37,8 @@ pub struct Logins {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     wait_max: Duration,
+    /// How many logins of each user are on their way in.
+    pending: Mutex<HashMap<UserId, usize>>,
 }
 
 /// A client whose token is good, not yet let in.
@@ -72,6 +80,8 @@ pub enum Interruption {
     Kicked,
     /// The server stops.
     Stopping,
+    /// Its client has hung up.
+    HungUp,
 }
 
 /// Why a login is not inside yet.
@@ -91,7 +101,7 @@ impl Logins {
         handshake_timeout: Duration,
     ) -> Logins {
         let wait_max = handshake_timeout.min(REQUEST_TIMEOUT - MARGIN);
-        Logins { driver, clock, metrics, wait_max }
+        Logins { driver, clock, metrics, wait_max, pending: Mutex::default() }
     }
 
     /// `Ok`: durable, and the client may be told.
@@ -100,6 +110,7 @@ impl Logins {
         pending: &PendingLogin,
         socket: &dyn PendingSocket,
     ) -> Result<(), NotAdmitted> {
+        let _turn = self.begin(&pending.user)?;
         let entry =
             Entry { logins: self, pending, socket, until: self.clock.now().mono + self.wait_max };
         loop {
@@ -111,6 +122,41 @@ impl Logins {
                 Ok(()) => return Ok(()),
                 Err(Outside::Refused(why)) => return Err(why),
                 Err(Outside::NotBefore(at)) => entry.wait(at).await?,
+            }
+        }
+    }
+}
+
+impl Logins {
+    /// Counts a login on its way in: those of one user must not take up the places of others.
+    fn begin<'a>(&'a self, user: &'a UserId) -> Result<Turn<'a>, NotAdmitted> {
+        let mut pending = self.pending();
+        let of_user = pending.entry(user.clone()).or_default();
+        if *of_user >= PENDING_MAX {
+            return Err(NotAdmitted::Denied(Denied::TooOften));
+        }
+        *of_user += 1;
+        Ok(Turn { logins: self, user })
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A login that is counted; not any more once it is dropped.
+struct Turn<'a> {
+    logins: &'a Logins,
+    user: &'a UserId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut pending = self.logins.pending();
+        if let Some(of_user) = pending.get_mut(self.user) {
+            *of_user -= 1;
+            if *of_user == 0 {
+                pending.remove(self.user);
             }
         }
     }
@@ -155,8 +201,10 @@ impl Entry<'_> {
             return self.without_answer(settings, "let_in_unasked").await;
         }
         // Taken before the question is stored, for the answer may come at once.
-        let Some(answer) = app.asked.ask(conn) else {
-            return self.without_answer(settings, "let_in_unasked").await;
+        let answer = match app.asked.ask(&self.pending.user, conn) {
+            Ok(answer) => answer,
+            Err(NoPlace::OfUser) => return Err(Outside::NotBefore(self.now() + SOON)),
+            Err(NoPlace::Full) => return self.without_place(&app, settings).await,
         };
         let place = Place { app: Arc::clone(&app), conn };
         let metrics = &self.logins.metrics;
@@ -170,15 +218,31 @@ impl Entry<'_> {
         entered
     }
 
+    /// All places are taken: it may still share a question, or need none.
+    async fn without_place(&self, app: &Endpoint, settings: GateSettings) -> Result<(), Outside> {
+        match self.commit(self.knocked(app, false)).await {
+            Ok(Outcome { admission: Admission::Shares(question), .. }) => {
+                self.share(app, settings, question).await
+            }
+            Err(Outside::Refused(NotAdmitted::Denied(Denied::NoPlace))) => {
+                self.without_answer(settings, "let_in_unasked").await
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    fn knocked(&self, app: &Endpoint, may_ask: bool) -> Event {
+        let scope = app.settings.interest.online.unwrap_or(Scope::Connection);
+        Event::Knocked { login: self.pending.login.clone(), scope, may_ask }
+    }
+
     async fn knock(
         &self,
         app: &Endpoint,
         settings: GateSettings,
         answer: Answer,
     ) -> Result<(), Outside> {
-        let scope = app.settings.interest.online.unwrap_or(Scope::Connection);
-        let login = self.pending.login.clone();
-        match self.commit(Event::Knocked { login, scope }).await?.admission {
+        match self.commit(self.knocked(app, true)).await?.admission {
             Admission::Inside => Ok(()),
             Admission::Asked => {
                 let conn = self.pending.login.conn;
@@ -302,7 +366,17 @@ impl Entry<'_> {
 
     async fn commit(&self, event: Event) -> Result<Outcome, Outside> {
         let PendingLogin { user, operation_id, .. } = self.pending;
-        let committed = self.logins.driver.handle(user, event, Some(operation_id.clone())).await;
+        let committed = self.logins.driver.handle(user, event, Some(operation_id.clone()));
+        let committed = tokio::select! {
+            committed = committed => committed,
+            // It goes on: what it lets in after all is lost at once.
+            () = sleep(self.until.after(self.now()).max(SOON)) => {
+                let (driver, user) = (Arc::clone(&self.logins.driver), user.clone());
+                let conn = self.pending.login.conn;
+                tokio::spawn(async move { driver.lose(&user, conn, End::Lost).await });
+                Err(StoreError::Unavailable("it does not answer in time".into()))
+            }
+        };
         let outcome = committed.map_err(|error| Outside::Refused(NotAdmitted::NotStored(error)))?;
         match outcome.denied {
             None => Ok(outcome),

@@ -40,7 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// How long they may take to go.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// How long the rest may take to finish.
-const FINISH_MAX: Duration = Duration::from_secs(20);
+const FINISH_MAX: Duration = Duration::from_secs(12);
 /// How long the store may take to write what is left.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 /// How often old things are looked for.

@@ -430,6 +430,53 @@ async fn only_so_many_wait() {
     assert_eq!(herald.metric(r#"herald_gate_logins_total{outcome="agreed"}"#).await, 2.0);
 }
 
+/// Sharing a question takes no place, and one user cannot take up the places of all.
+#[tokio::test]
+async fn a_double_dial_and_a_flood_of_one_user_let_nobody_in_unasked() {
+    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
+    let asked = Arc::clone(&turns);
+    app.answer(move |received, _| {
+        let (asked, refuses) = (Arc::clone(&asked), received.what() == "online bad");
+        async move {
+            asked.acquire().await.unwrap().forget();
+            if refuses { answer(200, REFUSES) } else { ok() }
+        }
+    });
+    let herald = world(&app, |online| {
+        online.timeout = FOR_EVER;
+        online.gate_waiting_max = 6;
+    })
+    .await;
+    let bad = identity("bad", Platform::Ios);
+    let flood: Vec<_> = (0..40).map(|_| dials_as(&herald, bad.clone())).collect();
+    eventually("they wait", || async { herald.metric("herald_gate_waiting").await >= 2.0 }).await;
+    let good = dials(&herald, "good");
+    eventually("good is asked about", || async { app.heard_of("good").len() == 1 }).await;
+    turns.add_permits(Semaphore::MAX_PERMITS);
+    assert_eq!(code(good).await, 0);
+    for login in flood {
+        assert_eq!(code(login).await, 1506);
+    }
+    let unasked = herald.admin_text("/metrics").await;
+    assert!(!unasked.contains("let_in_unasked"), "{unasked}");
+}
+
+/// Whoever dials and hangs up, again and again, holds no places.
+#[tokio::test]
+async fn a_client_that_hangs_up_at_the_gate_gives_its_place_back() {
+    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
+    thinks(&app, &turns, ok);
+    let herald = world(&app, |online| online.timeout = FOR_EVER).await;
+    let login = dials(&herald, "u");
+    app.hears(&["online u"]).await;
+    login.abort();
+    eventually("nobody waits", || async { herald.metric("herald_gate_waiting").await == 0.0 })
+        .await;
+    eventually("it is gone", || async { herald.metric("herald_connections").await == 0.0 }).await;
+    turns.add_permits(Semaphore::MAX_PERMITS);
+    app.hears(&["online u", "offline u"]).await;
+}
+
 #[tokio::test]
 async fn what_is_no_news_to_the_app_is_not_asked() {
     let app = App::start().await;

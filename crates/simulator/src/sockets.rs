@@ -67,11 +67,14 @@ impl From<login::NotAdmitted> for NotAdmitted {
             | login::NotAdmitted::Interrupted(Interruption::Kicked) => NotAdmitted::BadToken,
             login::NotAdmitted::Denied(Denied::Refused(_)) => NotAdmitted::Refused,
             login::NotAdmitted::Denied(
-                Denied::TooOften | Denied::TooManyQuestions | Denied::NotBefore(_),
+                Denied::TooOften
+                | Denied::TooManyQuestions
+                | Denied::NoPlace
+                | Denied::NotBefore(_),
             )
             | login::NotAdmitted::NoAnswer
             | login::NotAdmitted::TooOften
-            | login::NotAdmitted::Interrupted(Interruption::Stopping)
+            | login::NotAdmitted::Interrupted(Interruption::Stopping | Interruption::HungUp)
             | login::NotAdmitted::NotStored(_) => NotAdmitted::Unavailable,
         }
     }

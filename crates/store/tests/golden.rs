@@ -163,7 +163,7 @@ fn full_life() -> Vec<(u64, Event)> {
         (25_000, status(Author::User, Availability::Busy, "in a call", "", None)),
         (26_000, Event::Connected(login(3, Android))),
         (27_000, Event::Connected(login(6, IPad))),
-        (28_000, Event::Knocked { login: login(2, Web), scope: Scope::Connection }),
+        (28_000, Event::Knocked { login: login(2, Web), scope: Scope::Connection, may_ask: true }),
         // A return to a session that lingers.
         (28_500, Event::Disconnected { conn: conn(3), end: End::Lost }),
         (28_600, Event::Connected(Login { conn: conn(7), ..login(3, Android) })),

@@ -266,7 +266,8 @@ impl Dispatcher {
         }
         let mut refusals = self.endpoint.refusals();
         let were_held = refusals.are_too_many(now.mono, *refusal_limit);
-        if refusals.answered(refuses, now.mono, *refusal_limit) {
+        let user = self.driver.hash(&callback.lease.id.user);
+        if refusals.answered(user, refuses, now.mono, *refusal_limit) {
             return verdict;
         }
         if !were_held {
@@ -342,7 +343,8 @@ impl Dispatcher {
         }
     }
 
-    /// The verdict and what it does are one commit.
+    /// A refusal and what it ends are one commit. Whom the App agreed to is let in by the login that waits
+    /// for the answer: nobody is pushed out for a client that has given up.
     async fn settle(
         &self,
         verdict: Verdict,
@@ -352,17 +354,12 @@ impl Dispatcher {
         settlement: Settlement,
     ) -> Result<(), StoreError> {
         let EndpointSettings { interest, on_refusal, .. } = &self.endpoint.settings;
-        match (verdict, questions.own) {
-            (Verdict::Refused, _) if self.can_refuse(callback, questions) => {
+        match verdict {
+            Verdict::Refused if self.can_refuse(callback, questions) => {
                 let scope = interest.online.unwrap_or(Scope::Connection);
                 let only_at_gate = *on_refusal == OnRefusal::Ignore;
                 let refusal = sent.refusal.clone();
                 self.driver.refuse(callback, scope, only_at_gate, refusal, settlement).await
-            }
-            (Verdict::Delivered | Verdict::RefusalHeld, Some(conn))
-                if sent.consents && self.endpoint.settings.gate.is_some() =>
-            {
-                self.driver.admit(callback, conn, settlement).await
             }
             _ => self.store.settle(settlement).await,
         }

@@ -34,6 +34,8 @@ use wire::{
     heartbeat::{self, Heartbeat},
 };
 
+/// How often a login that waits looks whether its client is still there.
+const LOOK_FOR_CLIENT: Duration = Duration::from_millis(200);
 /// How long a client may take to accept a frame.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to answer a close, so that what was sent last is not lost.
@@ -88,7 +90,9 @@ impl Newcomer {
         admitted: oneshot::Sender<Result<(), (WireError, OnUpgrade)>>,
         on_upgrade: OnUpgrade,
     ) -> Option<Ending> {
-        if let Err(why) = Box::pin(gateway.logins.enter(&self.pending, self)).await {
+        let waiting = Waiting { newcomer: self, admitted: &admitted };
+        let entered = Box::pin(gateway.logins.enter(&self.pending, &waiting)).await;
+        if let Err(why) = entered {
             let _ = admitted.send(Err((self.in_words(why), on_upgrade)));
             return None;
         }
@@ -111,6 +115,9 @@ impl Newcomer {
             NotAdmitted::Interrupted(Interruption::Kicked) => in_words(Denied::Kicked),
             NotAdmitted::Interrupted(Interruption::Stopping) => {
                 Code::ServerInternal.with("the server is stopping")
+            }
+            NotAdmitted::Interrupted(Interruption::HungUp) => {
+                Code::ServerInternal.with("the client hung up")
             }
             NotAdmitted::NoAnswer => {
                 Code::ServerInternal.with("the App was not heard in time, try again later")
@@ -218,15 +225,28 @@ impl Newcomer {
     }
 }
 
+/// A newcomer whose client waits for the answer to its handshake.
+struct Waiting<'a> {
+    newcomer: &'a Newcomer,
+    admitted: &'a oneshot::Sender<Result<(), (WireError, OnUpgrade)>>,
+}
+
 #[async_trait]
-impl PendingSocket for Newcomer {
+impl PendingSocket for Waiting<'_> {
     async fn interrupted(&self) -> Interruption {
         loop {
-            match self.outbound.next().await {
-                Next::Close(Ending::Kicked) => return Interruption::Kicked,
-                Next::Close(_) => return Interruption::Stopping,
-                // Nobody watches for it yet.
-                Next::Send(_) => {}
+            tokio::select! {
+                next = self.newcomer.outbound.next() => match next {
+                    Next::Close(Ending::Kicked) => return Interruption::Kicked,
+                    Next::Close(_) => return Interruption::Stopping,
+                    // Nobody watches for it yet.
+                    Next::Send(_) => {}
+                },
+                () = sleep(LOOK_FOR_CLIENT) => {
+                    if self.admitted.is_closed() {
+                        return Interruption::HungUp;
+                    }
+                }
             }
         }
     }
@@ -243,6 +263,7 @@ fn in_words(denied: Denied) -> WireError {
         Denied::TooManyQuestions => {
             Code::ConnOverMax.with("the App is being asked about too many logins of this user")
         }
+        Denied::NoPlace => Code::ServerInternal.with("the App cannot be asked right now"),
         Denied::NotBefore(_) => Code::ServerInternal.with("this user logs in too often"),
     }
 }

@@ -134,8 +134,13 @@ impl Herald {
         error().await.unwrap()
     }
 
+    /// What an open address of the management port says.
+    pub async fn admin_text(&self, path: &str) -> String {
+        http(self.running.admin, "GET", path, &[], "").await.unwrap().1
+    }
+
     pub async fn metric(&self, line: &str) -> f64 {
-        let (_, text) = http(self.running.admin, "GET", "/metrics", &[], "").await.unwrap();
+        let text = self.admin_text("/metrics").await;
         let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or_else(|| panic!("no metric {line} in:\n{text}"))
     }
