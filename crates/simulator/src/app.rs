@@ -284,7 +284,7 @@ impl App {
         request: Request,
         answer: oneshot::Sender<Sent>,
     ) {
-        let life = self.life();
+        let (life, resyncs) = (self.life(), self.resyncs());
         let mode = self.mode();
         let pause = match mode {
             Mode::Slow(most_ms) => world.within(1..most_ms),
@@ -293,7 +293,9 @@ impl App {
         };
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let late = answer.is_closed();
-        if self.life() != life || (late && !world.plan.faults.late) {
+        // What Herald has given up is not applied over a snapshot that was read meanwhile.
+        let is_left = late && (!world.plan.faults.late || self.resyncs() != resyncs);
+        if self.life() != life || is_left {
             return;
         }
         if request.resync {
