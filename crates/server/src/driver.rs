@@ -4,6 +4,7 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 mod set_aside;
+mod ticks;
 
 use crate::{
     callbacks::{Endpoint, GateSettings},
@@ -24,6 +25,7 @@ use std::{
     time::Duration,
 };
 use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
+use ticks::{TICKS_MAX, Ticked, Ticks};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +35,8 @@ const LINES: usize = 4_096;
 const COLLISIONS_MAX: u32 = 5;
 /// How often deadlines are looked at.
 const TICK_EVERY: Duration = Duration::from_millis(50);
-/// How many deadlines are worked on at once.
-const TICKS_MAX: usize = 512;
+/// How often deadlines are looked at while as many ticks as may be are under way.
+const TICKS_FULL_EVERY: Duration = Duration::from_millis(2);
 /// How long a loss that cannot be stored waits for the next try.
 const LOSS_RETRY: Duration = Duration::from_millis(500);
 
@@ -231,7 +233,7 @@ impl Driver {
             after = Some(last.clone());
             recovered += page.len() as u64;
             let users = page.into_iter().map(|(user, _)| user);
-            for (user, error) in self.handle_all(users, &Event::Restarted).await.failed {
+            for (user, error) in self.handle_all(users, &Event::Restarted).await {
                 match error {
                     StoreError::Panicked { .. } | StoreError::Corrupt { .. } => {
                         tracing::error!(%error, user.id = %user, "a user could not be taken over");
@@ -245,6 +247,7 @@ impl Driver {
     /// Ticks every user whose deadline has come, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut was_held = false;
+        let mut ticks = Ticks::default();
         while !stop.is_cancelled() {
             self.look_at_slow_commits();
             let is_held = self.held().is_some();
@@ -253,9 +256,9 @@ impl Driver {
                 tracing::warn!("graces run out again");
             }
             was_held = is_held;
-            let wait = match self.tick_due().await {
-                Ok(TICKS_MAX) => continue,
-                Ok(_) => TICK_EVERY,
+            let wait = match self.tick_due(&mut ticks).await {
+                Ok(()) if ticks.are_full() => TICKS_FULL_EVERY,
+                Ok(()) => TICK_EVERY,
                 Err(error) => {
                     tracing::error!(%error, "deadlines wait, presence cannot be stored");
                     Duration::from_secs(1)
@@ -267,34 +270,46 @@ impl Driver {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        ticks.finish().await;
     }
 
-    /// Ticks users whose deadline has come; returns how many. A user whose step fails is set aside
-    /// for a while and holds up nobody else.
-    pub async fn tick_due(self: &Arc<Self>) -> Result<usize, StoreError> {
+    /// Begins to tick users whose deadline has come. A user whose step is slow holds up nobody else, nor
+    /// does one whose step fails, who is set aside for a while.
+    async fn tick_due(self: &Arc<Self>, ticks: &mut Ticks) -> Result<(), StoreError> {
         let now = self.clock.now().mono;
+        self.note_ticked(ticks.take_ended(), now)?;
+        if ticks.are_full() {
+            return Ok(());
+        }
         let waiting = {
             let mut set_aside = self.set_aside();
             set_aside.forget_old(now);
             set_aside.len()
         };
+        let room = TICKS_MAX - ticks.len();
         let mut due = self.store.due_wakeups(now, TICKS_MAX + waiting).await?;
-        if waiting > 0 {
+        {
             let set_aside = self.set_aside();
-            due.retain(|user| !set_aside.waits(user, now));
-            due.truncate(TICKS_MAX);
+            due.retain(|user| !set_aside.waits(user, now) && !ticks.has(user));
         }
-        let count = due.len();
-        let Steps { worked, failed } = self.handle_all(due, &Event::Ticked).await;
+        due.into_iter().take(room).for_each(|user| ticks.begin(self, user));
+        Ok(())
+    }
+
+    fn note_ticked(&self, ended: Vec<Ticked>, now: Instant) -> Result<(), StoreError> {
         let mut set_aside = self.set_aside();
-        worked.iter().for_each(|user| set_aside.worked(user));
-        for (user, error) in failed {
+        let mut noted = Ok(());
+        for (user, ticked) in ended {
+            let Err(error) = ticked else {
+                set_aside.worked(&user);
+                continue;
+            };
             tracing::error!(%error, user.id = %user, "a user's deadline could not be worked on");
             if !set_aside.failed(user, &error, now) {
-                return Err(error);
+                noted = Err(error);
             }
         }
-        Ok(count)
+        noted
     }
 
     fn set_aside(&self) -> MutexGuard<'_, SetAside> {
@@ -305,7 +320,7 @@ impl Driver {
         self: &Arc<Self>,
         users: impl IntoIterator<Item = UserId>,
         event: &Event,
-    ) -> Steps {
+    ) -> Vec<(UserId, StoreError)> {
         let mut running = JoinSet::new();
         for user in users {
             let (driver, event) = (Arc::clone(self), event.clone());
@@ -314,16 +329,16 @@ impl Driver {
                 (user, carried)
             });
         }
-        let mut steps = Steps::default();
+        let mut failed = Vec::new();
         while let Some(ended) = running.join_next().await {
             match ended {
-                Ok((user, Ok(_))) => steps.worked.push(user),
-                Ok((user, Err(error))) => steps.failed.push((user, error)),
+                Ok((_, Ok(_))) => {}
+                Ok((user, Err(error))) => failed.push((user, error)),
                 // Panics are contained in the step, so it is the runtime that ends.
                 Err(_) => {}
             }
         }
-        steps
+        failed
     }
 
     /// A panic in it is the caller's error, and nobody else's.
@@ -508,13 +523,6 @@ impl Driver {
             self.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
         }
     }
-}
-
-/// What became of the same event of several users.
-#[derive(Default)]
-struct Steps {
-    worked: Vec<UserId>,
-    failed: Vec<(UserId, StoreError)>,
 }
 
 /// One decided step, ready to be made a commit.

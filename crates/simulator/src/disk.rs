@@ -170,10 +170,12 @@ impl Disk {
         let weather = self.world.store_weather();
         let concerned = weather.only.is_none_or(|only| only == op)
             && weather.user.as_ref().is_none_or(|of| Some(of) == user);
-        if weather.slow_ms == 0 || !concerned || !self.world.percent(50) {
+        let always = weather.user.is_some();
+        if weather.slow_ms == 0 || !concerned || !(always || self.world.percent(50)) {
             return 0;
         }
-        let took = self.world.within(1..weather.slow_ms);
+        let least = if always { weather.slow_ms / 2 } else { 1 };
+        let took = self.world.within(least..weather.slow_ms);
         self.world.count(op.slow());
         match &weather.user {
             Some(user) => {

@@ -288,6 +288,37 @@ mod tests {
         assert_eq!(world.take().3, None);
     }
 
+    /// A status that brings a user online for a while.
+    async fn come_online(node: &Node, user: &UserId) {
+        let event = Event::StatusSet {
+            platform: Platform::Web,
+            status: Status::default(),
+            by: Author::Admin,
+        };
+        node.driver.handle(user, event, None).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_users_slow_commits_hold_nobody_elses_deadline() {
+        let world = Arc::new(World::new(1, None));
+        let node = Node::boot(&world, Memory::default(), 1).await.map_err(|_| ()).unwrap();
+        let (slow, other) = (UserId::new("slow"), UserId::new("other"));
+        come_online(&node, &slow).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        come_online(&node, &other).await;
+        world.set_store_weather(StoreWeather {
+            slow_ms: 1_000_000,
+            user: Some(slow.clone()),
+            ..StoreWeather::default()
+        });
+        let lease = world.plan.policy.virtual_lease;
+        tokio::time::sleep(lease + Duration::from_secs(1)).await;
+        let state = node.disk.memory.load(&slow).await.unwrap().value;
+        assert!(state.is_online(), "its commit is under way");
+        let state = node.disk.memory.load(&other).await.unwrap().value;
+        assert!(!state.is_online(), "its lease has run out");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_change_that_is_not_stored_yet_is_beyond_the_fence() {
         let world = Arc::new(World::new(1, None));
