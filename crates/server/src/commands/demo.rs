@@ -116,7 +116,7 @@ impl Stage {
              \x20 REST for clients and backends http://{api}\n\
              \x20 management API and metrics    http://{admin}/v1/users?state=online\n\
              \x20   (header Authorization: Bearer {admin_token})\n\n\
-             Left: what the users do.  \"=> App\": the callback as the App receives it.\n\n",
+             At the margin: what the users do.  \"=> App\": the callback as the App receives it.\n\n",
             self.app
         ))
     }
