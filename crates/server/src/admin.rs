@@ -74,6 +74,11 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// Why the store cannot be used, if so: by the last look at it, or by what clients met.
+    fn store_problem(&self) -> Option<String> {
+        self.readiness.store_problem().or_else(|| self.driver.store_failing())
+    }
+
     /// One of the configured endpoints.
     fn endpoint(&self, name: &str) -> Result<&Arc<Endpoint>, Problem> {
         let found = self.endpoints.iter().find(|one| one.settings.name.as_str() == name);

@@ -4,6 +4,7 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 mod set_aside;
+mod store_failures;
 mod ticks;
 
 use crate::{
@@ -25,6 +26,7 @@ use std::{
     time::Duration,
 };
 use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
+use store_failures::StoreFailures;
 use ticks::{TICKS_MAX, Ticked, Ticks};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +83,7 @@ pub struct Driver {
     deciding: Decisions,
     /// Users whose ticks fail.
     set_aside: Mutex<SetAside>,
+    store_failures: StoreFailures,
 }
 
 /// When the steps were decided that are not stored yet, and how many each time.
@@ -136,7 +139,7 @@ impl Driver {
     ) -> Driver {
         let lines = (0..LINES).map(|_| tokio::sync::Mutex::new(())).collect();
         let lines_key = u64::from_be_bytes(entropy::bytes(&*entropy));
-        let (holds, committing, deciding, set_aside) = Default::default();
+        let (holds, committing, deciding, set_aside, store_failures) = Default::default();
         Driver {
             store,
             clock,
@@ -151,6 +154,7 @@ impl Driver {
             lines_key,
             deciding,
             set_aside,
+            store_failures,
         }
     }
 
@@ -352,7 +356,16 @@ impl Driver {
     ) -> Result<Outcome, StoreError> {
         let step = contain("step", self.step(user, event, operation_id, settles));
         let panicked = |_| Err(StoreError::Panicked { of: user.to_string() });
-        Box::pin(step).await.unwrap_or_else(panicked)
+        let carried = Box::pin(step).await.unwrap_or_else(panicked);
+        if let Err(StoreError::Unavailable(why)) = &carried {
+            self.store_failures.note(self.clock.now().mono, why.clone());
+        }
+        carried
+    }
+
+    /// Why a user's state could not be read or stored just now, if so.
+    pub fn store_failing(&self) -> Option<String> {
+        self.store_failures.why(self.clock.now().mono)
     }
 
     async fn step(

@@ -23,7 +23,8 @@ impl Readiness {
         self.lock().stopping
     }
 
-    /// What the last look at the store found.
+    /// What the last look at the store found. What clients' own reads and commits meet is the
+    /// [driver](crate::driver::Driver::store_failing)'s to say.
     pub fn store(&self, problem: Option<String>) {
         self.lock().store = problem;
     }
@@ -34,10 +35,9 @@ impl Readiness {
     }
 
     /// Empty: ready.
-    pub fn reasons(&self) -> Vec<String> {
-        let reasons = self.lock();
-        let stopping = reasons.stopping.then(|| "the server is stopping".to_owned());
-        let store = reasons.store.as_ref().map(|problem| format!("the store: {problem}"));
+    pub fn reasons(&self, store_problem: Option<String>) -> Vec<String> {
+        let stopping = self.is_stopping().then(|| "the server is stopping".to_owned());
+        let store = store_problem.map(|problem| format!("the store: {problem}"));
         stopping.into_iter().chain(store).collect()
     }
 

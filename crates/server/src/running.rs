@@ -229,7 +229,8 @@ impl Running {
             self.work_at(&name, dispatcher.run(stop.clone()));
         }
         let (store, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.readiness));
-        self.work_at("watch of the store", watch_store(store, readiness, stop.clone()));
+        let watch = watch_store(store, Arc::clone(&parts.driver), readiness, stop.clone());
+        self.work_at("watch of the store", watch);
         self.work_at("writer of the store", until_ended(Arc::clone(&parts.store), stop.clone()));
         self.work_at("prune", prune(config.clone(), parts, stop));
     }
@@ -515,9 +516,17 @@ fn make_token(path: &Path) -> io::Result<String> {
 }
 
 /// Keeps readiness true to whether the store can be written.
-async fn watch_store(store: Arc<dyn Store>, readiness: Arc<Readiness>, stop: CancellationToken) {
+async fn watch_store(
+    store: Arc<dyn Store>,
+    driver: Arc<Driver>,
+    readiness: Arc<Readiness>,
+    stop: CancellationToken,
+) {
     let mut problem = None;
     for look in 0_u64.. {
+        // Until a probe that begins after it works.
+        problem = problem.or_else(|| driver.store_failing());
+        readiness.store(problem.clone());
         let probe_every = if problem.is_some() { LOOKS_A_PROBE_AGAIN } else { LOOKS_A_PROBE };
         if let Err(error) = store.check_files().await {
             problem = Some(error.to_string());

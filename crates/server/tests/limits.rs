@@ -110,11 +110,17 @@ async fn on(app: &App, store: &Arc<Faulty>) -> Herald {
     .await
 }
 
+/// A hold by itself: a balancer must not take everybody away.
 async fn graces_held(herald: &Herald) -> Option<String> {
-    let (status, body) = http(herald.running.admin, "GET", "/readyz", &[], "").await.unwrap();
+    let (status, held) = ready_and_held(herald).await;
     assert_eq!(status, 200, "a balancer must not take everybody away");
+    held
+}
+
+async fn ready_and_held(herald: &Herald) -> (u16, Option<String>) {
+    let (status, body) = http(herald.running.admin, "GET", "/readyz", &[], "").await.unwrap();
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    body["gracesHeld"].as_str().map(str::to_owned)
+    (status, body["gracesHeld"].as_str().map(str::to_owned))
 }
 
 /// One user's logins fail, another's are slow, for as long as you like: others go offline in time.
@@ -166,6 +172,42 @@ async fn commits_that_panic_hold_no_grace() {
     assert_eq!(graces_held(&herald).await, None);
 }
 
+/// The probe works, and so do all others' logins: what fails is what a client needs.
+#[tokio::test]
+async fn a_commit_or_a_load_that_fails_makes_it_not_ready_at_once_and_ready_when_none_does() {
+    let (app, store) = (App::start().await, Faulty::new());
+    let herald = on(&app, &store).await;
+    let unavailable = || Some(StoreError::Unavailable("a page is damaged".into()));
+    let ready = async || herald.admin("GET", "/readyz", "").await;
+    assert_eq!(ready().await.0, 200);
+    store.commits(move |_: &UserId| (Duration::ZERO, unavailable()));
+    assert!(herald.try_login(&identity("a", Platform::Ios)).await.is_err());
+    let (status, body) = ready().await;
+    assert_eq!(status, 503, "{body}");
+    let reason = body["reasons"][0].as_str().unwrap();
+    assert!(reason.starts_with("the store: ") && reason.contains("a page is damaged"), "{body}");
+    assert_eq!(herald.metric("herald_store_unavailable").await, 1.0);
+    store.commits(|_: &UserId| (Duration::ZERO, None));
+    eventually("it is ready again", || async { ready().await.0 == 200 }).await;
+
+    store.loads(move |_: &UserId| unavailable());
+    assert!(herald.try_login(&identity("b", Platform::Ios)).await.is_err());
+    assert_eq!(ready().await.0, 503);
+    store.loads(|_: &UserId| None);
+    eventually("it is ready again", || async { ready().await.0 == 200 }).await;
+    let _in = herald.login("b", Platform::Ios).await;
+
+    // One user's fault is not the store's.
+    let of_one = |user: &UserId| StoreError::Corrupt {
+        what: "presence",
+        of: user.to_string(),
+        why: "on purpose".into(),
+    };
+    store.commits(move |user: &UserId| (Duration::ZERO, Some(of_one(user))));
+    assert!(herald.try_login(&identity("c", Platform::Ios)).await.is_err());
+    assert_eq!(ready().await.0, 200);
+}
+
 /// Whoever cannot be let in because of the store must not be told offline meanwhile.
 #[tokio::test]
 async fn a_store_that_fails_holds_graces_and_so_does_one_that_is_slow_for_many() {
@@ -173,6 +215,10 @@ async fn a_store_that_fails_holds_graces_and_so_does_one_that_is_slow_for_many()
     let herald = on(&app, &store).await;
     store.commits(|_: &UserId| (Duration::ZERO, Some(StoreError::Unavailable("disk".into()))));
     assert!(herald.try_login(&identity("u", Platform::Ios)).await.is_err());
+    let (status, held) = ready_and_held(&herald).await;
+    assert_eq!((status, held.as_deref()), (503, Some("nothing can be stored")));
+    store.commits(|_: &UserId| (Duration::ZERO, None));
+    eventually("it is ready", || async { ready_and_held(&herald).await.0 == 200 }).await;
     assert_eq!(graces_held(&herald).await.unwrap(), "nothing can be stored");
     eventually("a metric says so", || async { herald.metric("herald_graces_held").await == 1.0 })
         .await;

@@ -408,7 +408,8 @@ impl Store for Sqlite {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.writer.run(Write::Probe).await.map(|_| ())
+        self.writer.run(Write::Probe).await?;
+        self.read(&self.for_logins, |connection| Ok(read::probe(connection)?)).await
     }
 
     async fn set_aside(&self, after: u64, limit: usize) -> Result<Vec<SetAside>, StoreError> {

@@ -20,7 +20,7 @@ pub(super) async fn alive(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    let reasons = admin.readiness.reasons();
+    let reasons = admin.readiness.reasons(admin.store_problem());
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = json!({ "ready": ready, "reasons": reasons });

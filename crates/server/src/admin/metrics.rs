@@ -21,7 +21,7 @@ pub(super) async fn run(State(admin): State<Arc<Admin>>) -> Result<Response, Pro
     admin.metrics.users_online.set(admin.store.users_online().await? as i64);
     let set_aside = admin.store.set_aside_count().await?;
     admin.metrics.rows_set_aside.set(set_aside as i64);
-    admin.metrics.store_unavailable.set(admin.readiness.store_problem().is_some().into());
+    admin.metrics.store_unavailable.set(admin.store_problem().is_some().into());
     let text = admin.metrics.text().unwrap_or_default();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())

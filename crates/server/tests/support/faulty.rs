@@ -23,12 +23,16 @@ pub struct Faulty {
     /// How often each was carried out.
     panics: Mutex<HashMap<String, usize>>,
     commits: Mutex<Option<CommitScript>>,
+    loads: Mutex<Option<LoadScript>>,
     pub ended: CancellationToken,
 }
 
 /// How long the commit of a user takes, and how it fails.
 type CommitScript =
     Box<dyn Fn(&UserId) -> (Duration, Option<StoreError>) + Send + std::marker::Sync>;
+
+/// How the load of a user fails.
+type LoadScript = Box<dyn Fn(&UserId) -> Option<StoreError> + Send + std::marker::Sync>;
 
 impl Faulty {
     pub fn new() -> Arc<Faulty> {
@@ -52,6 +56,14 @@ impl Faulty {
         *self.commits.lock().unwrap() = Some(Box::new(script));
     }
 
+    /// From now on loads go so.
+    pub fn loads(
+        &self,
+        script: impl Fn(&UserId) -> Option<StoreError> + Send + std::marker::Sync + 'static,
+    ) {
+        *self.loads.lock().unwrap() = Some(Box::new(script));
+    }
+
     /// How often this call panicked.
     pub fn panics_at(&self, call: &str) -> usize {
         self.panics.lock().unwrap().get(call).copied().unwrap_or_default()
@@ -73,6 +85,10 @@ impl Faulty {
 impl Store for Faulty {
     async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError> {
         self.may_panic_of("load", user);
+        let error = self.loads.lock().unwrap().as_ref().and_then(|script| script(user));
+        if let Some(error) = error {
+            return Err(error);
+        }
         self.memory.load(user).await
     }
 

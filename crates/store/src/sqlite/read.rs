@@ -20,6 +20,11 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Whether a login could be read.
+pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("SELECT 1 FROM users LIMIT 1")?.exists([]).map(|_| ())
+}
+
 pub(super) fn user(connection: &Connection, user: &UserId) -> Result<Versioned<User>, ReadError> {
     let sql = format!("{} WHERE name = ?1", UserRow::SELECT);
     let mut statement = connection.prepare_cached(&sql)?;
