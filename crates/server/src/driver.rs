@@ -365,7 +365,12 @@ impl Driver {
 
     /// Why a user's state could not be read or stored just now, if so.
     pub fn store_failing(&self) -> Option<String> {
-        self.store_failures.why(self.clock.now().mono)
+        self.store_failures.why()
+    }
+
+    /// A probe of the store that began then worked.
+    pub fn store_probed(&self, began: Instant) {
+        self.store_failures.probed(began);
     }
 
     async fn step(

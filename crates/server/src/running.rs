@@ -229,7 +229,8 @@ impl Running {
             self.work_at(&name, dispatcher.run(stop.clone()));
         }
         let (store, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.readiness));
-        let watch = watch_store(store, Arc::clone(&parts.driver), readiness, stop.clone());
+        let (driver, clock) = (Arc::clone(&parts.driver), Arc::clone(&parts.clock));
+        let watch = watch_store(store, driver, clock, readiness, stop.clone());
         self.work_at("watch of the store", watch);
         self.work_at("writer of the store", until_ended(Arc::clone(&parts.store), stop.clone()));
         self.work_at("prune", prune(config.clone(), parts, stop));
@@ -519,20 +520,24 @@ fn make_token(path: &Path) -> io::Result<String> {
 async fn watch_store(
     store: Arc<dyn Store>,
     driver: Arc<Driver>,
+    clock: Arc<dyn Clock>,
     readiness: Arc<Readiness>,
     stop: CancellationToken,
 ) {
     let mut problem = None;
     for look in 0_u64.. {
-        // Until a probe that begins after it works.
-        problem = problem.or_else(|| driver.store_failing());
-        readiness.store(problem.clone());
-        let probe_every = if problem.is_some() { LOOKS_A_PROBE_AGAIN } else { LOOKS_A_PROBE };
+        let is_failing = problem.is_some() || driver.store_failing().is_some();
+        let probe_every = if is_failing { LOOKS_A_PROBE_AGAIN } else { LOOKS_A_PROBE };
         if let Err(error) = store.check_files().await {
             problem = Some(error.to_string());
         } else if look.is_multiple_of(probe_every) {
+            let began = clock.now().mono;
             problem = match tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await {
-                Ok(probed) => probed.err().map(|error| error.to_string()),
+                Ok(Ok(())) => {
+                    driver.store_probed(began);
+                    None
+                }
+                Ok(Err(error)) => Some(error.to_string()),
                 Err(_) => Some("it does not answer".to_owned()),
             };
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-/// How long after a failure the store counts as failing.
+/// How long after a failure the store counts as failing at least.
 const FAILING_FOR: Duration = Duration::from_secs(2);
 
 /// The last failure.
@@ -20,11 +20,18 @@ impl StoreFailures {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, why));
     }
 
+    /// A probe that began then worked.
+    pub(super) fn probed(&self, began: Instant) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_some_and(|(at, _)| at.until(began) >= FAILING_FOR) {
+            *last = None;
+        }
+    }
+
     /// Why the store counts as failing, if so.
-    pub(super) fn why(&self, now: Instant) -> Option<String> {
+    pub(super) fn why(&self) -> Option<String> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, why) = last.as_ref()?;
-        (at.until(now) < FAILING_FOR).then(|| why.clone())
+        last.as_ref().map(|(_, why)| why.clone())
     }
 }
 
@@ -33,13 +40,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_fails_from_a_failure_on_until_there_was_none_for_a_while() {
+    fn it_fails_from_a_failure_on_until_a_later_probe_works() {
         let failures = StoreFailures::default();
-        assert_eq!(failures.why(Instant(0)), None);
+        assert_eq!(failures.why(), None);
         failures.note(Instant(10), "full".into());
-        assert_eq!(failures.why(Instant(10)).unwrap(), "full");
+        assert_eq!(failures.why().unwrap(), "full");
         failures.note(Instant(1_500), "hangs".into());
-        assert_eq!(failures.why(Instant(3_499)).unwrap(), "hangs");
-        assert_eq!(failures.why(Instant(3_500)), None);
+        failures.probed(Instant(3_499));
+        assert_eq!(failures.why().unwrap(), "hangs");
+        failures.probed(Instant(3_500));
+        assert_eq!(failures.why(), None);
     }
 }
