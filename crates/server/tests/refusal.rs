@@ -255,12 +255,14 @@ async fn a_refused_browser_does_not_keep_the_phone_from_coming_back() {
 /// In these dialects a code refuses an online callback; of an offline one it says that the App failed.
 #[tokio::test]
 async fn a_code_that_refuses_is_a_failure_where_nothing_can_be_refused() {
-    for (dialect, on_refusal, online) in [
+    let cases = [
         (Dialect::V35, OnRefusal::Ignore, ("dead", 3)),
         (Dialect::V2, OnRefusal::Ignore, ("dead", 3)),
         (Dialect::V35, OnRefusal::Disconnect, ("delivered", 1)),
         (Dialect::V2, OnRefusal::Disconnect, ("delivered", 1)),
-    ] {
+    ];
+    // Each waits for its retries.
+    let played = cases.map(async |(dialect, on_refusal, online)| {
         let app = App::start().await;
         app.answer(|_, _| async { answer(200, r#"{"actionCode":1,"errCode":500}"#) });
         let url = app.url();
@@ -287,7 +289,8 @@ async fn a_code_that_refuses_is_a_failure_where_nothing_can_be_refused() {
         })
         .await;
         assert_eq!(settled().await.unwrap(), expected, "{dialect:?} {on_refusal:?}");
-    }
+    });
+    futures_util::future::join_all(played).await;
 }
 
 #[tokio::test]
