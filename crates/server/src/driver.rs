@@ -430,11 +430,16 @@ impl Driver {
         drop(under_way);
         self.note_commit(user, began);
         if let Err(StoreError::Unavailable(_)) = committed {
-            let length = self.policy.restart_grace;
-            let has_begun = self.holds().store_failed(self.clock.now().mono, length);
-            self.log_hold(has_begun, HoldReason::StoreUnavailable);
+            self.hold_graces_for_the_store();
         }
         committed
+    }
+
+    /// Nothing can be stored right now: whoever is kept away by that must not be told offline.
+    pub fn hold_graces_for_the_store(&self) {
+        let length = self.policy.restart_grace;
+        let has_begun = self.holds().store_failed(self.clock.now().mono, length);
+        self.log_hold(has_begun, HoldReason::StoreUnavailable);
     }
 
     fn note_commit(&self, user: u64, began: Instant) {

@@ -530,6 +530,7 @@ async fn watch_store(
         let probe_every = if is_failing { LOOKS_A_PROBE_AGAIN } else { LOOKS_A_PROBE };
         if let Err(error) = store.check_files().await {
             problem = Some(error.to_string());
+            driver.hold_graces_for_the_store();
         } else if look.is_multiple_of(probe_every) {
             let began = clock.now().mono;
             problem = match tokio::time::timeout(PROBE_TIMEOUT, store.probe()).await {
@@ -540,6 +541,9 @@ async fn watch_store(
                 Ok(Err(error)) => Some(error.to_string()),
                 Err(_) => Some("it does not answer".to_owned()),
             };
+            if problem.is_some() {
+                driver.hold_graces_for_the_store();
+            }
         }
         readiness.store(problem.clone());
         tokio::select! {

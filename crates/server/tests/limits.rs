@@ -208,6 +208,16 @@ async fn a_commit_or_a_load_that_fails_makes_it_not_ready_at_once_and_ready_when
     assert_eq!(ready().await.0, 200);
 }
 
+/// Nobody dials, so that no commit fails; those who would are kept away all the same.
+#[tokio::test]
+async fn a_store_that_does_not_answer_holds_graces_though_nobody_dials() {
+    let (app, store) = (App::start().await, Faulty::new());
+    store.probe_fails.store(true, std::sync::atomic::Ordering::Relaxed);
+    let herald = on(&app, &store).await;
+    eventually("graces are held", || async { herald.metric("herald_graces_held").await == 1.0 })
+        .await;
+}
+
 /// Whoever cannot be let in because of the store must not be told offline meanwhile.
 #[tokio::test]
 async fn a_store_that_fails_holds_graces_and_so_does_one_that_is_slow_for_many() {

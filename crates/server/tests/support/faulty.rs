@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use presence::{Instant, Timestamp, User, UserId};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use store::{
@@ -24,6 +27,7 @@ pub struct Faulty {
     panics: Mutex<HashMap<String, usize>>,
     commits: Mutex<Option<CommitScript>>,
     loads: Mutex<Option<LoadScript>>,
+    pub probe_fails: AtomicBool,
     pub ended: CancellationToken,
 }
 
@@ -203,7 +207,10 @@ impl Store for Faulty {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.may_panic("probe");
-        self.memory.probe().await
+        match self.probe_fails.load(Relaxed) {
+            true => Err(StoreError::Unavailable("on purpose".into())),
+            false => self.memory.probe().await,
+        }
     }
 
     async fn ended(&self) {
