@@ -516,6 +516,11 @@ impl Driver {
         hasher.finish()
     }
 
+    /// Whether the events of two users wait for each other.
+    pub fn share_a_line(&self, one: &UserId, other: &UserId) -> bool {
+        self.hash(one) as usize % LINES == self.hash(other) as usize % LINES
+    }
+
     fn line(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
         &self.lines[self.hash(user) as usize % LINES]
     }

@@ -16,6 +16,9 @@ const SLACK_MS: u64 = 500;
 /// The same after trouble with the store.
 const TROUBLED_SLACK_MS: u64 = 15_000;
 
+/// As in `presence::refusal`: how many refusals of a user are remembered.
+const REMEMBERED_MAX: usize = 8;
+
 /// One client that may have several connections.
 pub(crate) type SessionKey = (UserId, Platform, TokenHash);
 
@@ -28,9 +31,10 @@ pub(crate) struct Admissions {
     questions: BTreeMap<(UserId, u64), Question>,
     /// The `seq` of what else a callback speaks for.
     spoken_for: BTreeMap<CallbackId, Vec<u64>>,
-    /// Refusals that are to be carried out: what each speaks for, and at which scope.
-    refusing: BTreeMap<CallbackId, (Vec<u64>, Scope)>,
-    refused: BTreeMap<SessionKey, u64>,
+    /// Refusals that are to be carried out.
+    refusing: BTreeMap<CallbackId, Refusing>,
+    /// Whom the App refused: when it said so, and when that was stored.
+    refused: BTreeMap<SessionKey, (u64, u64)>,
     /// Sessions that ended by loss: since when, in which process.
     absent: BTreeMap<SessionKey, (u64, u32)>,
     /// When the App that is asked could not be.
@@ -45,6 +49,16 @@ struct Question {
     consented_at: Option<u64>,
     refused_at: Option<u64>,
     failed: bool,
+}
+
+/// What the App refused.
+#[derive(Clone)]
+struct Refusing {
+    /// What its callback speaks for, and at which scope.
+    seqs: Vec<u64>,
+    scope: Scope,
+    /// When it said so; what holds from then on is decided later.
+    at: u64,
 }
 
 /// While the App fails, or is paused.
@@ -146,7 +160,7 @@ impl World {
         let holds = self.plan.policy.refused_for.as_millis() as u64;
         let ledger = self.ledger();
         let mut refused = ledger.admissions.refused.iter();
-        refused.any(|((of, ..), at)| of == user && at + holds > self.ms())
+        refused.any(|((of, ..), (at, _))| of == user && at + holds > self.ms())
     }
 
     /// A callback is handed out.
@@ -170,6 +184,8 @@ impl World {
                 _ => admissions.app_answers(now),
             }
         }
+        // What was said about an earlier attempt was not recorded, or does not count any more.
+        admissions.refusing.remove(id);
         let is_online = callback.change.kind == Kind::Online && !callback.replayed;
         if !is_online {
             return;
@@ -187,14 +203,17 @@ impl World {
                 () => question.failed = true,
             }
         }
-        // What was said about an earlier attempt was not recorded, or it would not be made again.
-        admissions.refusing.remove(id);
         if refuses && (self.plan.closes_on_refusal || is_asked) {
             let mut seqs = admissions.spoken_for.get(id).cloned().unwrap_or_default();
             seqs.push(id.seq);
             let interest = self.plan.endpoints[app].interest(false);
             let scope = interest.online.unwrap_or(Scope::Connection);
-            admissions.refusing.insert(id.clone(), (seqs, scope));
+            for seq in &seqs {
+                if let Some(question) = admissions.questions.get_mut(&(id.user.clone(), *seq)) {
+                    question.refused_at = Some(now);
+                }
+            }
+            admissions.refusing.insert(id.clone(), Refusing { seqs, scope, at: now });
         }
     }
 
@@ -278,7 +297,9 @@ impl World {
         };
         let conn = short(connection.id);
         if !lingered && self.is_refused_session(&session, began) {
-            let how = format!("{conn} of {user} is admitted although the App refused its session");
+            let at = self.ledger().admissions.refused.get(&session).map_or(0, |(at, _)| *at);
+            let how =
+                format!("{conn} of {user} is admitted although the App refused it at {at} ms");
             self.violated("gate", &how);
         }
         let why = self.why_admitted(&session, connection, was, before, began);
@@ -296,7 +317,14 @@ impl World {
             return false;
         }
         let ledger = self.ledger();
-        let Some(at) = ledger.admissions.refused.get(session) else { return false };
+        let Some((at, _)) = ledger.admissions.refused.get(session) else { return false };
+        let refused = &ledger.admissions.refused;
+        let later = refused
+            .iter()
+            .filter(|(of, refused)| of.0 == session.0 && *of != session && refused.0 >= *at);
+        if later.count() >= REMEMBERED_MAX {
+            return false;
+        }
         // The question of a login that began before speaks for itself.
         began > *at && self.ms() < at + holds
     }
@@ -363,9 +391,8 @@ impl World {
     fn check_refusal(&self, settlement: &Settlement, before: &[Connection], after: &User) {
         let id = &settlement.lease.id;
         let refusing = self.ledger().admissions.refusing.get(id).cloned();
-        let Some((seqs, scope)) = refusing.filter(|_| settlement.fate == Fate::Delivered) else {
-            return;
-        };
+        let refusing = refusing.filter(|_| settlement.fate == Fate::Delivered);
+        let Some(Refusing { seqs, scope, at }) = refusing else { return };
         let now = self.ms();
         let mut ended = 0;
         for connection in before {
@@ -384,10 +411,10 @@ impl World {
             }
             let session = (id.user.clone(), connection.platform, connection.token);
             let admissions = &mut self.ledger().admissions;
-            admissions.refused.insert(session, now);
+            admissions.refused.insert(session, (at, now));
             let question = (id.user.clone(), connection.told.connection);
             if let Some(question) = admissions.questions.get_mut(&question) {
-                question.refused_at = Some(now);
+                question.refused_at = Some(at);
             }
         }
         match ended {
@@ -432,7 +459,7 @@ impl World {
         let refused_before = admissions
             .refused
             .get(&dial.session)
-            .is_some_and(|at| now <= at + holds + slack && !holds.eq(&0));
+            .is_some_and(|(_, stored)| now <= stored + holds + slack && holds > 0);
         let lingers =
             dial.lingered.is_some() && admissions.lingering(&dial.session) == dial.lingered;
         drop(ledger);

@@ -233,10 +233,17 @@ impl World {
         self.state().slowed = Some((user.clone(), until));
     }
 
-    /// Whether this user's commits were slow a moment ago.
+    /// Whether this user's commits were slow a moment ago, or those of one whose line it shares: one
+    /// user in 4,096 does.
     pub(crate) fn is_slowed(&self, user: &UserId) -> bool {
         let now = self.ms();
-        self.state().slowed.as_ref().is_some_and(|(of, until)| of == user && now < *until)
+        let (slowed, node) = {
+            let state = self.state();
+            (state.slowed.clone(), state.node.clone())
+        };
+        slowed.filter(|(_, until)| now < *until).is_some_and(|(of, _)| {
+            of == *user || node.is_some_and(|node| node.driver.share_a_line(&of, user))
+        })
     }
 
     /// Cuts all clients off, or no longer.
