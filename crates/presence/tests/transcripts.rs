@@ -1019,7 +1019,7 @@ fn of_two_at_the_gate_the_newer_one_stays() {
         expect![[r#"
             1s   knock a ios t        -> asked, online a ios [cpu] login #1000
             2s   knock b ios u        -> asked, online b ios [c--] login #2000
-            3s   let-in b             -> kickoff a ios [c--] kicked #3000, offline a ios [c--] kicked #3001
+            3s   let-in b             -> kickoff a ios [c--] kicked #3000, offline a ios [c--] kicked #3001, close a
             4s   let-in a             -> denied: kicked
         "#]],
     );

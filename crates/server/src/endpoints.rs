@@ -69,7 +69,8 @@ fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
             kick_off: kick_off.timeout,
         },
         on_refusal: online.on_refusal,
-        gate: (online.mode == Mode::Gate).then_some(GateSettings {
+        // Where the App is not told of logins, it cannot be asked by that.
+        gate: (online.mode == Mode::Gate && online.enable).then_some(GateSettings {
             failed_continue: online.failed_continue,
             waiting_max: online.gate_waiting_max,
         }),

@@ -428,7 +428,7 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             herald.toml:3: callbacks.online.timeout = "30s": with mode = "gate", must be shorter than 30s, the longest request
             herald.toml:4: gateway.handshake_timeout = "5s": with mode = "gate", must be longer than callbacks.online.timeout = "5s" (default)
             ok nothing is sent: callbacks.url is empty
-            herald.toml:3: callbacks.online.enable = false: with mode = "gate", must be true: the App is asked by the online callback
+            ok nothing is sent: callbacks.url is empty
             herald.toml:1: api.listen = "127.0.0.1:10001": must have another port than gateway.listen = "0.0.0.0:10001" (default)
             herald.toml:1: gateway.listen = "127.0.0.1:10003": must have another port than admin.listen = "127.0.0.1:10003" (default)
             herald.toml:2: api.listen = "0.0.0.0:1": must have another port than gateway.listen = "[::]:1" (herald.toml:1)

@@ -76,13 +76,8 @@ fn check_pings(draft: &mut Draft) {
 
 /// A login that waits for the App must be answered before its client, or the HTTP server, gives up.
 fn check_gate(draft: &mut Draft) {
-    let online = draft.config.callbacks.online.clone();
+    let online = &draft.config.callbacks.online;
     if online.mode != Mode::Gate {
-        return;
-    }
-    if !online.enable && draft.knows(&["callbacks.online.enable"]) {
-        let wrong = "with mode = \"gate\", must be true: the App is asked by the online callback";
-        draft.refuse("callbacks.online.enable", wrong);
         return;
     }
     if online.timeout >= draft.config.gateway.handshake_timeout {
