@@ -456,10 +456,11 @@ impl World {
                     && question.ended_at.is_none_or(|at| at + slack >= dial.began)
             })
         });
-        let refused_before = admissions
-            .refused
-            .get(&dial.session)
-            .is_some_and(|(_, stored)| now <= stored + holds + slack && holds > 0);
+        // After a step of the clock and a restart nobody knows how old a refusal is.
+        let steps = self.plan.faults.clock_steps;
+        let known = admissions.refused.get(&dial.session);
+        let refused_before =
+            known.is_some_and(|(_, stored)| holds > 0 && (steps || now <= stored + holds + slack));
         let lingers =
             dial.lingered.is_some() && admissions.lingering(&dial.session) == dial.lingered;
         drop(ledger);

@@ -321,6 +321,7 @@ impl World {
     pub(crate) fn attempt_begins(&self, app: usize, callback: &Claimed) {
         let (now, id) = (self.ms(), &callback.lease.id);
         let calm_ms = self.store_calm_for().as_millis() as u64;
+        let slowed = self.is_slowed(&id.user);
         let mut ledger = self.ledger();
         let well = ledger.troubled_at.get(&app).map_or(now, |at| now - at);
         let waited = ledger.promised.get(id).map(|at| now - at);
@@ -333,7 +334,7 @@ impl World {
         }
         lane.last = lane.last.max(id.seq);
         drop(ledger);
-        let fresh = callback.attempts == 0 && !callback.replayed;
+        let fresh = callback.attempts == 0 && !callback.replayed && !slowed;
         if let Some(waited) = waited.filter(|_| fresh)
             && waited > FIRST_ATTEMPT_MS_MAX
             && self.apps[app].mode() == Mode::Well
