@@ -212,13 +212,8 @@ impl Entry<'_> {
         let entered = self.knock(&app, settings, answer).await;
         metrics.at_gate.dec();
         // Who tries again has asked nothing, or it would find its own question on its way out.
-        if let Err(Outside::Refused(why)) = &entered {
-            // Its client is gone, the question is not.
-            let may_outlive = matches!(
-                why,
-                NotAdmitted::NoAnswer | NotAdmitted::Interrupted(Interruption::HungUp)
-            );
-            self.withdraw(place, may_outlive);
+        if let Err(Outside::Refused(_)) = entered {
+            self.withdraw(place);
         }
         entered
     }
@@ -356,13 +351,9 @@ impl Entry<'_> {
     }
 
     /// What it knocked with must not stay. Quiet, if it did not get that far or is gone already.
-    fn withdraw(&self, place: Place, may_outlive: bool) {
+    fn withdraw(&self, place: Place) {
         let (driver, user) = (Arc::clone(&self.logins.driver), self.pending.user.clone());
         tokio::spawn(async move {
-            // Others wait for the same answer: the App must not be told meanwhile that the user is gone.
-            while may_outlive && place.app.asked.is_awaited(place.conn) {
-                sleep(LOOK_AGAIN).await;
-            }
             driver.lose(&user, place.conn, End::Lost).await;
             // Given back only now: those who share the question must not find it still asked.
             drop(place);

@@ -477,30 +477,6 @@ async fn a_client_that_hangs_up_at_the_gate_gives_its_place_back() {
     app.hears(&["online u", "offline u"]).await;
 }
 
-/// Or the App would be told that a user is gone who waits with another tab.
-#[tokio::test]
-async fn a_question_that_others_share_outlives_the_client_that_asked() {
-    let (app, turns) = (App::start().await, Arc::new(Semaphore::new(0)));
-    thinks(&app, &turns, ok);
-    let herald = world_of(&app, |config| {
-        config.callbacks.online.timeout = FOR_EVER;
-        config.callbacks.online.scope = presence::Scope::User;
-        config.presence.offline_grace = Duration::from_secs(600);
-    })
-    .await;
-    let first = dials(&herald, "u");
-    app.hears(&["online u"]).await;
-    let second = dials_as(&herald, identity("u", Platform::Web));
-    eventually("two wait", || async { herald.metric("herald_gate_waiting").await == 2.0 }).await;
-    first.abort();
-    // Longer than it takes to notice that the client is gone.
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    turns.add_permits(Semaphore::MAX_PERMITS);
-    assert_eq!(code(second).await, 0);
-    herald.all_told().await;
-    app.hears(&["online u"]).await;
-}
-
 #[tokio::test]
 async fn what_is_no_news_to_the_app_is_not_asked() {
     let app = App::start().await;

@@ -115,13 +115,6 @@ impl Asked {
         Ok(question.wait())
     }
 
-    /// Whether anybody still waits for the answer.
-    pub fn is_awaited(&self, question: ConnId) -> bool {
-        let places = self.lock();
-        let question = places.questions.get(&question);
-        question.is_some_and(|question| question.waiters.iter().any(|waiter| !waiter.is_closed()))
-    }
-
     /// Ends a question and gives its place back.
     pub fn leave(&self, conn: ConnId) {
         let places = &mut *self.lock();
