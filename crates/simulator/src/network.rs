@@ -78,12 +78,12 @@ impl Network {
             world.count("network: duplicate");
             let again = world.within(0..2) * world.within(0..30_000);
             let (app, world, request) = (Arc::clone(&app), Arc::clone(world), request.clone());
-            let life = app.life();
+            let (life, resyncs) = (app.life(), app.resyncs());
             // A copy that nobody waits for; one that is held up may arrive after newer ones. It does
-            // not outlive the App.
+            // not outlive the App, and is not applied over a snapshot that was read meanwhile.
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(again)).await;
-                if app.life() != life {
+                if app.life() != life || app.resyncs() != resyncs {
                     return;
                 }
                 if again > 0 {
