@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { platform, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
@@ -32,7 +32,7 @@ export class Herald {
     const herald = new Herald()
     herald.program = binary()
     herald.folder = mkdtempSync(join(tmpdir(), 'herald-e2e-'))
-    herald.settings = { ...settings, 'store.path': join(herald.folder, 'data') }
+    herald.settings = { ...settings, ...places(), 'store.path': join(herald.folder, 'data') }
     try {
       await herald.#run()
     } catch (error) {
@@ -103,10 +103,20 @@ export class Herald {
   }
 }
 
+/**
+ * Any port of an address that nothing else uses, so that it can be had again after a crash: Linux answers
+ * at all of 127.0.0.0/8 and begins connections at 127.0.0.1.
+ */
+function places() {
+  const host = platform() === 'linux' ? `127.${[254, 255, 254].map(drawn).join('.')}` : '127.0.0.1'
+  return Object.fromEntries(['gateway', 'api', 'admin'].map((key) => [`${key}.listen`, `${host}:0`]))
+}
+
+function drawn(below) {
+  return 1 + Math.floor(Math.random() * below)
+}
+
 const SETTINGS = {
-  'gateway.listen': '127.0.0.1:0',
-  'api.listen': '127.0.0.1:0',
-  'admin.listen': '127.0.0.1:0',
   'log.format': 'json',
   'log.level': 'info,server=debug',
 }

@@ -111,9 +111,7 @@ async fn a_redirect_is_not_followed_and_says_where_it_would_go() {
 
 #[tokio::test]
 async fn an_app_that_is_not_there_is_told_when_it_comes() {
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
+    let [address] = places::of_our_own();
     let herald =
         Herald::start(|config| config.callbacks.url = Some(format!("http://{address}"))).await;
     let _client = herald.login("u", Platform::Ios).await;

@@ -126,9 +126,7 @@ fn output_that_nobody_reads_is_no_failure_and_a_full_disk_is_one() {
 #[tokio::test]
 async fn the_sample_app_answers_though_nobody_reads_what_it_prints() {
     use server::client::http;
-    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = held.local_addr().unwrap();
-    drop(held);
+    let [address] = places::of_our_own();
     // A reader that never reads, and one that is gone.
     let (_reader, stalled) = std::io::pipe().unwrap();
     let (gone, broken) = std::io::pipe().unwrap();
@@ -211,9 +209,7 @@ async fn the_sample_app_takes_only_what_is_signed_if_it_has_a_secret() {
     const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let (code, _, err) = text(&output(&mut herald(&["app", "--secret", "hunter2"])));
     assert_eq!((code, err.as_str()), (Some(1), "herald: --secret: must begin with whsec_\n"));
-    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = held.local_addr().unwrap();
-    drop(held);
+    let [address] = places::of_our_own();
     let mut app = herald(&["app", "--listen", &address.to_string(), "--secret", SIGNING]);
     let _app = Spawned::start(app.stdout(Stdio::null()).stderr(Stdio::null()));
     for (secrets, verdict) in [(vec![], "back_off"), (vec![SIGNING], "delivered")] {
@@ -237,9 +233,7 @@ async fn the_sample_app_takes_only_what_is_signed_if_it_has_a_secret() {
 async fn the_sample_app_shows_who_is_online_and_misbehaves_to_order() {
     use server::client::http;
     use std::io::{BufRead, BufReader};
-    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = held.local_addr().unwrap();
-    drop(held);
+    let [address] = places::of_our_own();
     let listen = address.to_string();
     let mut app = herald(&["app", "--listen", &listen, "--refuse", "bad", "--delay", "10ms"]);
     let mut app = Spawned::start(app.stdout(Stdio::piped()).stderr(Stdio::null()));

@@ -6,7 +6,6 @@ use herald_receiver::{Event, Scope, Subject, View, sql};
 use postgres::{NoTls, types::ToSql};
 use std::{
     fs,
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -140,7 +139,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// On loopback, in a folder of its own, as a user who is not root.
+    /// On a socket in a folder of its own, as a user who is not root.
     #[expect(clippy::disallowed_methods, reason = "`Drop` ends it, also when a test fails")]
     pub fn start() -> Postgres {
         let folder = tempfile::tempdir().unwrap();
@@ -152,16 +151,13 @@ impl Postgres {
         }
         let mut initdb = unprivileged("initdb");
         run(initdb.arg("-D").arg(&data).args(["-U", "herald", "-A", "trust", "-E", "UTF8", "-N"]));
-        let held = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = held.local_addr().unwrap().port();
-        drop(held);
         let mut server = unprivileged("postgres");
-        server.arg("-D").arg(&data).arg("-k").arg(&data).args(["-p", &port.to_string()]);
-        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+        server.arg("-D").arg(&data).arg("-k").arg(&data);
+        server.args(["-c", "listen_addresses=", "-c", "fsync=off"]);
         let server = server.current_dir(folder.path()).stdin(Stdio::null()).stderr(Stdio::null());
         let server = server.spawn().unwrap();
         let mut started = Postgres { client: None, server, _folder: folder };
-        let address = format!("host=127.0.0.1 port={port} user=herald dbname=postgres");
+        let address = format!("host={} user=herald dbname=postgres", data.display());
         let began = Instant::now();
         while started.client.is_none() {
             started.client = postgres::Client::connect(&address, NoTls).ok();

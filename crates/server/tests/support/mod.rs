@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod faulty;
+pub mod places;
 pub mod process;
 pub mod spawned;
 pub mod tls;

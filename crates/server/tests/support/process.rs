@@ -1,12 +1,13 @@
 //! Herald as a program of its own, for tests that kill it.
 
-use super::{SECRET, eventually, spawned::Spawned};
+use super::{PATIENCE, SECRET, places, spawned::Spawned};
 pub use rustix::process::Signal;
 use server::client::http;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 /// A herald process that can be killed and started again on the same folder and ports.
@@ -21,7 +22,7 @@ pub struct Process {
 
 impl Process {
     pub fn new(folder: &Path, callback_url: &str, more: &[(&str, &str)]) -> Process {
-        let [gateway, api, admin] = free_ports();
+        let [gateway, api, admin] = places::of_our_own();
         let mut environment = vec![
             ("HERALD_AUTH__SECRET".to_owned(), SECRET.to_owned()),
             ("HERALD_ADMIN__TOKEN".to_owned(), SECRET.to_owned()),
@@ -69,7 +70,19 @@ impl Process {
         self.child = Some(Spawned::start(command.stdout(Stdio::null()).stderr(log)));
         // The pipe of a log is the child's alone from now on.
         drop(command);
-        eventually("herald is ready", || async { self.is_ready().await }).await;
+        self.becomes_ready().await;
+    }
+
+    /// Fails at once, with its log, if it ends instead.
+    async fn becomes_ready(&mut self) {
+        let ready = async {
+            while !self.is_ready().await {
+                assert!(self.is_running(), "herald ended at its start:\n{}", self.log_text());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, ready).await;
+        assert!(waited.is_ok(), "herald does not get ready:\n{}", self.log_text());
     }
 
     /// The same, under a shell that sets the umask first.
@@ -79,8 +92,8 @@ impl Process {
         shell.args(["-c", &format!("umask {umask:o}; exec \"$0\" serve")]);
         shell.arg(herald.get_program()).current_dir(&self.folder).stdin(Stdio::null());
         shell.envs(herald.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        self.child = Some(Spawned::start(shell.stdout(Stdio::null()).stderr(Stdio::null())));
-        eventually("herald is ready", || async { self.is_ready().await }).await;
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        self.spawn(shell, log.into()).await;
     }
 
     /// `herald serve`, not yet started.
@@ -147,7 +160,7 @@ impl Process {
     }
 
     pub fn log_text(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap()
+        std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// A number of `/metrics`.
@@ -159,10 +172,4 @@ impl Process {
     pub async fn owed(&self) -> u64 {
         self.get("/v1/endpoints").await.1[0]["owed"].as_u64().unwrap()
     }
-}
-
-fn free_ports() -> [SocketAddr; 3] {
-    // All three are held until all are known, so that they differ.
-    let held = [0; 3].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
-    held.map(|listener| listener.local_addr().unwrap())
 }

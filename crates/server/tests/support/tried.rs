@@ -1,11 +1,11 @@
 //! An App as a process of its own, and `herald conformance` against it.
 
 use super::{
-    eventually,
+    eventually, places,
     spawned::{self, Spawned},
 };
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     process::{Command, Output, Stdio},
 };
 use tokio::net::TcpStream;
@@ -21,9 +21,7 @@ pub struct Tried {
 impl Tried {
     /// Starts what `command` makes of a free address, and waits until it listens.
     pub async fn start(command: impl FnOnce(SocketAddr) -> Command) -> Tried {
-        let held = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = held.local_addr().unwrap();
-        drop(held);
+        let [address] = places::of_our_own();
         let mut command = command(address);
         let child = Spawned::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         eventually("the App listens", || async { TcpStream::connect(address).await.is_ok() }).await;
