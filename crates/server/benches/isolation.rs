@@ -14,7 +14,10 @@ use std::{
     collections::HashMap,
     future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use support::{process::Process, *};
@@ -36,10 +39,14 @@ fn main() {
         compare("none", turns, PENDING, async || ok()).await;
         compare("hangs", turns, PENDING, async || std::future::pending().await).await;
         compare("backs off", turns, PENDING, async || answer(503, "")).await;
-        // 64 at a time, 50 ms each: 1,280 a second.
-        let drains = async || {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            ok()
+        // 64 at a time, 50 ms each, never all at once: 1,280 a second.
+        let told = AtomicU64::new(0);
+        let drains = move || {
+            let spread = told.fetch_add(1, Ordering::Relaxed) * 37 % 61;
+            async move {
+                tokio::time::sleep(Duration::from_millis(20 + spread)).await;
+                ok()
+            }
         };
         compare("drains", turns, 2_000 * turns, drains).await;
     });
@@ -122,7 +129,7 @@ impl Side {
         let logins = running.join_all().await;
         let is_told = |n: usize| heard.lock().unwrap().contains_key(&operation(n));
         eventually("all is told", || async { logins.iter().all(|(n, ..)| is_told(*n)) }).await;
-        let heard = heard.lock().unwrap();
+        let heard = std::mem::take(&mut *heard.lock().unwrap());
         let ms = |took: Duration| took.as_secs_f64() * 1000.0;
         let told = logins.iter().map(|(n, began, ..)| ms(heard[&operation(*n)] - *began));
         self.told_ms.push(told.collect());

@@ -3,15 +3,19 @@
 //! A write is answered after the sync, and the [`crate::index::Index`] learns of it after the sync
 //! too, so that nothing decides on, or sends, what a crash could take back.
 
+mod gathered;
+
 use super::{
     CLOSED, SharedIndex, disk,
     files::{self, Files},
     write::{Batch, Done, Numbers, Outcome, Write},
 };
 use crate::StoreError;
+use gathered::Gathered;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     fs::File,
+    mem::take,
     sync::{Arc, Mutex, PoisonError, mpsc::RecvTimeoutError},
     thread,
     time::Duration,
@@ -20,8 +24,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many writes may wait; beyond that callers wait to be let in.
 const WAITING_MAX: usize = 8_192;
-/// How many writes share one transaction.
-const BATCH_MAX: usize = 1_024;
 /// How long a store that is dropped without [`Writer::close`] waits for its thread. A disk that does
 /// not answer must not keep the process from ending.
 const DROP_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -113,28 +115,51 @@ impl Disk {
         index: &SharedIndex,
         waiting: &mut mpsc::Receiver<Waiting>,
     ) {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            let (writes, answers): (Vec<_>, Vec<_>) =
-                batch.drain(..).map(|waiting| (waiting.write, waiting.answer)).unzip();
-            let (mut writes, mut answers) = (writes.into_iter(), answers.into_iter());
-            while !writes.as_slice().is_empty() {
-                match self.write_some(numbers, index, &mut writes) {
-                    Ok(outcomes) => {
-                        for (outcome, answer) in outcomes.into_iter().zip(answers.by_ref()) {
-                            // A caller that is gone has nobody to tell.
-                            let _ = answer.send(outcome);
-                        }
-                    }
-                    Err(error) => {
-                        for answer in answers {
-                            let _ = answer.send(Err(error.clone()));
-                        }
-                        break;
-                    }
-                }
+        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let timer = timer.expect("a timer asks nothing of the system");
+        let mut gathered = Gathered::default();
+        while timer.block_on(gathered.more(waiting)) {
+            if gathered.urgent.is_empty() {
+                let notes = take(&mut gathered.notes);
+                gathered.notes = self.write_all(numbers, index, notes, || !waiting.is_empty());
+            } else {
+                self.write_all(numbers, index, take(&mut gathered.urgent), || false);
             }
         }
+        self.write_all(numbers, index, gathered.notes, || false);
+    }
+
+    /// Writes all of them; or, when it `must_stop`, some, and returns the rest.
+    fn write_all(
+        &mut self,
+        numbers: &mut Numbers,
+        index: &SharedIndex,
+        batch: Vec<Waiting>,
+        must_stop: impl Fn() -> bool,
+    ) -> Vec<Waiting> {
+        let batch = batch.into_iter().map(|waiting| (waiting.write, waiting.answer));
+        let (writes, answers): (Vec<_>, Vec<_>) = batch.unzip();
+        let (mut writes, mut answers) = (writes.into_iter(), answers.into_iter());
+        while !writes.as_slice().is_empty() {
+            match self.write_some(numbers, index, &mut writes, &must_stop) {
+                Ok(outcomes) => {
+                    for (outcome, answer) in outcomes.into_iter().zip(answers.by_ref()) {
+                        // A caller that is gone has nobody to tell.
+                        let _ = answer.send(outcome);
+                    }
+                }
+                Err(error) => {
+                    for answer in answers {
+                        let _ = answer.send(Err(error.clone()));
+                    }
+                    return Vec::new();
+                }
+            }
+            if must_stop() {
+                break;
+            }
+        }
+        writes.zip(answers).map(|(write, answer)| Waiting { write, answer }).collect()
     }
 
     /// As many of them as go into one transaction; on an error none of what is left.
@@ -143,11 +168,12 @@ impl Disk {
         numbers: &mut Numbers,
         index: &SharedIndex,
         writes: &mut std::vec::IntoIter<Write>,
+        must_stop: &impl Fn() -> bool,
     ) -> Result<Vec<Result<Done, StoreError>>, StoreError> {
         // What is missing is said by `Files`, once.
         self.files.check()?;
         let (before, count) = (*numbers, writes.len());
-        let written = self.commit(numbers, index, writes).map_err(|error| {
+        let written = self.commit(numbers, index, writes, must_stop).map_err(|error| {
             // Rows that failed to sync may still turn up after a crash: never use them again.
             *numbers = Numbers { last_row: numbers.last_row, ..before };
             tracing::error!(%error, writes = count, "nothing could be stored");
@@ -172,6 +198,7 @@ impl Disk {
         numbers: &mut Numbers,
         index: &SharedIndex,
         writes: &mut std::vec::IntoIter<Write>,
+        must_stop: &impl Fn() -> bool,
     ) -> rusqlite::Result<Vec<Outcome>> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
@@ -179,7 +206,7 @@ impl Disk {
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
             outcomes.push(batch.write(write)?);
-            if batch.is_spent() {
+            if batch.is_spent() || must_stop() {
                 break;
             }
         }
