@@ -49,7 +49,7 @@ pub(crate) fn targets(seconds: &str) -> Result<()> {
 
 /// `fuzz/` is no member of the workspace.
 fn lint() -> Result<()> {
-    let mut clippy = cargo(&["clippy", "--lib", "--bins", "--locked", "--", "-D", "warnings"]);
+    let mut clippy = cargo(&["clippy", "--bins", "--locked", "--", "-D", "warnings"]);
     clippy.current_dir("fuzz").env("CARGO_TARGET_DIR", folder()?);
     run(clippy)
 }

@@ -54,6 +54,8 @@ pub enum Reason {
     StatusCleared,
     /// The lease of a virtual connection ran out.
     LeaseEnded,
+    /// Nothing: it is told again how things are, after a callback was given up.
+    Resync,
 }
 
 impl Reason {
@@ -72,6 +74,7 @@ impl Reason {
             Reason::Refused => "refused",
             Reason::StatusCleared => "status_cleared",
             Reason::LeaseEnded => "lease_ended",
+            Reason::Resync => "resync",
         }
     }
 }

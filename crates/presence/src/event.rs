@@ -2,7 +2,7 @@
 
 use crate::{
     Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Platform, Refusal, Scope,
-    Standing, Status, Timestamp, TokenHash,
+    Standing, Status, Subject, Timestamp, TokenHash,
 };
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -68,8 +68,24 @@ pub enum Event {
     Refused(Refused),
     /// The process that held the sockets is gone; told to every present user at boot.
     Restarted,
+    /// One App was not told of a change, and will not be: it is told how its subject is now.
+    Untold {
+        /// What the App keeps a word about.
+        subject: Subject,
+        /// What it was not told.
+        missed: Change,
+    },
     /// Nothing but time passed: the answer to [`Effects::wake_at`].
     Ticked,
+}
+
+/// How things are, for one App alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retold {
+    /// To be told to it. Nothing happened: nobody else hears of it.
+    pub change: Change,
+    /// The `seq` that told of the connection, at each scope: what the App answers is an answer to that.
+    pub speaks_for: Vec<u64>,
 }
 
 /// A connection that is let in.
@@ -156,6 +172,8 @@ pub struct Effects {
     pub denied: Option<Denied>,
     /// What came of [`Event::Knocked`], unless it was denied.
     pub admission: Admission,
+    /// What came of [`Event::Untold`].
+    pub retold: Option<Retold>,
 }
 
 /// What a login at the gate has to wait for.

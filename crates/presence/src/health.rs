@@ -1,17 +1,23 @@
-//! Whether an endpoint may be sent to: open, backing off, being probed, or paused.
+//! Whether an endpoint may be sent to: open, suspect, backing off, being probed, or paused.
 
 use crate::Instant;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait an App can ask for with `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// So many users whose callbacks failed in a row, with no success between them, are not at fault.
+const SUSPECT_USERS: usize = 3;
 
 /// How an endpoint is doing. Starts healthy; kept in memory only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     trouble: Option<Trouble>,
+    /// About whom the App failed since its last success: different users, by a hash, as many as make it
+    /// suspect.
+    failed_users: Vec<u64>,
     paused: bool,
 }
 
@@ -20,7 +26,11 @@ struct Trouble {
     /// Failures in a row, each after the wait of the one before.
     failures: u32,
     began_at: Instant,
+    /// When the failure came that the wait follows.
+    failed_at: Instant,
     resume_at: Instant,
+    /// Whether the App said itself how long to wait.
+    is_explicit: bool,
 }
 
 /// What may be sent now.
@@ -28,6 +38,8 @@ struct Trouble {
 pub enum Permit {
     /// As much as the endpoint's concurrency allows.
     Open,
+    /// A few at a time: the App answers, and fails at whoever it is told of.
+    Suspect,
     /// One callback, to see whether the App is back; nothing while that one is in flight.
     Probe,
     /// Nothing until then.
@@ -41,15 +53,36 @@ impl Health {
     pub fn permit(&self, now: Instant) -> Permit {
         match self.trouble {
             _ if self.paused => Permit::Paused,
+            None if self.is_suspect() => Permit::Suspect,
             None => Permit::Open,
             Some(trouble) if now < trouble.resume_at => Permit::Wait(trouble.resume_at),
             Some(_) => Permit::Probe,
         }
     }
 
-    /// The App answered: everything owed may go.
-    pub fn succeeded(&mut self) {
-        self.trouble = None;
+    /// The App took what a request told that began then: everything owed may go.
+    pub fn succeeded(&mut self, began_at: Instant) {
+        self.failed_users.clear();
+        self.answered(began_at);
+    }
+
+    /// The App failed at what a request told about one user that began then. Whether so many users fail
+    /// that it is no fault of theirs.
+    pub fn failed_at(&mut self, user: u64, began_at: Instant) -> bool {
+        if self.failed_users.len() < SUSPECT_USERS && !self.failed_users.contains(&user) {
+            self.failed_users.push(user);
+        }
+        self.answered(began_at);
+        self.is_suspect()
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.failed_users.len() >= SUSPECT_USERS
+    }
+
+    /// It can be reached. What it said itself about when to come back outlives requests begun before.
+    fn answered(&mut self, began_at: Instant) {
+        self.trouble.take_if(|trouble| !trouble.is_explicit || began_at >= trouble.failed_at);
     }
 
     /// An attempt that began then found the endpoint in trouble.
@@ -73,7 +106,8 @@ impl Health {
             None => back_off(failures).mul_f32(0.75 + 0.25 * chance.clamp(0.0, 1.0)),
         };
         let began_at = self.trouble.map_or(now, |trouble| trouble.began_at);
-        self.trouble = Some(Trouble { failures, began_at, resume_at: now + wait });
+        let (failed_at, resume_at, is_explicit) = (now, now + wait, retry_after.is_some());
+        self.trouble = Some(Trouble { failures, began_at, failed_at, resume_at, is_explicit });
     }
 
     /// Stops all sending (the App answered 410, or an operator asked).
@@ -134,7 +168,7 @@ mod tests {
         assert_eq!(health.permit(at(2)), Permit::Probe);
         health.failed(at(2), at(3), None, 1.0);
         assert_eq!(health.permit(at(4)), Permit::Wait(at(5)), "the second wait is twice as long");
-        health.succeeded();
+        health.succeeded(at(0));
         assert_eq!(health.permit(at(4)), Permit::Open);
     }
 
@@ -171,15 +205,45 @@ mod tests {
         assert_eq!(health.callback_wait(4).as_secs(), 8, "all was well before");
         health.failed(at(1), at(1), None, 1.0);
         assert_eq!(health.callback_wait(40).as_secs(), 1, "nothing is well");
-        health.succeeded();
+        health.succeeded(at(0));
         assert_eq!(health.callback_wait(40).as_secs(), 30);
+    }
+
+    #[test]
+    fn what_the_app_asked_for_outlives_what_began_before() {
+        let mut health = Health::default();
+        health.failed(at(0), at(5), Some(Duration::from_secs(30)), 1.0);
+        health.succeeded(at(4));
+        assert_eq!(health.permit(at(6)), Permit::Wait(at(35)));
+        health.succeeded(at(5));
+        assert_eq!(health.permit(at(6)), Permit::Open, "one that began after it says more");
+        health.failed(at(10), at(11), None, 1.0);
+        health.succeeded(at(10));
+        assert_eq!(health.permit(at(11)), Permit::Open, "our own wait is a guess");
+    }
+
+    #[test]
+    fn three_users_in_a_row_make_it_suspect_until_the_first_success() {
+        let mut health = Health::default();
+        let tells = |health: &mut Health, users: &[u64]| {
+            let failed = users.iter().map(|user| health.failed_at(*user, at(1)));
+            failed.collect::<Vec<_>>()
+        };
+        assert_eq!(tells(&mut health, &[1, 1, 1, 2, 1]), [false; 5], "two users are at fault");
+        health.succeeded(at(1));
+        assert_eq!(tells(&mut health, &[3, 4, 3, 5, 3]), [false, false, false, true, true]);
+        assert_eq!((health.permit(at(2)), health.failing_since()), (Permit::Suspect, None));
+        health.failed(at(2), at(3), None, 1.0);
+        assert_eq!(health.permit(at(3)), Permit::Wait(at(4)), "it may be in trouble as well");
+        health.succeeded(at(4));
+        assert_eq!(health.permit(at(4)), Permit::Open);
     }
 
     #[test]
     fn a_pause_ends_only_by_hand() {
         let mut health = Health::default();
         health.pause();
-        health.succeeded();
+        health.succeeded(at(1));
         assert_eq!(health.permit(at(99_999)), Permit::Paused);
         health.resume();
         assert_eq!(health.permit(at(99_999)), Permit::Open);

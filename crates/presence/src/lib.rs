@@ -33,6 +33,7 @@ mod sight;
 mod slow_commits;
 mod status;
 mod step;
+mod subject;
 mod time;
 mod token;
 mod user;
@@ -41,7 +42,9 @@ mod verdict;
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use collapse::{Waiting, collapse};
 pub use connection::{Connection, Session, Told};
-pub use event::{Admission, Author, Denied, Effects, End, Event, Kick, Login, Policy, Refused};
+pub use event::{
+    Admission, Author, Denied, Effects, End, Event, Kick, Login, Policy, Refused, Retold,
+};
 pub use health::{Health, Permit};
 pub use holds::{HoldReason, Holds};
 pub use id::{ConnId, Platform, TokenHash, UserId};
@@ -53,6 +56,7 @@ pub use refusals::{RefusalLimit, Refusals};
 pub use sight::Sight;
 pub use slow_commits::{SLOW, SlowCommits};
 pub use status::{Availability, Status};
+pub use subject::Subject;
 pub use time::{Instant, Now, Timestamp};
 pub use token::{Issued, Standing};
 pub use user::User;

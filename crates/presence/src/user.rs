@@ -2,6 +2,7 @@
 
 mod gate;
 mod refusal;
+mod retelling;
 mod status;
 
 use crate::{
@@ -82,6 +83,9 @@ impl User {
             Event::TokenIssued(issued) => self.issue(issued, now, policy),
             Event::Refused(refused) => self.refuse(refused, now, policy, &mut effects),
             Event::Restarted => self.restart(now, policy, &mut effects),
+            Event::Untold { subject, missed } => {
+                effects.retold = Some(self.retell(subject, &missed, now));
+            }
             Event::Ticked => {}
         }
         self.expire(now, policy, &mut effects.changes);

@@ -36,6 +36,8 @@ pub enum Verdict {
     Again,
     /// It failed as often as it may: parked for a person to look at, the user's next one goes.
     Dead,
+    /// It fails at this one as at everybody's: not counted as a try, nor held up.
+    Suspect,
     /// The endpoint is in trouble: it backs off as a whole, the callback's tries are not used up.
     BackOff,
     /// The endpoint is gone on purpose: nothing is sent until an operator resumes it.

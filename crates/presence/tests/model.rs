@@ -143,7 +143,10 @@ impl Model {
                     *until = (*until).max(back_by).min(secs + LEASE_S);
                 }
             }
-            Event::BackgroundSet { .. } | Event::TokenIssued(_) | Event::Ticked => {}
+            Event::BackgroundSet { .. }
+            | Event::TokenIssued(_)
+            | Event::Untold { .. }
+            | Event::Ticked => {}
         }
         self.forget_what_is_due(secs);
     }

@@ -270,6 +270,7 @@ fn settings(url: String, collapse_after: Option<Duration>) -> EndpointSettings {
         refusal_limit: RefusalLimit { share_max: 1.0, window: timeout },
         secrets: Vec::new(),
         concurrency_max: 64,
+        retell: true,
         collapse_after,
     }
 }

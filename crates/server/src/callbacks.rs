@@ -7,6 +7,7 @@ mod asked;
 mod dispatcher;
 mod endpoint;
 pub mod http;
+mod retelling;
 mod told;
 
 pub use asked::{Answer, Answered, Asked, NoPlace, NotShared};
@@ -15,10 +16,16 @@ pub(crate) use dispatcher::name as verdict_name;
 pub use endpoint::{Endpoint, EndpointSettings, GateSettings, Timeouts};
 pub(crate) use told::told;
 
+/// What the App of each endpoint keeps one word about.
+pub fn scopes(endpoints: &[Arc<Endpoint>]) -> Vec<(EndpointName, Scope)> {
+    let scope = |endpoint: &Arc<Endpoint>| (endpoint.settings.name.clone(), endpoint.scope());
+    endpoints.iter().map(scope).collect()
+}
+
 use async_trait::async_trait;
-use presence::{Attempt, Refusal};
-use std::time::Duration;
-use store::Claimed;
+use presence::{Attempt, Refusal, Scope};
+use std::{sync::Arc, time::Duration};
+use store::{Claimed, EndpointName};
 
 /// Sends one callback. The real one is [`http::HttpSender`]; tests bring a script of answers.
 #[async_trait]

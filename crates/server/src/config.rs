@@ -233,6 +233,7 @@ mod tests {
                 extra_fields: true,
                 concurrency_max: 21,
                 collapse_after: Duration::from_secs(22),
+                retell: false,
                 online: Online {
                     enable: false,
                     timeout: Duration::from_secs(23),

@@ -4,6 +4,7 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 mod set_aside;
+mod step;
 mod store_failures;
 mod ticks;
 
@@ -16,7 +17,7 @@ use crate::{
 };
 use presence::{
     Admission, Change, ConnId, Denied, Effects, End, Event, HoldReason, Holds, Instant, Lost, Now,
-    Policy, Refusal, Refused, SLOW, Scope, Sight, Timestamp, User, UserId,
+    Policy, Refusal, Refused, SLOW, Scope, Sight, Timestamp, UserId,
 };
 use set_aside::{SetAside, next_wait};
 use std::{
@@ -25,7 +26,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use store::{Claimed, Commit, NewCallback, Settlement, Store, StoreError, UserQuery, Versioned};
+use step::{Along, Step};
+use store::{Claimed, Commit, Mark, Settlement, Store, StoreError, UserQuery, Versioned};
 use store_failures::StoreFailures;
 use ticks::{TICKS_MAX, Ticked, Ticks};
 use tokio::task::JoinSet;
@@ -61,6 +63,8 @@ pub struct Outcome {
     pub denied: Option<Denied>,
     /// What a login at the gate waits for.
     pub admission: Admission,
+    /// Whether an endpoint is told again how things are.
+    pub is_retold: bool,
 }
 
 /// Carries events through to their effects.
@@ -169,7 +173,7 @@ impl Driver {
         operation_id: Option<String>,
     ) -> Result<Outcome, StoreError> {
         let (driver, user) = (Arc::clone(self), user.clone());
-        let run = async move { driver.carry(&user, event, operation_id, None).await };
+        let run = async move { driver.carry(&user, event, operation_id, Along::Nothing).await };
         let ended = tokio::spawn(run).await;
         ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
@@ -184,7 +188,7 @@ impl Driver {
     pub async fn lose(self: &Arc<Self>, user: &UserId, conn: ConnId, end: End) {
         let event = Event::Disconnected { conn, end };
         let mut wait = LOSS_RETRY;
-        while let Err(error) = self.carry(user, event.clone(), None, None).await {
+        while let Err(error) = self.carry(user, event.clone(), None, Along::Nothing).await {
             tracing::warn!(%error, conn.id = %conn, "a lost connection waits to be stored");
             tokio::time::sleep(wait).await;
             wait = next_wait(&error, wait, LOSS_RETRY);
@@ -205,7 +209,25 @@ impl Driver {
         let event = Event::Refused(Refused { seqs, scope, only_at_gate, refusal });
         let operation_id = Some(callback.operation_id.clone());
         let user = &callback.lease.id.user;
-        self.carry(user, event, operation_id, Some(settlement)).await.map(|_| ())
+        self.carry(user, event, operation_id, Along::Settles(settlement)).await.map(|_| ())
+    }
+
+    /// An endpoint was not told something: queues how that is now, for it alone. False if it is not told
+    /// of what is so; then its mark goes.
+    pub async fn retell(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        mark: Mark,
+    ) -> Result<bool, StoreError> {
+        let (driver, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
+        let run = async move {
+            let (user, subject) = (mark.user.clone(), mark.subject);
+            let event = Event::Untold { subject, missed: mark.detail.missed.clone() };
+            let told = driver.carry(&user, event, None, Along::Answers(mark, endpoint)).await;
+            told.map(|outcome| outcome.is_retold)
+        };
+        let ended = tokio::spawn(run).await;
+        ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// A `seq` below that of every change that is not stored yet, as long as the clock does not step
@@ -329,7 +351,7 @@ impl Driver {
         for user in users {
             let (driver, event) = (Arc::clone(self), event.clone());
             running.spawn(async move {
-                let carried = driver.carry(&user, event, None, None).await;
+                let carried = driver.carry(&user, event, None, Along::Nothing).await;
                 (user, carried)
             });
         }
@@ -352,9 +374,9 @@ impl Driver {
         user: &UserId,
         event: Event,
         operation_id: Option<String>,
-        settles: Option<Settlement>,
+        along: Along,
     ) -> Result<Outcome, StoreError> {
-        let step = contain("step", self.step(user, event, operation_id, settles));
+        let step = contain("step", self.step(user, event, operation_id, along));
         let panicked = |_| Err(StoreError::Panicked { of: user.to_string() });
         let carried = Box::pin(step).await.unwrap_or_else(panicked);
         if let Err(StoreError::Unavailable(why)) = &carried {
@@ -378,7 +400,7 @@ impl Driver {
         user: &UserId,
         event: Event,
         operation_id: Option<String>,
-        settles: Option<Settlement>,
+        along: Along,
     ) -> Result<Outcome, StoreError> {
         let operation_id = operation_id.map(|id| contract::operation_id(&id));
         let operation_id = operation_id.filter(|id| !id.is_empty());
@@ -394,16 +416,16 @@ impl Driver {
             let seen = (before.sight(), state.sight());
             let sockets = (before.sockets() > 0, state.sockets() > 0);
             let admission = effects.admission;
-            let quiet = state == before && effects.changes.is_empty() && settles.is_none();
+            let is_alone = matches!(along, Along::Nothing);
+            let quiet = state == before && effects.changes.is_empty() && is_alone;
             if quiet && event != Event::Ticked {
                 let Effects { changes, denied, .. } = effects;
-                return Ok(Outcome { changes, denied, admission });
+                return Ok(Outcome { changes, denied, admission, is_retold: false });
             }
-            let commit = Step { user, version, state, effects: &effects, now }.commit(
-                &self.endpoints,
-                &operation_id,
-                settles.clone(),
-            );
+            let step = Step { user, version, state, effects: &effects, now };
+            let retold = step.retold(&along, &operation_id);
+            let is_retold = retold.is_some();
+            let commit = step.commit(&self.endpoints, &operation_id, along.clone(), retold);
             match self.commit(user, commit).await {
                 Ok(()) => {
                     // It is stored: whatever happens now, the caller must know.
@@ -411,8 +433,11 @@ impl Driver {
                         self.count_users(user, &event, sockets);
                         self.act(user, &operation_id, &effects, seen);
                     });
+                    if is_retold {
+                        self.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
+                    }
                     let Effects { changes, denied, .. } = effects;
-                    return Ok(Outcome { changes, denied, admission });
+                    return Ok(Outcome { changes, denied, admission, is_retold });
                 }
                 Err(StoreError::Conflict) if collisions < COLLISIONS_MAX => collisions += 1,
                 Err(error) => return Err(error),
@@ -549,42 +574,6 @@ impl Driver {
         }
         if !effects.changes.is_empty() {
             self.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
-        }
-    }
-}
-
-/// One decided step, ready to be made a commit.
-struct Step<'a> {
-    user: &'a UserId,
-    version: u64,
-    state: User,
-    effects: &'a Effects,
-    now: Now,
-}
-
-impl Step<'_> {
-    fn commit(
-        self,
-        endpoints: &[Arc<Endpoint>],
-        operation_id: &str,
-        settles: Option<Settlement>,
-    ) -> Commit {
-        let told = self.effects.changes.iter().flat_map(|change| {
-            let interested = endpoints.iter().filter(|e| e.settings.interest.selects(change));
-            interested.map(|endpoint| NewCallback {
-                endpoint: endpoint.settings.name.clone(),
-                change: change.clone(),
-                operation_id: operation_id.to_owned(),
-            })
-        });
-        Commit {
-            callbacks: told.collect(),
-            user: self.user.clone(),
-            based_on: self.version,
-            state: self.state,
-            wake_at: self.effects.wake_at,
-            settles,
-            at: self.now.wall,
         }
     }
 }

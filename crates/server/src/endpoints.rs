@@ -77,6 +77,7 @@ fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
         refusal_limit: callbacks.refusal,
         secrets: callbacks.secrets.iter().map(signing_secret).collect(),
         concurrency_max: callbacks.concurrency_max,
+        retell: callbacks.retell,
         collapse_after: Some(callbacks.collapse_after).filter(|after| !after.is_zero()),
     }
 }

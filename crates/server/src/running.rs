@@ -369,7 +369,7 @@ impl Parts {
             if is_used && before.as_ref() != Some(&told_of) {
                 let why = "it is new, or told of other things than before".to_owned();
                 let since = self.clock.now().wall;
-                let change = EndpointChange::NeedsResync(Resync { since, why });
+                let change = EndpointChange::NeedsResync(Resync { since, why, heals: false });
                 self.store.change_endpoint(name, change).await?;
             }
             self.store.change_endpoint(name, EndpointChange::ToldOf(told_of)).await?;

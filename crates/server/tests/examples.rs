@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use support::tried::*;
+use support::{places, tried::*};
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(file)
@@ -17,13 +17,11 @@ fn example(file: &str) -> PathBuf {
 
 async fn check(program: impl AsRef<OsStr>, arguments: &[PathBuf]) {
     for secret in ["", SIGNING] {
-        let app = Tried::start(|address| {
-            let mut command = Command::new(&program);
-            command.args(arguments);
-            command.env("PORT", address.port().to_string()).env("HERALD_SECRET", secret);
-            command
-        })
-        .await;
+        let address = places::of_localhost();
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        command.env("PORT", address.port().to_string()).env("HERALD_SECRET", secret);
+        let app = Tried::start_at(address, command).await;
         let url = app.url();
         let signing: &[&str] = if secret.is_empty() { &[] } else { &["--secret", secret] };
         passes(&[&[url.as_str()], signing].concat(), if secret.is_empty() { 35 } else { 45 });

@@ -115,7 +115,7 @@ async fn what_expires_makes_an_endpoint_need_a_resync_until_its_app_has_read_who
         async || herald.admin("GET", "/v1/endpoints", "").await.1[0]["needsResync"].clone();
     assert_eq!(resync().await, json!(null));
     eventually("the oldest expires", || async { resync().await.is_object() }).await;
-    assert!(resync().await["why"].as_str().unwrap().contains("expired"));
+    assert!(resync().await["why"].as_str().unwrap().contains("given up"));
     assert_eq!(herald.metric("herald_callbacks_expired_total").await, 1.0);
     assert_eq!(herald.metric("herald_endpoint_needs_resync{endpoint=\"main\"}").await, 1.0);
 
@@ -156,11 +156,12 @@ async fn dead_callbacks_are_replayed_or_purged_by_what_they_have_in_common() {
     let url = app.url();
     let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
     let mut clients = Vec::new();
-    for user in ["a", "b", "c"] {
+    // A third one would say that the App fails at everybody.
+    for user in ["a", "b"] {
         clients.push(herald.login(user, Platform::Ios).await);
     }
     let dead = async || herald.metric("herald_callbacks_dead{endpoint=\"main\"}").await;
-    eventually("all are dead", || async { dead().await == 3.0 }).await;
+    eventually("all are dead", || async { dead().await == 2.0 }).await;
     app.answer(|_, _| async { ok() });
     let post = async |path: &str, body: serde_json::Value| {
         herald.admin("POST", &format!("/v1/callbacks/{path}"), &body.to_string()).await
@@ -173,7 +174,7 @@ async fn dead_callbacks_are_replayed_or_purged_by_what_they_have_in_common() {
     let taken = app.received().into_iter().filter(Received::taken);
     assert_eq!(taken.map(|heard| heard.what()).collect::<Vec<_>>(), ["online b"]);
     let (_, rest) = post("purge", json!({ "state": "dead", "since": 5, "endpoint": "main" })).await;
-    assert_eq!((&rest["done"], dead().await), (&json!(2), 0.0));
+    assert_eq!((&rest["done"], dead().await), (&json!(1), 0.0));
     for bad in [json!({}), json!({ "state": "pending" }), json!({ "state": "dead", "all": 1 })] {
         assert_eq!(post("purge", bad.clone()).await.0, 400, "{bad}");
         assert_eq!(post("replay", bad.clone()).await.0, 400, "{bad}");

@@ -148,6 +148,7 @@ fn endpoint(app: &App, secrets: &[&str]) -> Endpoint {
         gate: None,
         refusal_limit: RefusalLimit { share_max: 1.0, window: Duration::from_secs(60) },
         concurrency_max: 1,
+        retell: true,
         collapse_after: None,
         secrets: secrets.iter().map(|text| text.parse().unwrap()).collect(),
     })
@@ -166,7 +167,14 @@ async fn callback(user: &str, seq: u64) -> Claimed {
         at: Timestamp(seq),
     };
     let endpoint = EndpointName::new("main");
-    let told = NewCallback { endpoint: endpoint.clone(), change, operation_id: "op".into() };
+    let told = NewCallback {
+        endpoint: endpoint.clone(),
+        change,
+        operation_id: "op".into(),
+        due_at: Instant(0),
+        asks: false,
+        speaks_for: Vec::new(),
+    };
     let commit = Commit {
         user: UserId::new(user),
         based_on: 0,
@@ -174,6 +182,7 @@ async fn callback(user: &str, seq: u64) -> Claimed {
         wake_at: None,
         callbacks: vec![told],
         settles: None,
+        answers: None,
         at: Timestamp(seq),
     };
     let store = Memory::default();

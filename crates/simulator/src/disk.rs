@@ -17,8 +17,8 @@ use std::{
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointChange, EndpointName, EndpointState, Fate, Memory, Prune, Pruned, Registered, Replayed,
-    Settlement, Store, StoreError, UserQuery, Versioned,
+    EndpointChange, EndpointName, EndpointState, Fate, Mark, Memory, Prune, Pruned, Registered,
+    Replay, Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -306,9 +306,9 @@ impl Store for Disk {
         Ok(())
     }
 
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         self.sync_write(Op::Replay, None).await?;
-        let replayed = self.memory.replay(id, now).await?;
+        let replayed = self.memory.replay(replay).await?;
         self.answer().await;
         Ok(replayed)
     }
@@ -353,6 +353,21 @@ impl Store for Disk {
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
         self.read(Op::Backlog).await?;
         self.memory.backlog(endpoint).await
+    }
+
+    async fn marks_due(
+        &self,
+        endpoint: &EndpointName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError> {
+        self.read(Op::Owes).await?;
+        self.memory.marks_due(endpoint, now, limit).await
+    }
+
+    async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        self.read(Op::Owes).await?;
+        self.memory.is_marked(endpoint, user).await
     }
 
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {

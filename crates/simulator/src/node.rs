@@ -12,7 +12,7 @@ use crate::{
 };
 use presence::{Policy, RefusalLimit, Scope, Timestamp};
 use server::{
-    callbacks::{Dispatcher, Endpoint, EndpointSettings, GateSettings, Timeouts},
+    callbacks::{Dispatcher, Endpoint, EndpointSettings, GateSettings, Timeouts, scopes},
     clock::Clock,
     config::OnRefusal,
     driver::Driver,
@@ -24,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use store::{Memory, Prune, Store, StoreError};
+use store::{EndpointName, Memory, Prune, Store, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -127,7 +127,8 @@ impl Node {
             };
             self.spawn(dispatcher.run(self.work.clone()));
         }
-        self.spawn(prune(Arc::clone(world), Arc::clone(&self.disk), self.work.clone()));
+        let scopes = scopes(&self.endpoints);
+        self.spawn(prune(Arc::clone(world), Arc::clone(&self.disk), scopes, self.work.clone()));
         if world.bite == Some(Bite::SyncsLater) {
             let (disk, stop) = (Arc::clone(&self.disk), self.work.clone());
             self.spawn(async move {
@@ -236,12 +237,18 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
         refusal_limit: RefusalLimit { share_max: 1.0, window: TIMEOUT },
         secrets,
         concurrency_max: 64,
+        retell: true,
         collapse_after: plan.collapse_after,
     }))
 }
 
 /// As in `server::running`; the whole history is kept, for the verdicts.
-async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
+async fn prune(
+    world: Arc<World>,
+    disk: Arc<Disk>,
+    scopes: Vec<(EndpointName, Scope)>,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let now = world.wall();
         let prune = Prune {
@@ -251,6 +258,7 @@ async fn prune(world: Arc<World>, disk: Arc<Disk>, stop: CancellationToken) {
             history_bytes_max: u64::MAX,
             owed_before: Timestamp(0),
             owed_max: world.plan.owed_max,
+            scopes: scopes.clone(),
             users_before: Timestamp(now.0.saturating_sub(world.plan.forget_after_ms)),
             limit: 2_000,
         };

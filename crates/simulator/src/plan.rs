@@ -39,10 +39,6 @@ impl Kind {
         Interest { online: Some(online), offline: Some(offline), kick_off }
     }
 
-    pub(crate) fn is_flag(self) -> bool {
-        matches!(self, Kind::Flag | Kind::QuietFlag)
-    }
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Flag => "flag",
@@ -97,6 +93,8 @@ pub(crate) struct Plan {
     /// What stands between Herald and the Apps; none: nothing.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) faults: Faults,
+    /// Apps read no snapshot, and nobody tells the dead again: in time they are right all the same.
+    pub(crate) never_reads: bool,
 }
 
 /// Which kinds of fault a run may have. Each is left out of some runs, so that it hides nothing.
@@ -144,7 +142,7 @@ impl Plan {
             2 | 3 => Refuses::Logins(dice.pick(&[3, 10, 30])),
             _ => Refuses::Users,
         };
-        Plan {
+        let mut plan = Plan {
             users: dice.within(3..13) as usize,
             endpoints,
             gate,
@@ -190,7 +188,12 @@ impl Plan {
                 odd_answers: dice.percent(30),
                 double_dials: dice.percent(50),
             },
-        }
+            never_reads: false,
+        };
+        plan.never_reads = dice.percent(30);
+        // Nothing else brings back what an App has lost itself.
+        plan.faults.apps_roll_back &= !plan.never_reads;
+        plan
     }
 }
 
@@ -219,6 +222,7 @@ impl Plan {
             traced: false,
             proxy: None,
             faults: Faults::default(),
+            never_reads: false,
         }
     }
 

@@ -109,8 +109,18 @@ pub(crate) async fn at_the_end(world: &Arc<World>) {
         let stands = node.disk.memory.endpoint(&endpoint.settings.name).await.unwrap_or_default();
         let of = records.iter().filter(|record| record.id.endpoint == endpoint.settings.name);
         let expired = of.filter(|record| record.state == CallbackState::Expired).count();
-        if expired > 0 && stands.resync.is_none() && world.apps[number].resyncs() == 0 {
-            world.violated("P1", &format!("{expired} callbacks expired and no App was told"));
+        // What was told again since needs nothing else.
+        let name = &endpoint.settings.name;
+        let marks = node.disk.memory.backlog(name).await.unwrap_or_default().marks;
+        if marks > 0 && stands.resync.is_none() && world.apps[number].resyncs() == 0 {
+            let text = format!("{expired} callbacks expired, {marks} marks, and no App was told");
+            world.violated("P1", &text);
+        }
+        if marks > 0 && world.plan.never_reads {
+            world.violated(
+                "P3",
+                &format!("{name} was not told again how things are: {marks} marks"),
+            );
         }
     }
     the_views_are_right(world, &node);

@@ -1,7 +1,7 @@
 //! What is written in one piece, and what is handed out on lease.
 
-use crate::{AttemptRecord, CallbackId, EndpointName};
-use presence::{Change, Instant, Timestamp, User, UserId};
+use crate::{AttemptRecord, CallbackId, EndpointName, Mark};
+use presence::{Change, Instant, Subject, Timestamp, User, UserId};
 use std::time::Duration;
 
 /// A value and the version it was read at.
@@ -29,17 +29,28 @@ pub struct Commit {
     pub callbacks: Vec<NewCallback>,
     /// The callback whose answer caused this step, settled in the same transaction.
     pub settles: Option<Settlement>,
+    /// The mark that this step answers: with a callback its App is told, and told again later unless it
+    /// accepts that; without one nothing can be told, and the mark goes.
+    pub answers: Option<Mark>,
     /// When this happened; users not touched for long are pruned.
     pub at: Timestamp,
 }
 
 /// A callback to be queued.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
 pub struct NewCallback {
+    /// Whom it is told.
     pub endpoint: EndpointName,
+    /// What is told.
     pub change: Change,
+    /// For tracing; the same at every attempt.
     pub operation_id: String,
+    /// When it was decided: among others it is due since then.
+    pub due_at: Instant,
+    /// Whether a client waits for what the App answers. Not stored: after a restart nobody waits.
+    pub asks: bool,
+    /// The `seq` of earlier callbacks that it speaks for.
+    pub speaks_for: Vec<u64>,
 }
 
 /// A wish for work.
@@ -70,6 +81,8 @@ pub struct Claimed {
     pub attempts: u32,
     /// Whether it was queued again by hand, so that its answer has no effect on presence.
     pub replayed: bool,
+    /// Whether it was owed before this process began, perhaps under other settings.
+    pub is_inherited: bool,
     /// How many older ones it speaks for, which were superseded by it.
     pub collapsed: u64,
     /// The `seq` of the online callbacks among those.
@@ -83,6 +96,7 @@ pub struct Lease {
     pub id: CallbackId,
     pub(crate) row: u64,
     pub(crate) number: u64,
+    pub(crate) is_inherited: bool,
 }
 
 /// What became of a claimed callback.
@@ -90,7 +104,12 @@ pub struct Lease {
 #[allow(missing_docs)]
 pub struct Settlement {
     pub lease: Lease,
-    pub attempt: AttemptRecord,
+    /// What was told.
+    pub change: Change,
+    /// What its App keeps a word about.
+    pub subject: Subject,
+    /// None if there was no attempt.
+    pub attempt: Option<AttemptRecord>,
     pub fate: Fate,
     /// When, for the history.
     pub at: Timestamp,
@@ -101,8 +120,15 @@ pub struct Settlement {
 pub enum Fate {
     /// The App has it.
     Delivered,
-    /// It is parked; the user's next one may go.
+    /// It is parked; the user's next one may go. Its subject is marked: the App is told how that is.
     Dead,
+    /// It told again how things are, and failed: its mark stays, and speaks for it.
+    Dropped,
+    /// It is not sent: by its settings the App is not told of it.
+    Unwanted {
+        /// Whether the App is told how its subject is instead.
+        retell: bool,
+    },
     /// It stays first in its line, and is due again then.
     RetryAt {
         /// When it is due again.

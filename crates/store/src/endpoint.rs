@@ -12,6 +12,12 @@ pub struct EndpointState {
     /// Since when its view may be wrong for good, unless it reads who is online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync: Option<Resync>,
+    /// When it was last asked to read who is online because of a callback that was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
+    /// Whether it is to be asked again, as soon as it may be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ask_again: bool,
     /// What it was told of when it was last configured, in the words of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_of: Option<String>,
@@ -24,6 +30,9 @@ pub struct Resync {
     pub since: Timestamp,
     /// What was lost, in words.
     pub why: String,
+    /// Whether it ends by itself: with the last mark.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heals: bool,
 }
 
 /// Something that happened to an endpoint.
@@ -33,6 +42,12 @@ pub enum EndpointChange {
     Paused(bool),
     /// It was not told something, and will not be. The first reason stands until it is right again.
     NeedsResync(Resync),
+    /// A callback was given up, of a user about whom none was before.
+    GaveUp(Timestamp),
+    /// Time has passed: it may be asked again.
+    MayAsk(Timestamp),
+    /// It was told of everything that was given up.
+    Healed,
     /// Its App has read who is online.
     Resynced,
     /// From now on it is told of this.
@@ -44,10 +59,34 @@ impl EndpointState {
         match change {
             EndpointChange::Paused(paused) => self.paused = paused,
             EndpointChange::NeedsResync(resync) => {
-                self.resync.get_or_insert(resync);
+                let known = self.resync.get_or_insert_with(|| resync.clone());
+                known.heals &= resync.heals;
+            }
+            EndpointChange::GaveUp(at) => {
+                self.ask_again = true;
+                self.ask(at);
+            }
+            EndpointChange::MayAsk(at) => self.ask(at),
+            EndpointChange::Healed => {
+                self.ask_again = false;
+                self.resync.take_if(|resync| resync.heals);
             }
             EndpointChange::Resynced => self.resync = None,
             EndpointChange::ToldOf(words) => self.told_of = Some(words),
         }
     }
+
+    fn ask(&mut self, at: Timestamp) {
+        // A clock that was set back keeps nobody waiting.
+        let is_early = |asked: Timestamp| at >= asked && at.0 - asked.0 < ASK_EVERY_MS;
+        if !self.ask_again || self.asked_at.is_some_and(is_early) {
+            return;
+        }
+        (self.ask_again, self.asked_at) = (false, Some(at));
+        let why = "callbacks were given up; the App is told again how things are".to_owned();
+        self.resync.get_or_insert(Resync { since: at, why, heals: true });
+    }
 }
+
+/// An App that has read who is online is asked again after so long at the earliest.
+const ASK_EVERY_MS: u64 = 10 * 60 * 1000;

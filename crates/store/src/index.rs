@@ -2,11 +2,12 @@
 //! deadline, and the queue of each endpoint. SQLite is never read for an event of such a user.
 
 use crate::{
-    Backlog, Claim, Collapse, EndpointName, EndpointState, Lease, NewCallback, Versioned,
+    Backlog, Claim, Collapse, EndpointName, EndpointState, Lease, Mark, NewCallback, Versioned,
     callback::{COLLAPSED_MAX, CallbackId},
+    mark::Marks,
     queue::{Entry, Granted, Queue, Row},
 };
-use presence::{Change, Instant, Kind, Timestamp, User, UserId};
+use presence::{Change, Instant, Timestamp, User, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Default)]
@@ -14,6 +15,7 @@ pub(crate) struct Index {
     active: BTreeMap<UserId, Active>,
     wakeups: BTreeSet<(Instant, UserId)>,
     queues: HashMap<EndpointName, Queue>,
+    marks: HashMap<EndpointName, Marks>,
     dead: HashMap<EndpointName, u64>,
     endpoints: HashMap<EndpointName, EndpointState>,
     users_online: u64,
@@ -86,22 +88,24 @@ impl Index {
     }
 
     pub(crate) fn push(&mut self, user: &UserId, row: Row, callback: &NewCallback) {
-        let Change { seq, kind, at: queued_at, .. } = callback.change;
-        let entry = Entry { row, seq, kind, queued_at };
+        let Change { seq, at: queued_at, .. } = callback.change;
+        let NewCallback { due_at, asks, .. } = *callback;
+        let entry = Entry { row, seq, queued_at, due_at, asks };
         self.queue_mut(&callback.endpoint).push(user, entry);
     }
 
-    pub(crate) fn requeue(&mut self, id: &CallbackId, row: Row, kind: Kind, queued_at: Timestamp) {
-        let entry = Entry { row, seq: id.seq, kind, queued_at };
-        self.queue_mut(&id.endpoint).push(&id.user, entry);
+    pub(crate) fn requeue(&mut self, id: &CallbackId, row: Row, queued_at: Timestamp) {
+        let (due_at, asks) = (Instant(0), false);
+        let entry = Entry { row, seq: id.seq, queued_at, due_at, asks };
+        self.queue_mut(&id.endpoint).push_again(&id.user, entry);
     }
 
     pub(crate) fn claim(&mut self, claim: &Claim) -> Vec<Lease> {
         let granted = self.queue_mut(&claim.endpoint).claim(claim.now, claim.lease, claim.limit);
         let endpoint = &claim.endpoint;
-        let lease = |Granted { user, row, seq, number }: Granted| {
+        let lease = |Granted { user, row, seq, number, is_inherited }: Granted| {
             let id = CallbackId { endpoint: endpoint.clone(), user, seq };
-            Lease { id, row, number }
+            Lease { id, row, number, is_inherited }
         };
         granted.into_iter().map(lease).collect()
     }
@@ -146,6 +150,16 @@ impl Index {
         self.queue_mut(&id.endpoint).supersede(&id.user, row);
     }
 
+    /// Nothing about this user is given out to this endpoint until [`Index::release`]: what is being
+    /// written is decided on what is known here now.
+    pub(crate) fn hold(&mut self, id: &CallbackId) {
+        self.queue_mut(&id.endpoint).hold(&id.user);
+    }
+
+    pub(crate) fn release(&mut self, id: &CallbackId) {
+        self.queue_mut(&id.endpoint).release(&id.user);
+    }
+
     /// Whether a callback of this user is on its way to this endpoint.
     pub(crate) fn is_busy(&self, id: &CallbackId) -> bool {
         self.queues.get(&id.endpoint).is_some_and(|queue| queue.is_busy(&id.user))
@@ -158,6 +172,11 @@ impl Index {
 
     pub(crate) fn version(&self, user: &UserId) -> Option<u64> {
         self.active.get(user).map(|active| active.version)
+    }
+
+    pub(crate) fn owes_row(&self, id: &CallbackId, row: Row) -> bool {
+        let queue = self.queues.get(&id.endpoint);
+        queue.is_some_and(|queue| queue.line(&id.user).any(|entry| entry.row == row))
     }
 
     pub(crate) fn is_leased(&self, id: &CallbackId, row: Row) -> bool {
@@ -191,10 +210,37 @@ impl Index {
         })
     }
 
-    pub(crate) fn owes_after(&self, id: &CallbackId) -> bool {
-        let queue = self.queues.get(&id.endpoint);
-        let news = |entry: &Entry| entry.seq > id.seq && entry.kind != Kind::KickOff;
-        queue.is_some_and(|queue| queue.line(&id.user).any(news))
+    pub(crate) fn marks(&self, endpoint: &EndpointName) -> Option<&Marks> {
+        self.marks.get(endpoint).filter(|marks| marks.len() > 0)
+    }
+
+    pub(crate) fn marks_mut(&mut self, endpoint: &EndpointName) -> &mut Marks {
+        self.marks.entry(endpoint.clone()).or_default()
+    }
+
+    /// All of another index.
+    pub(crate) fn take_marks_of(&mut self, other: &Index) {
+        self.marks.clone_from(&other.marks);
+    }
+
+    pub(crate) fn marks_due(
+        &self,
+        endpoint: &EndpointName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Vec<Mark> {
+        let is_busy = |user: &UserId| self.owes_to(endpoint, user);
+        self.marks(endpoint).map_or_else(Vec::new, |marks| marks.due(now, limit, is_busy))
+    }
+
+    /// Marks of all endpoints that were made before then.
+    pub(crate) fn marks_before(&self, at: Timestamp, limit: usize) -> Vec<Mark> {
+        let old = self.marks.values().flat_map(|marks| marks.made_before(at, limit));
+        old.take(limit).collect()
+    }
+
+    pub(crate) fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> bool {
+        self.marks(endpoint).is_some_and(|marks| marks.has(user))
     }
 
     pub(crate) fn count_dead(&mut self, endpoint: &EndpointName, more: i64) {
@@ -242,6 +288,7 @@ impl Index {
             owed: queue.map_or(0, Queue::owed),
             oldest_at: queue.and_then(Queue::oldest_at),
             dead: self.dead.get(endpoint).copied().unwrap_or(0),
+            marks: self.marks.get(endpoint).map_or(0, |marks| marks.len() as u64),
         }
     }
 

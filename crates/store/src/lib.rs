@@ -15,6 +15,7 @@ mod commit;
 mod endpoint;
 mod error;
 mod index;
+mod mark;
 mod memory;
 mod query;
 mod queue;
@@ -28,8 +29,9 @@ pub use callback::{
 pub use commit::{Claim, Claimed, Commit, Fate, Lease, NewCallback, Settlement, Versioned};
 pub use endpoint::{EndpointChange, EndpointState, Resync};
 pub use error::StoreError;
+pub use mark::{Mark, MarkDetail};
 pub use memory::Memory;
-pub use query::{Backlog, CallbackQuery, Collapse, Prune, Pruned, Replayed, UserQuery};
+pub use query::{Backlog, CallbackQuery, Collapse, Prune, Pruned, Replay, Replayed, UserQuery};
 pub use set_aside::SetAside;
 pub use sqlite::{CheckError, Checked, OpenError, Problem, Sqlite, Sync, check, make_folder};
 
@@ -64,9 +66,9 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// Records what became of a claimed callback. [`StoreError::LeaseLost`] when the lease ran out.
     async fn settle(&self, settlement: Settlement) -> Result<(), StoreError>;
 
-    /// Queues a settled callback again (and, so that an App that applies naively ends right, the
-    /// user's newest one after it).
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError>;
+    /// Queues settled callbacks again, in one transaction. Where one is not the last word about its
+    /// user, its subject is marked, so that an App that applies naively ends right.
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
 
     /// Deletes settled callbacks, by [`CallbackRecord::row`]; what is owed stays. Returns how many.
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError>;
@@ -94,6 +96,17 @@ pub trait Store: Send + std::marker::Sync + 'static {
 
     /// What one endpoint is owed.
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
+
+    /// Marks of an endpoint that are due, of users about whom it is owed nothing.
+    async fn marks_due(
+        &self,
+        endpoint: &EndpointName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError>;
+
+    /// Whether an endpoint was not told something about a user, and is not right yet.
+    async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError>;
 
     /// Whether an endpoint is owed anything about a user.
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError>;

@@ -2,14 +2,16 @@
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Prune, Pruned, Registered,
-    Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Mark, Prune, Pruned,
+    Registered, Replay, Replayed, Resync, Settlement, Store, StoreError, UserQuery, Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
+    mark::MARKS_MAX,
+    query::scope_of,
     queue::Row,
 };
 use async_trait::async_trait;
-use presence::{Instant, Kind, Timestamp, User, UserId, Waiting};
+use presence::{Instant, Kind, Subject, Timestamp, User, UserId, Waiting};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
@@ -62,7 +64,7 @@ impl Memory {
         for (row, Stored { record, queued_at, .. }) in &old.callbacks {
             match record.state {
                 CallbackState::Pending => {
-                    index.requeue(&record.id, *row, record.change.kind, *queued_at);
+                    index.requeue(&record.id, *row, *queued_at);
                 }
                 CallbackState::Dead => index.count_dead(&record.id.endpoint, 1),
                 _ => {}
@@ -71,6 +73,7 @@ impl Memory {
         for (name, state) in old.index.endpoint_states() {
             index.put_endpoint(name.clone(), state.clone());
         }
+        index.take_marks_of(&old.index);
         let state = State {
             users: old.users.clone(),
             seq_floor: old.seq_floor,
@@ -108,6 +111,14 @@ impl Store for Memory {
         if let Some(settlement) = commit.settles {
             state.settle(settlement)?;
         }
+        if let Some(mark) = commit.answers {
+            if commit.callbacks.is_empty() {
+                state.accepted(&mark.endpoint, &mark.user, mark.subject, mark.seq);
+            } else if state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject).is_some()
+            {
+                state.index.marks_mut(&mark.endpoint.clone()).put(mark.told());
+            }
+        }
         let version = version + 1;
         let stored = StoredUser {
             version,
@@ -132,7 +143,7 @@ impl Store for Memory {
                 attempts: Vec::new(),
                 replayed: false,
                 collapsed: 0,
-                spoken_for: Vec::new(),
+                spoken_for: callback.speaks_for,
             };
             let (queued_at, settled_at) = (record.change.at, commit.at);
             state.callbacks.insert(record.row, Stored { record, queued_at, settled_at });
@@ -156,6 +167,7 @@ impl Store for Memory {
                 tries: record.tries,
                 attempts: record.attempts.len() as u32,
                 replayed: record.replayed,
+                is_inherited: lease.is_inherited,
                 collapsed: record.collapsed,
                 lease,
             })
@@ -177,28 +189,24 @@ impl Store for Memory {
         self.lock().settle(settlement)
     }
 
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         let state = &mut *self.lock();
-        let settled = |stored: &Stored| {
-            let CallbackRecord { state, id: other, .. } = &stored.record;
-            let same = other.endpoint == id.endpoint && other.user == id.user;
-            (same && *state != CallbackState::Pending).then_some(other.seq)
-        };
-        let seqs =
-            || state.callbacks.iter().filter_map(|(row, stored)| Some((settled(stored)?, *row)));
-        let Some(row) = seqs().find(|(seq, _)| *seq == id.seq).map(|(_, row)| row) else {
-            return Ok(Replayed::Unknown);
-        };
-        if state.index.is_busy(id) {
-            return Ok(Replayed::InFlight);
+        let mut replayed = Replayed::default();
+        for id in &replay.ids {
+            let settled = state.callbacks.values().map(|stored| &stored.record);
+            let settled = settled.filter(|record| record.state != CallbackState::Pending);
+            let Some(record) = settled.clone().find(|record| record.id == *id).cloned() else {
+                replayed.unknown += 1;
+                continue;
+            };
+            if state.index.is_busy(id) {
+                replayed.in_flight += 1;
+                continue;
+            }
+            state.queue_again(record, &replay);
+            replayed.queued += 1;
         }
-        let news =
-            seqs().filter(|(_, row)| state.callbacks[row].record.change.kind != Kind::KickOff);
-        let newest = news.max().filter(|(seq, _)| *seq > id.seq && !state.index.owes_after(id));
-        for row in [Some(row), newest.map(|(_, row)| row)].into_iter().flatten() {
-            state.requeue(row, now);
-        }
-        Ok(Replayed::Queued)
+        Ok(replayed)
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
@@ -270,6 +278,19 @@ impl Store for Memory {
         Ok(self.lock().index.backlog(endpoint))
     }
 
+    async fn marks_due(
+        &self,
+        endpoint: &EndpointName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError> {
+        Ok(self.lock().index.marks_due(endpoint, now, limit))
+    }
+
+    async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        Ok(self.lock().index.is_marked(endpoint, user))
+    }
+
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
         Ok(self.lock().index.owes_to(endpoint, user))
     }
@@ -293,9 +314,10 @@ impl Store for Memory {
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
         let state = &mut *self.lock();
-        let expired = state.expire(prune);
-        let callbacks = state.forget_history(prune);
-        let users = state.forget_users(prune);
+        let expired = state.expire(&prune);
+        let callbacks = state.forget_history(&prune);
+        let users = state.forget_users(&prune);
+        state.forget_marks(&prune);
         Ok(Pruned { callbacks, expired, users })
     }
 
@@ -325,14 +347,16 @@ impl Store for Memory {
 
 impl State {
     fn settle(&mut self, settlement: Settlement) -> Result<(), StoreError> {
-        let Settlement { lease, attempt, fate, at } = settlement;
+        let Settlement { lease, change, subject, attempt, fate, at } = settlement;
         if !self.index.holds(&lease) {
             return Err(StoreError::LeaseLost);
         }
         let Some(Stored { record, settled_at, .. }) = self.callbacks.get_mut(&lease.row) else {
             return Err(StoreError::LeaseLost);
         };
-        keep_attempt(&mut record.attempts, attempt);
+        if let Some(attempt) = attempt {
+            keep_attempt(&mut record.attempts, attempt);
+        }
         *settled_at = at;
         record.state = match fate {
             Fate::Delivered => CallbackState::Delivered,
@@ -340,6 +364,7 @@ impl State {
                 record.tries += 1;
                 CallbackState::Dead
             }
+            Fate::Dropped | Fate::Unwanted { .. } => CallbackState::Superseded,
             Fate::RetryAt { at, counts } => {
                 record.tries += u32::from(counts);
                 self.index.retry(&lease, at);
@@ -348,7 +373,74 @@ impl State {
         };
         self.index.count_dead(&lease.id.endpoint, i64::from(fate == Fate::Dead));
         self.index.remove(&lease.id, lease.row);
+        let CallbackId { endpoint, user, .. } = lease.id;
+        if change.kind == Kind::KickOff {
+            return Ok(());
+        }
+        match fate {
+            Fate::Delivered => self.accepted(&endpoint, &user, subject, change.seq),
+            Fate::Dead => self.mark(Mark::given_up((endpoint, user, subject), change, at)),
+            Fate::Unwanted { retell: true } => {
+                self.mark(Mark::given_up((endpoint, user, subject), change, at).at_once());
+            }
+            Fate::Unwanted { .. } | Fate::Dropped | Fate::RetryAt { .. } => {}
+        }
         Ok(())
+    }
+
+    /// Its subject is told how it is, unless it is told something newer before.
+    fn mark(&mut self, mark: Mark) {
+        let (endpoint, at) = (mark.endpoint.clone(), mark.detail.marked_at);
+        let is_given_up = !mark.is_at_once();
+        let marks = self.index.marks_mut(&endpoint);
+        let is_first = !marks.has(&mark.user);
+        let mark = match marks.get(&mark.user, mark.subject) {
+            Some(older) => mark.with(older),
+            None if marks.len() >= MARKS_MAX => {
+                let why = "more was not told than can be told again".to_owned();
+                let resync = Resync { since: at, why, heals: false };
+                return self.change_endpoint(&endpoint, EndpointChange::NeedsResync(resync));
+            }
+            None => mark,
+        };
+        marks.put(mark);
+        if is_first && is_given_up {
+            self.change_endpoint(&endpoint, EndpointChange::GaveUp(at));
+        }
+    }
+
+    fn accepted(&mut self, endpoint: &EndpointName, user: &UserId, subject: Subject, seq: u64) {
+        let marks = self.index.marks_mut(endpoint);
+        if marks.get(user, subject).is_some_and(|mark| mark.seq <= seq) {
+            marks.remove(user, subject);
+            if marks.len() == 0 {
+                self.change_endpoint(endpoint, EndpointChange::Healed);
+            }
+        }
+    }
+
+    fn queue_again(&mut self, record: CallbackRecord, replay: &Replay) {
+        let CallbackRecord { row, id, change, .. } = record;
+        self.requeue(row, replay.at);
+        let last = self.users.get(&id.user).map(|stored| stored.state.last_seq());
+        if change.kind == Kind::KickOff || last == Some(id.seq) {
+            return;
+        }
+        // It is not the last word about the user any more.
+        let subject = Subject::of(&change, scope_of(&replay.scopes, &id.endpoint));
+        let last = last.unwrap_or(id.seq);
+        let mark = Mark::given_up((id.endpoint, id.user, subject), change, replay.at);
+        self.mark(mark.at_once().beyond(last));
+    }
+
+    fn forget_marks(&mut self, prune: &Prune) {
+        for mark in self.index.marks_before(prune.owed_before, prune.limit) {
+            self.change_endpoint(&mark.endpoint, prune.resync());
+            self.accepted(&mark.endpoint, &mark.user, mark.subject, mark.seq);
+        }
+        for endpoint in self.index.endpoints() {
+            self.change_endpoint(&endpoint, EndpointChange::MayAsk(prune.now));
+        }
     }
 
     fn collapse(&mut self, wish: &Collapse, rows: &[Row]) -> u64 {
@@ -393,10 +485,10 @@ impl State {
         record.state = CallbackState::Pending;
         record.tries = 0;
         record.replayed = true;
-        self.index.requeue(&record.id, row, record.change.kind, now);
+        self.index.requeue(&record.id, row, now);
     }
 
-    fn expire(&mut self, prune: Prune) -> u64 {
+    fn expire(&mut self, prune: &Prune) -> u64 {
         let owed = self.callbacks.values_mut();
         let mut over: HashMap<_, _> = self.index.overflow(prune.owed_max).into_iter().collect();
         let old = owed.filter(|Stored { record, queued_at, .. }| {
@@ -413,16 +505,20 @@ impl State {
         for Stored { record, settled_at, .. } in old.take(prune.limit) {
             record.state = CallbackState::Expired;
             *settled_at = prune.now;
-            gone.push((record.id.clone(), record.row));
+            gone.push((record.id.clone(), record.row, record.change.clone()));
         }
-        for (id, row) in &gone {
+        for (id, row, change) in &gone {
             self.index.remove(id, *row);
-            self.change_endpoint(&id.endpoint, prune.resync());
+            if change.kind != Kind::KickOff {
+                let subject = Subject::of(change, scope_of(&prune.scopes, &id.endpoint));
+                let of = (id.endpoint.clone(), id.user.clone(), subject);
+                self.mark(Mark::given_up(of, change.clone(), prune.now));
+            }
         }
         gone.len() as u64
     }
 
-    fn forget_history(&mut self, prune: Prune) -> u64 {
+    fn forget_history(&mut self, prune: &Prune) -> u64 {
         let settled = |stored: &Stored| stored.record.state != CallbackState::Pending;
         let mut bytes: u64 = self.callbacks.values().filter(|s| settled(s)).map(size).sum();
         let mut oldest: Vec<&Stored> = self.callbacks.values().filter(|s| settled(s)).collect();
@@ -444,7 +540,7 @@ impl State {
         gone.len() as u64
     }
 
-    fn forget_users(&mut self, prune: Prune) -> u64 {
+    fn forget_users(&mut self, prune: &Prune) -> u64 {
         let index = &self.index;
         let old = self.users.iter().filter(|(user, stored)| {
             stored.touched_at < prune.users_before && !index.is_active(user) && !index.owes(user)

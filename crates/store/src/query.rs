@@ -1,6 +1,6 @@
 //! What the API asks of a store, and the housekeeping.
 
-use crate::{CallbackState, EndpointChange, EndpointName, Resync};
+use crate::{CallbackId, CallbackState, EndpointChange, EndpointName, Resync};
 use presence::{Instant, Scope, Timestamp, UserId};
 
 /// Which users.
@@ -38,17 +38,35 @@ pub struct Backlog {
     pub oldest_at: Option<Timestamp>,
     /// Callbacks that were given up, still in the history.
     pub dead: u64,
+    /// Marks: things that the App was not told, and is not right about yet.
+    pub marks: u64,
 }
 
-/// What came of the wish to send a callback again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replayed {
-    /// It is queued.
-    Queued,
+/// A wish to send settled callbacks again, in one transaction.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Which.
+    pub ids: Vec<CallbackId>,
+    /// What their Apps keep a word about; [`Scope::User`] where nothing is said.
+    pub scopes: Vec<(EndpointName, Scope)>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// What came of it, for how many each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// They are queued.
+    pub queued: u64,
+    /// Another callback of that user is being sent right now, and would end up before it: try again.
+    pub in_flight: u64,
     /// No such callback is settled.
-    Unknown,
-    /// A callback of this user is being sent right now, and would end up before it: try again.
-    InFlight,
+    pub unknown: u64,
+}
+
+/// The scope of an endpoint.
+pub(crate) fn scope_of(scopes: &[(EndpointName, Scope)], endpoint: &EndpointName) -> Scope {
+    scopes.iter().find(|(name, _)| name == endpoint).map_or(Scope::User, |(_, scope)| *scope)
 }
 
 /// A wish to send less after a long outage.
@@ -69,7 +87,7 @@ pub struct Collapse {
 }
 
 /// What is too old or too much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Prune {
     /// Now: what expires is settled then.
     pub now: Timestamp,
@@ -79,8 +97,11 @@ pub struct Prune {
     pub failed_before: Timestamp,
     /// The oldest settled callbacks go until the rest take up no more than this.
     pub history_bytes_max: u64,
-    /// Callbacks owed since before then expire; their endpoints then need a resync.
+    /// Callbacks owed since before then expire, and their subjects are marked. Marks that are older go:
+    /// then only who is online says it.
     pub owed_before: Timestamp,
+    /// What the Apps keep a word about; [`Scope::User`] where nothing is said.
+    pub scopes: Vec<(EndpointName, Scope)>,
     /// Of more than so many callbacks owed to one endpoint the oldest expire.
     pub owed_max: u64,
     /// Offline users not touched since then, and owed nothing, are forgotten but for their `seq`.
@@ -90,10 +111,11 @@ pub struct Prune {
 }
 
 impl Prune {
-    /// What an endpoint is told that was owed for too long, or too much.
+    /// What an endpoint is told that was not told something, and is not told it any more.
     pub(crate) fn resync(&self) -> EndpointChange {
-        let why = "callbacks expired: the App was away for too long, or too many were owed";
-        EndpointChange::NeedsResync(Resync { since: self.now, why: why.to_owned() })
+        let why =
+            "callbacks were given up, more than can be told again, or too long ago".to_owned();
+        EndpointChange::NeedsResync(Resync { since: self.now, why, heals: false })
     }
 
     /// Callbacks that ended so and were settled before then go.
@@ -110,7 +132,7 @@ impl Prune {
 #[allow(missing_docs)]
 pub struct Pruned {
     pub callbacks: u64,
-    /// Owed for too long, or too many. Their endpoints need a resync.
+    /// Owed for too long, or too many.
     pub expired: u64,
     pub users: u64,
 }

@@ -9,8 +9,10 @@ mod check;
 mod disk;
 mod faults;
 mod files;
+mod marks;
 mod prune;
 mod read;
+mod replay;
 mod rows;
 mod schema;
 mod set_aside;
@@ -20,8 +22,8 @@ mod writer;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointChange, EndpointName, EndpointState, Prune, Pruned, Registered, Replayed, SetAside,
-    Settlement, Store, StoreError, UserQuery, Versioned, index::Index,
+    EndpointChange, EndpointName, EndpointState, Mark, Prune, Pruned, Registered, Replay, Replayed,
+    SetAside, Settlement, Store, StoreError, UserQuery, Versioned, index::Index,
 };
 use async_trait::async_trait;
 pub use check::{CheckError, Checked, Problem, check};
@@ -304,8 +306,8 @@ impl Store for Sqlite {
         self.writer.run(Write::Settle(Box::new(settlement))).await.map(|_| ())
     }
 
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
-        match self.writer.run(Write::Replay(id.clone(), now)).await? {
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
+        match self.writer.run(Write::Replay(replay)).await? {
             Done::Replayed(replayed) => Ok(replayed),
             other => other.mismatched(),
         }
@@ -355,6 +357,19 @@ impl Store for Sqlite {
 
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
         Ok(self.index.lock().backlog(endpoint))
+    }
+
+    async fn marks_due(
+        &self,
+        endpoint: &EndpointName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError> {
+        Ok(self.index.lock().marks_due(endpoint, now, limit))
+    }
+
+    async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        Ok(self.index.lock().is_marked(endpoint, user))
     }
 
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {

@@ -28,7 +28,8 @@ async fn used(folder: &Path) -> Sqlite {
     }
     deliver_all(&store).await;
     let id = CallbackId { endpoint: main(), user: name("here"), seq: 1_000 };
-    store.replay(&id, Timestamp(9)).await.unwrap();
+    let replay = Replay { ids: vec![id], scopes: Vec::new(), at: Timestamp(9) };
+    store.replay(replay).await.unwrap();
     store
 }
 

@@ -5,6 +5,10 @@ use presence::*;
 use std::{sync::Arc, time::Duration};
 use store::*;
 
+const QUEUED: Replayed = Replayed { queued: 1, in_flight: 0, unknown: 0 };
+const IN_FLIGHT: Replayed = Replayed { queued: 0, in_flight: 1, unknown: 0 };
+const UNKNOWN: Replayed = Replayed { queued: 0, in_flight: 0, unknown: 1 };
+
 /// Declares each test once for every backend.
 macro_rules! for_every_backend {
     ($($name:ident)*) => {
@@ -29,8 +33,13 @@ for_every_backend! {
     a_lease_settles_once
     callbacks_are_listed_newest_first_by_state_user_and_endpoint
     attempts_are_kept_the_first_and_the_latest
-    a_replay_is_followed_by_the_newest
+    after_a_replay_it_is_told_how_things_are
+    a_replay_of_the_last_word_is_enough
     a_replay_waits_for_the_one_in_flight
+    what_is_given_up_is_marked_until_something_newer_is_accepted
+    it_is_told_again_less_and_less_often
+    what_is_not_wanted_is_told_as_it_is_now
+    an_app_is_asked_to_resync_every_ten_minutes_at_most
     what_is_purged_is_gone_and_what_is_owed_stays
     callbacks_are_read_in_their_order_until_some_are_forgotten
     a_number_beyond_the_file_fails_its_own_commit_only
@@ -249,7 +258,7 @@ async fn attempts_are_kept_the_first_and_the_latest(world: World) {
         let claimed = world.claim_at(at, 9).await;
         let mut settlement =
             settlement(&claimed[0], Fate::RetryAt { at: Instant(at), counts: false });
-        settlement.attempt.took_ms = at;
+        settlement.attempt.as_mut().unwrap().took_ms = at;
         world.store.settle(settlement).await.unwrap();
     }
     let kept = &world.store.callbacks(all()).await.unwrap()[0].attempts;
@@ -259,19 +268,38 @@ async fn attempts_are_kept_the_first_and_the_latest(world: World) {
     assert_eq!(kept[19], expected);
 }
 
-async fn a_replay_is_followed_by_the_newest(world: World) {
+async fn after_a_replay_it_is_told_how_things_are(world: World) {
     world.online("u").await;
     world.offline("u").await;
     world.deliver_all().await;
     let oldest = world.store.callbacks(all()).await.unwrap().pop().unwrap().id;
-    assert_eq!(world.replay(&oldest).await, Replayed::Queued);
-    assert_eq!(world.replay(&oldest).await, Replayed::Unknown, "it is owed already");
-    assert_eq!(world.list(all()).await, ["u offline pending", "u online pending"]);
+    assert_eq!(world.replay(std::slice::from_ref(&oldest)).await, QUEUED);
+    assert_eq!(world.replay(&[oldest]).await, UNKNOWN, "it is owed already");
+    assert_eq!(world.list(all()).await, ["u offline delivered", "u online pending"]);
+    assert_eq!(world.marks_due(9).await, [], "not before what is owed about the user");
     let claimed = world.claim(9).await;
     assert_eq!(told(&claimed), ["u online"]);
     assert!(claimed[0].replayed);
     world.deliver(&claimed).await;
-    assert_eq!(told(&world.claim(9).await), ["u offline"]);
+    assert_eq!(world.marks_due(9).await, [("u".to_owned(), 3)], "only the truth makes it right");
+    let mark = world.store.marks_due(&main(), Timestamp(9), 9).await.unwrap().remove(0);
+    world.retell(&mark, 9).await;
+    assert_eq!(world.marks_due(9).await, []);
+    world.deliver_all().await;
+    assert_eq!(world.list(all()).await[0], "u offline delivered");
+    assert_eq!(world.backlog().await.marks, 0);
+    let resync = world.store.endpoint(&main()).await.unwrap().resync;
+    assert_eq!(resync, None, "nothing was given up");
+}
+
+async fn a_replay_of_the_last_word_is_enough(world: World) {
+    world.online("u").await;
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    assert_eq!(world.replay(&[claimed[0].lease.id.clone()]).await, QUEUED);
+    assert_eq!(world.backlog().await.marks, 1, "it is given up, and was not told yet");
+    world.deliver_all().await;
+    assert_eq!(world.backlog().await.marks, 0);
 }
 
 async fn a_replay_waits_for_the_one_in_flight(world: World) {
@@ -280,14 +308,89 @@ async fn a_replay_waits_for_the_one_in_flight(world: World) {
     world.deliver(&world.claim(1).await).await;
     let in_flight = world.claim(1).await;
     assert_eq!(told(&in_flight), ["u offline"]);
-    let first = CallbackId { endpoint: main(), user: name("u"), seq: 1 };
-    assert_eq!(world.replay(&first).await, Replayed::InFlight, "it would be told last");
+    let first = [CallbackId { endpoint: main(), user: name("u"), seq: 1 }];
+    assert_eq!(world.replay(&first).await, IN_FLIGHT, "it would be told last");
     world.deliver(&in_flight).await;
-    assert_eq!(world.replay(&first).await, Replayed::Queued);
+    assert_eq!(world.replay(&first).await, QUEUED);
+    assert_eq!(told(&world.claim(9).await), ["u online"]);
+}
+
+async fn what_is_given_up_is_marked_until_something_newer_is_accepted(world: World) {
+    world.online("u").await;
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    assert_eq!(world.backlog().await.marks, 1);
+    assert!(world.store.is_marked(&main(), &name("u")).await.unwrap());
+    let resync = async || world.store.endpoint(&main()).await.unwrap().resync;
+    assert!(resync().await.unwrap().heals);
+    let minute = 60_000;
+    assert_eq!(world.marks_due(minute).await, [], "a minute after it was given up, at 9");
+    assert_eq!(world.marks_due(minute + 9).await, [("u".to_owned(), 1)]);
+    world.offline("u").await;
+    assert_eq!(world.marks_due(minute + 9).await, [], "something is owed about this user");
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    assert_eq!(world.marks_due(minute + 9).await, [("u".to_owned(), 2)], "one of a subject");
+    world.online("u").await;
+    world.deliver_all().await;
+    assert_eq!((world.backlog().await.marks, resync().await), (0, None), "it is right again");
+}
+
+async fn it_is_told_again_less_and_less_often(world: World) {
+    world.online("u").await;
+    let claimed = world.claim(1).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    for minutes in [1, 5, 15, 60, 120, 180] {
+        let due = minutes * 60_000 + 9;
+        assert_eq!(world.marks_due(due - 1).await, [], "{minutes} minutes");
+        let mark = world.store.marks_due(&main(), Timestamp(due), 9).await.unwrap().remove(0);
+        world.retell(&mark, due).await;
+        let claimed = world.claim(1).await;
+        assert_eq!(claimed[0].change.reason, Reason::Resync);
+        world.settle(&claimed[0], Fate::Dropped).await.unwrap();
+        assert_eq!(world.backlog().await, Backlog { dead: 1, marks: 1, ..Backlog::default() });
+    }
+    let prune = Prune { owed_before: Timestamp(10), ..keep_all() };
+    world.store.prune(prune).await.unwrap();
+    assert_eq!(world.backlog().await.marks, 0, "too old to be told");
+    let resync = world.store.endpoint(&main()).await.unwrap().resync.unwrap();
+    assert!(!resync.heals, "only who is online says it now");
+}
+
+async fn what_is_not_wanted_is_told_as_it_is_now(world: World) {
+    for user in ["a", "b"] {
+        world.online(user).await;
+    }
     let claimed = world.claim(9).await;
-    assert_eq!(told(&claimed), ["u online"], "one in flight per user");
-    world.deliver(&claimed).await;
-    assert_eq!(told(&world.claim(9).await), ["u offline"]);
+    world.settle(&claimed[0], Fate::Unwanted { retell: true }).await.unwrap();
+    world.settle(&claimed[1], Fate::Unwanted { retell: false }).await.unwrap();
+    assert_eq!(world.list(all()).await, ["b online superseded", "a online superseded"]);
+    assert_eq!(world.marks_due(9).await, [("a".to_owned(), 1)], "at once");
+    let mark = world.store.marks_due(&main(), Timestamp(9), 9).await.unwrap().remove(0);
+    let step = world.step("a", Event::Ticked, 10).await;
+    world.store.commit(Commit { answers: Some(mark), ..step }).await.unwrap();
+    assert_eq!(world.backlog().await.marks, 0, "it is not told of what is so");
+}
+
+async fn an_app_is_asked_to_resync_every_ten_minutes_at_most(world: World) {
+    let give_up = async |user: &str, at| {
+        world.store.commit(world.login(user, user, 1).await).await.unwrap();
+        let claimed = world.claim(1).await;
+        let settlement = Settlement { at: Timestamp(at), ..settlement(&claimed[0], Fate::Dead) };
+        world.store.settle(settlement).await.unwrap();
+    };
+    let is_asked = async || world.store.endpoint(&main()).await.unwrap().resync.is_some();
+    let minute = 60_000;
+    give_up("a", minute).await;
+    assert!(is_asked().await);
+    world.store.change_endpoint(&main(), EndpointChange::Resynced).await.unwrap();
+    give_up("b", 2 * minute).await;
+    assert!(!is_asked().await, "a minute after it was asked");
+    let prune = async |now| world.store.prune(Prune { now, ..keep_all() }).await.unwrap();
+    prune(Timestamp(10 * minute)).await;
+    assert!(!is_asked().await);
+    prune(Timestamp(11 * minute)).await;
+    assert!(is_asked().await);
 }
 
 async fn a_number_beyond_the_file_fails_its_own_commit_only(world: World) {
@@ -305,15 +408,18 @@ async fn the_backlog_counts_what_is_owed_and_dead(world: World) {
     world.offline("u").await;
     world.online("v").await;
     let oldest_at = Some(Timestamp(1));
-    assert_eq!(backlog().await, Backlog { owed: 3, oldest_at, dead: 0 });
+    assert_eq!(backlog().await, Backlog { owed: 3, oldest_at, dead: 0, marks: 0 });
     let claimed = world.claim(1).await;
     world.settle(&claimed[0], Fate::Dead).await.unwrap();
-    assert_eq!(backlog().await, Backlog { owed: 2, oldest_at: Some(Timestamp(2)), dead: 1 });
-    world.store.replay(&claimed[0].lease.id, Timestamp(77)).await.unwrap();
+    assert_eq!(
+        backlog().await,
+        Backlog { owed: 2, oldest_at: Some(Timestamp(2)), dead: 1, marks: 1 }
+    );
+    world.replay(&[claimed[0].lease.id.clone()]).await;
     assert_eq!(backlog().await.dead, 0);
     assert_eq!(backlog().await.owed, 3);
     world.deliver_all().await;
-    assert_eq!(backlog().await, Backlog::default());
+    assert_eq!(backlog().await, Backlog { marks: 1, ..Backlog::default() });
 }
 
 async fn users_are_listed_by_name_a_page_at_a_time(world: World) {
@@ -397,7 +503,7 @@ async fn of_too_much_the_oldest_expires(world: World) {
         world.online(user).await;
     }
     let prune = Prune { owed_max: 4, ..keep_all() };
-    assert_eq!(world.store.prune(prune).await.unwrap().expired, 0);
+    assert_eq!(world.store.prune(prune.clone()).await.unwrap().expired, 0);
     assert_eq!(world.store.endpoint(&main()).await.unwrap(), EndpointState::default());
     let prune = Prune { owed_max: 2, ..prune };
     assert_eq!(world.store.prune(prune).await.unwrap().expired, 2);
@@ -412,7 +518,7 @@ async fn what_waits_behind_one_in_flight_does_not_expire(world: World) {
     let claimed = world.claim(1).await;
     world.offline("u").await;
     let prune = Prune { owed_max: 1, owed_before: Timestamp(99), ..keep_all() };
-    assert_eq!(world.store.prune(prune).await.unwrap().expired, 0);
+    assert_eq!(world.store.prune(prune.clone()).await.unwrap().expired, 0);
     world.settle(&claimed[0], Fate::Delivered).await.unwrap();
     assert_eq!(world.store.prune(prune).await.unwrap().expired, 1);
     assert_eq!(world.list(all()).await, ["u offline expired", "u online delivered"]);
@@ -421,7 +527,8 @@ async fn what_waits_behind_one_in_flight_does_not_expire(world: World) {
 async fn what_happens_to_an_endpoint_is_remembered(world: World) {
     let state = async || world.store.endpoint(&main()).await.unwrap();
     let note = async |change| world.store.change_endpoint(&main(), change).await.unwrap();
-    let resync = |since, why: &str| Resync { since: Timestamp(since), why: why.into() };
+    let resync =
+        |since, why: &str| Resync { since: Timestamp(since), why: why.into(), heals: false };
     note(EndpointChange::Paused(true)).await;
     note(EndpointChange::NeedsResync(resync(1, "first"))).await;
     note(EndpointChange::NeedsResync(resync(2, "second"))).await;
@@ -430,6 +537,7 @@ async fn what_happens_to_an_endpoint_is_remembered(world: World) {
         paused: true,
         resync: Some(resync(1, "first")),
         told_of: Some("everything".into()),
+        ..EndpointState::default()
     };
     assert_eq!(state().await, expected);
     note(EndpointChange::Paused(false)).await;
@@ -722,14 +830,23 @@ impl World {
         let Versioned { version, value: mut state } = self.store.load(&name(user)).await.unwrap();
         let now = Now { mono: Instant(at), wall: Timestamp(at) };
         let effects = state.apply(event, now, &policy);
-        let callback = |change| NewCallback { endpoint: main(), change, operation_id: "op".into() };
+        let retold = effects.retold.map(|retold| retold.change);
+        let callback = |change| NewCallback {
+            endpoint: main(),
+            change,
+            operation_id: "op".into(),
+            due_at: Instant(0),
+            asks: false,
+            speaks_for: Vec::new(),
+        };
         Commit {
             user: name(user),
             based_on: version,
             state,
             wake_at: effects.wake_at,
-            callbacks: effects.changes.into_iter().map(callback).collect(),
+            callbacks: effects.changes.into_iter().chain(retold).map(callback).collect(),
             settles: None,
+            answers: None,
             at: Timestamp(at),
         }
     }
@@ -784,8 +901,24 @@ impl World {
         }
     }
 
-    async fn replay(&self, id: &CallbackId) -> Replayed {
-        self.store.replay(id, Timestamp(9)).await.unwrap()
+    async fn replay(&self, ids: &[CallbackId]) -> Replayed {
+        let replay = Replay { ids: ids.to_vec(), scopes: Vec::new(), at: Timestamp(9) };
+        self.store.replay(replay).await.unwrap()
+    }
+
+    /// Marks that are due then: of whom, and from which `seq` on a callback makes them right.
+    async fn marks_due(&self, now: u64) -> Vec<(String, u64)> {
+        let due = self.store.marks_due(&main(), Timestamp(now), 9).await.unwrap();
+        due.into_iter().map(|mark| (mark.user.to_string(), mark.seq)).collect()
+    }
+
+    /// The App is told how a user is, as the server does it for a mark.
+    async fn retell(&self, mark: &Mark, at: u64) {
+        let subject = mark.subject;
+        let event = Event::Untold { subject, missed: mark.detail.missed.clone() };
+        let mut commit = self.step(mark.user.as_str(), event, at).await;
+        commit.answers = Some(mark.clone());
+        self.store.commit(commit).await.unwrap();
     }
 
     async fn list(&self, query: CallbackQuery) -> Vec<String> {
@@ -806,7 +939,14 @@ fn kind(change: &Change) -> String {
 }
 
 fn settlement(claimed: &Claimed, fate: Fate) -> Settlement {
-    Settlement { lease: claimed.lease.clone(), attempt: attempt(), fate, at: Timestamp(9) }
+    Settlement {
+        lease: claimed.lease.clone(),
+        subject: Subject::of(&claimed.change, Scope::User),
+        change: claimed.change.clone(),
+        attempt: Some(attempt()),
+        fate,
+        at: Timestamp(9),
+    }
 }
 
 fn attempt() -> AttemptRecord {
@@ -832,6 +972,7 @@ fn keep_all() -> Prune {
         history_bytes_max: u64::MAX >> 1,
         owed_before: Timestamp(0),
         owed_max: u64::MAX,
+        scopes: Vec::new(),
         users_before: Timestamp(0),
         limit: 100,
     }

@@ -83,6 +83,9 @@ async fn everything(store: &dyn Store) -> String {
         let state = store.endpoint(&endpoint).await.unwrap();
         writeln!(out, "endpoint {endpoint} {state:?} {:?}", store.backlog(&endpoint).await)
             .unwrap();
+        for mark in store.marks_due(&endpoint, Timestamp(u64::MAX), 99).await.unwrap() {
+            writeln!(out, "{mark:?}").unwrap();
+        }
     }
     let accounts = store.accounts(&[name(FULL), name("small")]).await.unwrap();
     writeln!(out, "accounts {accounts:?}").unwrap();
@@ -113,7 +116,7 @@ async fn write_everything(store: &dyn Store) {
     let claimed = store.claim(claim).await.unwrap();
     settle(store, &claimed[0], Fate::Dead, attempt("dead", Some("no"), None)).await;
     store.change_endpoint(&main(), EndpointChange::ToldOf("all".into())).await.unwrap();
-    let resync = Resync { since: Timestamp(8), why: "it is new".into() };
+    let resync = Resync { since: Timestamp(8), why: "it is new".into(), heals: false };
     store.change_endpoint(&main(), EndpointChange::NeedsResync(resync)).await.unwrap();
     let other = EndpointName::new("other");
     store.change_endpoint(&other, EndpointChange::Paused(true)).await.unwrap();
@@ -198,7 +201,14 @@ async fn apply(store: &dyn Store, user: &str, event: Event, at: u64) {
     let Versioned { version, value: mut state } = store.load(&name(user)).await.unwrap();
     let effects = state.apply(event, Now { mono: Instant(at), wall: Timestamp(at) }, &policy);
     assert_eq!(effects.denied, None, "{user} at {at}");
-    let callback = |change| NewCallback { endpoint: main(), change, operation_id: "op".into() };
+    let callback = |change| NewCallback {
+        endpoint: main(),
+        change,
+        operation_id: "op".into(),
+        due_at: Instant(0),
+        asks: false,
+        speaks_for: Vec::new(),
+    };
     let commit = Commit {
         user: name(user),
         based_on: version,
@@ -206,6 +216,7 @@ async fn apply(store: &dyn Store, user: &str, event: Event, at: u64) {
         wake_at: effects.wake_at,
         callbacks: effects.changes.into_iter().map(callback).collect(),
         settles: None,
+        answers: None,
         at: Timestamp(at),
     };
     store.commit(commit).await.unwrap();
@@ -223,8 +234,15 @@ fn attempt(verdict: &str, answer: Option<&str>, error: Option<&str>) -> AttemptR
 }
 
 async fn settle(store: &dyn Store, claimed: &Claimed, fate: Fate, attempt: AttemptRecord) {
-    let (lease, at) = (claimed.lease.clone(), Timestamp(96_000));
-    store.settle(Settlement { lease, attempt, fate, at }).await.unwrap();
+    let settlement = Settlement {
+        lease: claimed.lease.clone(),
+        subject: Subject::of(&claimed.change, Scope::User),
+        change: claimed.change.clone(),
+        attempt: Some(attempt),
+        fate,
+        at: Timestamp(96_000),
+    };
+    store.settle(settlement).await.unwrap();
 }
 
 /// A database as the statements that make it.
@@ -275,11 +293,12 @@ fn each_word_is_spelled_as_before() {
         Reason::Refused,
         Reason::StatusCleared,
         Reason::LeaseEnded,
+        Reason::Resync,
     ];
     check(
         words(&reasons),
         expect![[
-            r#""login" "reconnect" "status" "closed" "lost" "misbehaved" "logged_out" "server_lost" "kicked" "refused" "status_cleared" "lease_ended""#
+            r#""login" "reconnect" "status" "closed" "lost" "misbehaved" "logged_out" "server_lost" "kicked" "refused" "status_cleared" "lease_ended" "resync""#
         ]],
     );
     let ends = [End::Closed, End::Lost, End::Misbehaved, End::LoggedOut, End::ServerLost];
@@ -295,6 +314,18 @@ fn each_word_is_spelled_as_before() {
         words(&sessions),
         expect![[
             r#""at_gate" "live" {"lingering":{"until":1,"end":"lost"}} {"virtual":{"until":1}}"#
+        ]],
+    );
+    let subjects = [
+        Subject::User,
+        Subject::Platform(Platform::Ios),
+        Subject::Connection(Some(ConnId([7; 16]))),
+        Subject::Connection(None),
+    ];
+    check(
+        words(&subjects),
+        expect![[
+            r#""user" {"platform":1} {"connection":"07070707070707070707070707070707"} {"connection":null}"#
         ]],
     );
     use Availability::{Away, Busy, Invisible, Online};

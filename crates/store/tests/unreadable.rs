@@ -70,6 +70,11 @@ const AT_START: &[Harm] = &[
         aside: "users",
         resync: true,
     },
+    Harm {
+        sql: "INSERT INTO marks VALUES (1, 'main', 'gone', '\"user\"', 3000, 4000, '{bad')",
+        aside: "marks",
+        resync: true,
+    },
     Harm { sql: "UPDATE outbox SET change = '{bad'", aside: "outbox", resync: true },
     Harm {
         sql: "UPDATE outbox SET change = replace(change, '\"online\"', '\"on_line\"')",
@@ -357,11 +362,12 @@ async fn a_replay_skips_what_cannot_be_read_and_an_unknown_kind_is_no_kick_off()
     let replayed = |seq| {
         let id = CallbackId { endpoint: main(), user: name("gone"), seq };
         let store = &store;
-        async move { store.replay(&id, Timestamp(9)).await.unwrap() }
+        let replay = Replay { ids: vec![id], scopes: Vec::new(), at: Timestamp(9) };
+        async move { store.replay(replay).await.unwrap() }
     };
-    assert_eq!(replayed(2_000).await, Replayed::Queued);
+    assert_eq!(replayed(2_000).await.queued, 1);
+    assert_eq!(replayed(3_000).await.unknown, 1);
     assert_eq!(store.set_aside_count().await.unwrap(), 1);
-    assert_eq!(replayed(3_000).await, Replayed::Unknown);
     let claimed = claim(&store).await;
     let told: Vec<_> = claimed.iter().map(|one| one.lease.id.to_string()).collect();
     assert_eq!(told, ["main:2000:gone", "main:4000:owed"]);
@@ -526,6 +532,7 @@ fn everything() -> Prune {
         history_bytes_max: u64::MAX,
         owed_before: Timestamp(0),
         owed_max: u64::MAX,
+        scopes: Vec::new(),
         users_before: end,
         limit: 100,
     }

@@ -53,7 +53,7 @@ fn view(endpoint: &Endpoint, backlog: Backlog, stands: EndpointState, now: Now) 
             _ if stands.paused => "paused",
             Permit::Open => "open",
             Permit::Wait(_) => "backing_off",
-            Permit::Probe => "probing",
+            Permit::Probe | Permit::Suspect => "probing",
             Permit::Paused => "paused",
         },
         failing_for_ms: health.failing_since().map(|since| now.mono.0.saturating_sub(since.0)),

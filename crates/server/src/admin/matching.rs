@@ -7,6 +7,8 @@ use store::{CallbackQuery, CallbackRecord, CallbackState, EndpointName, StoreErr
 
 /// How many are taken in one call; the answer says whether there may be more.
 const TAKEN_MAX: usize = 10_000;
+/// How many are written in one transaction, so that nobody else waits long.
+pub(super) const TRANSACTION_MAX: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use super::{
     Admin,
     input::Body,
-    matching::{Answer, Filter},
+    matching::{Answer, Filter, TRANSACTION_MAX},
     problem::Problem,
 };
 use axum::{Json, extract::State};
@@ -14,6 +14,10 @@ pub(super) async fn run(
     Body(filter): Body<Filter>,
 ) -> Result<Json<Answer>, Problem> {
     let (found, more) = Filter::of(filter)?.find(&admin).await?;
-    let rows = found.iter().map(|record| record.row).collect();
-    Ok(Json(Answer { done: admin.store.purge(rows).await?, in_flight: 0, more }))
+    let mut answer = Answer { done: 0, in_flight: 0, more };
+    for some in found.chunks(TRANSACTION_MAX) {
+        let rows = some.iter().map(|record| record.row).collect();
+        answer.done += admin.store.purge(rows).await?;
+    }
+    Ok(Json(answer))
 }

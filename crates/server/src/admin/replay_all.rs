@@ -1,15 +1,15 @@
-//! `POST /v1/callbacks/replay`: tells settled callbacks again, those that match; after each user's the
-//! newest of that user.
+//! `POST /v1/callbacks/replay`: tells settled callbacks again, those that match; after them how things are.
 
 use super::{
     Admin,
     input::Body,
-    matching::{Answer, Filter},
+    matching::{Answer, Filter, TRANSACTION_MAX},
     problem::Problem,
 };
+use crate::callbacks::scopes;
 use axum::{Json, extract::State};
 use std::sync::Arc;
-use store::Replayed;
+use store::Replay;
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
@@ -17,13 +17,12 @@ pub(super) async fn run(
 ) -> Result<Json<Answer>, Problem> {
     let (found, more) = Filter::of(filter)?.find(&admin).await?;
     let mut answer = Answer { done: 0, in_flight: 0, more };
-    for record in found {
-        match admin.store.replay(&record.id, admin.clock.now().wall).await? {
-            Replayed::Queued => answer.done += 1,
-            Replayed::InFlight => answer.in_flight += 1,
-            // It went with another one of its user.
-            Replayed::Unknown => {}
-        }
+    for some in found.chunks(TRANSACTION_MAX) {
+        let ids = some.iter().map(|record| record.id.clone()).collect();
+        let (scopes, at) = (scopes(&admin.endpoints), admin.clock.now().wall);
+        let replayed = admin.store.replay(Replay { ids, scopes, at }).await?;
+        answer.done += replayed.queued;
+        answer.in_flight += replayed.in_flight;
     }
     admin.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
     Ok(Json(answer))

@@ -3,7 +3,7 @@
 //! Per endpoint: the oldest due callback of each user, leased, one in flight per user; many users
 //! at once. While the endpoint backs off nothing is claimed, so the backlog stays on disk.
 
-use super::{Answered, Endpoint, EndpointSettings, Sender, Sent};
+use super::{Answered, Endpoint, EndpointSettings, Sender, Sent, retelling::Retelling};
 use crate::{
     clock::Clock,
     config::OnRefusal,
@@ -13,8 +13,8 @@ use crate::{
     supervision::contain,
 };
 use presence::{
-    Attempt, ConnId, Connection, Kind, Now, Permit, Scope, Session, Timestamp, Verdict, retry_wait,
-    verdict,
+    Attempt, ConnId, Connection, Kind, Now, Permit, Reason, Scope, Session, Subject, Timestamp,
+    Verdict, retry_wait, verdict,
 };
 use std::{sync::Arc, time::Duration};
 use store::{
@@ -30,6 +30,8 @@ const ERROR_CHARS_MAX: usize = 500;
 /// How long an attempt that could not be recorded, or an outbox that could not be read, waits for the
 /// next try.
 const STORE_RETRY: Duration = Duration::from_millis(500);
+/// How many callbacks are in flight to an endpoint that fails at whoever it is told of.
+const SUSPECT_CONCURRENCY: usize = 2;
 /// The longest sleep without looking: a net under everything that rings.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -50,9 +52,11 @@ impl Dispatcher {
     /// Runs until told to stop; then what is in flight is finished.
     pub async fn run(self, stop: CancellationToken) {
         let mut in_flight = JoinSet::new();
+        let mut retelling = Retelling::default();
         while !stop.is_cancelled() {
             // Ask to be woken before looking, so that news in between is not missed.
             let news = self.endpoint.news.notified();
+            retelling.look(&self).await;
             let room = self.room(in_flight.len());
             let claimed = match self.claim(room).await {
                 Ok(claimed) => claimed,
@@ -91,6 +95,7 @@ impl Dispatcher {
                 let most = self.endpoint.settings.concurrency_max;
                 self.endpoint.pace().limit(most).saturating_sub(in_flight)
             }
+            Permit::Suspect => SUSPECT_CONCURRENCY.saturating_sub(in_flight),
             Permit::Probe => usize::from(in_flight == 0),
             Permit::Wait(_) | Permit::Paused => 0,
         }
@@ -176,6 +181,9 @@ impl Dispatcher {
     #[tracing::instrument(name = "callback.send", skip_all, fields(
         callback.id = %callback.lease.id, operation.id = callback.operation_id))]
     async fn deliver(&self, callback: Claimed, stop: &CancellationToken) {
+        if let Some(fate) = self.unwanted(&callback).await {
+            return self.leave_out(callback, fate).await;
+        }
         let began = self.clock.now();
         let mut sent = self.sender.send(&self.endpoint, &callback).await;
         sent.error = sent.error.map(|words| words.chars().take(ERROR_CHARS_MAX).collect());
@@ -187,7 +195,7 @@ impl Dispatcher {
             Verdict::Refused if callback.change.kind != Kind::Online => Verdict::Delivered,
             verdict => self.unless_too_many(verdict, &callback, now),
         };
-        self.note_health(verdict, &sent, began, now);
+        let verdict = self.note_health(verdict, &callback, &sent, began, now);
         let took_ms = now.mono.0 - began.mono.0;
         self.metrics.attempt(&self.endpoint.settings.name, verdict, took_ms);
         tracing::info!(verdict = name(verdict), took_ms, error = sent.error, "callback attempted");
@@ -195,11 +203,11 @@ impl Dispatcher {
             self.pause().await;
         }
         let settlement = Settlement {
-            attempt: record(&sent, verdict, began, took_ms),
+            attempt: Some(record(&sent, verdict, began, took_ms)),
             fate: self.fate(verdict, &callback, now),
-            at: now.wall,
-            lease: callback.lease.clone(),
+            ..self.settlement(&callback, now)
         };
+        let is_over = !matches!(settlement.fate, Fate::RetryAt { .. });
         let settled = loop {
             match self.settle(verdict, &questions, &callback, &sent, settlement.clone()).await {
                 // The store may be back long before the lease runs out. It goes no further than that.
@@ -211,6 +219,9 @@ impl Dispatcher {
                 settled => break settled,
             }
         };
+        if is_over && settled.is_ok() {
+            self.note_over(&callback);
+        }
         if let Err(error) = &settled {
             // The lease runs out and it is sent again: at least once.
             tracing::error!(%error, "an attempt could not be recorded");
@@ -221,6 +232,51 @@ impl Dispatcher {
             verdict => verdict,
         };
         self.answer(verdict, questions, settled.is_ok(), sent);
+    }
+
+    fn settlement(&self, callback: &Claimed, now: Now) -> Settlement {
+        Settlement {
+            lease: callback.lease.clone(),
+            subject: Subject::of(&callback.change, self.endpoint.scope()),
+            change: callback.change.clone(),
+            attempt: None,
+            fate: Fate::Delivered,
+            at: now.wall,
+        }
+    }
+
+    fn note_over(&self, callback: &Claimed) {
+        if callback.change.reason == Reason::Resync {
+            self.endpoint.note_retold(-1);
+        }
+    }
+
+    /// What was queued under other settings, and is not told under these.
+    async fn unwanted(&self, callback: &Claimed) -> Option<Fate> {
+        let (interest, change) = (self.endpoint.settings.interest, &callback.change);
+        if !interest.selects(change) {
+            return Some(Fate::Unwanted { retell: true });
+        }
+        // No offline would ever follow the online of somebody who has left.
+        let may_stay = change.kind == Kind::Online && interest.offline.is_none();
+        if !may_stay || !callback.is_inherited || callback.replayed {
+            return None;
+        }
+        let user = self.store.load(&callback.lease.id.user).await.ok()?.value;
+        (!user.is_online()).then_some(Fate::Unwanted { retell: false })
+    }
+
+    async fn leave_out(&self, callback: Claimed, fate: Fate) {
+        let settlement = Settlement { fate, ..self.settlement(&callback, self.clock.now()) };
+        match self.store.settle(settlement).await {
+            Ok(()) => {
+                self.note_over(&callback);
+                self.metrics.superseded.inc();
+                tracing::info!("by its present settings the endpoint is not told of this");
+            }
+            // The lease runs out, and it is looked at again.
+            Err(error) => tracing::error!(%error, "a callback could not be left out"),
+        }
     }
 
     /// Tells the logins that wait what the App said.
@@ -289,10 +345,20 @@ impl Dispatcher {
         }
     }
 
-    fn note_health(&self, verdict: Verdict, sent: &Sent, began: Now, now: Now) {
+    /// What the attempt says about the endpoint; the verdict in the light of that.
+    fn note_health(
+        &self,
+        verdict: Verdict,
+        callback: &Claimed,
+        sent: &Sent,
+        began: Now,
+        now: Now,
+    ) -> Verdict {
         let mut health = self.endpoint.health();
         let endpoint = &self.endpoint.settings.name;
         let failing_since = health.failing_since();
+        let was_suspect = health.permit(now.mono) == Permit::Suspect;
+        let mut verdict = verdict;
         match verdict {
             Verdict::BackOff => {
                 let chance = entropy::chance(&*self.entropy);
@@ -302,35 +368,67 @@ impl Dispatcher {
                     let error = sent.error.as_deref();
                     tracing::warn!(%endpoint, error, "the App cannot be told; holding its callbacks");
                 }
+                return verdict;
             }
             Verdict::Pause => {
                 tracing::error!(%endpoint, "the App answered 410: nothing is sent until it is resumed");
                 health.pause();
+                return verdict;
             }
-            Verdict::Delivered
-            | Verdict::Refused
-            | Verdict::RefusalHeld
-            | Verdict::Again
-            | Verdict::Dead => {
-                health.succeeded();
-                let most = self.endpoint.settings.concurrency_max;
-                let mut pace = self.endpoint.pace();
-                match failing_since {
-                    Some(_) => pace.recovered(now.mono),
-                    None => pace.answered(began.mono, now.mono, most),
+            Verdict::Again | Verdict::Dead | Verdict::Suspect => {
+                let user = self.driver.hash(&callback.lease.id.user);
+                if health.failed_at(user, began.mono) {
+                    verdict = Verdict::Suspect;
+                    if !was_suspect {
+                        let error = sent.error.as_deref();
+                        tracing::warn!(
+                            %endpoint, error,
+                            "the App fails at whoever it is told of; nothing is given up meanwhile"
+                        );
+                    }
                 }
-                if let Some(since) = failing_since {
-                    let away_ms = now.mono.0.saturating_sub(since.0);
-                    tracing::warn!(%endpoint, away_ms, "the App answers again");
+            }
+            Verdict::Delivered | Verdict::Refused | Verdict::RefusalHeld => {
+                health.succeeded(began.mono);
+                if was_suspect {
+                    tracing::warn!(%endpoint, "the App takes callbacks again");
                 }
             }
         }
+        if health.failing_since().is_some() {
+            return verdict;
+        }
+        let most = self.endpoint.settings.concurrency_max;
+        let mut pace = self.endpoint.pace();
+        match failing_since {
+            Some(since) => {
+                pace.recovered(now.mono);
+                let away_ms = now.mono.0.saturating_sub(since.0);
+                tracing::warn!(%endpoint, away_ms, "the App answers again");
+            }
+            None => pace.answered(began.mono, now.mono, most),
+        }
+        verdict
     }
 
     fn fate(&self, verdict: Verdict, callback: &Claimed, now: Now) -> Fate {
         match verdict {
             Verdict::Delivered | Verdict::Refused | Verdict::RefusalHeld => Fate::Delivered,
-            Verdict::Dead => Fate::Dead,
+            // One try; its mark stays.
+            Verdict::Again | Verdict::Dead | Verdict::Suspect
+                if callback.change.reason == Reason::Resync =>
+            {
+                Fate::Dropped
+            }
+            Verdict::Dead => {
+                let id = &callback.lease.id;
+                tracing::warn!(callback.id = %id, "the App failed at a callback as often as it may");
+                Fate::Dead
+            }
+            Verdict::Suspect => {
+                let at = now.mono + retry_wait(callback.attempts + 1);
+                Fate::RetryAt { at, counts: false }
+            }
             Verdict::Again => {
                 Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
             }
@@ -443,6 +541,7 @@ pub(crate) fn name(verdict: Verdict) -> &'static str {
         Verdict::RefusalHeld => "refusal_held",
         Verdict::Again => "again",
         Verdict::Dead => "dead",
+        Verdict::Suspect => "suspect",
         Verdict::BackOff => "back_off",
         Verdict::Pause => "pause",
     }

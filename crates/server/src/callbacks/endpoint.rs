@@ -3,11 +3,11 @@
 use super::Asked;
 use crate::config::OnRefusal;
 use contract::signature::SigningSecret;
-use presence::{Health, Interest, Kind, Pace, RefusalLimit, Refusals};
+use presence::{Health, Interest, Kind, Pace, RefusalLimit, Refusals, Scope};
 use std::{
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub struct Endpoint {
     refusals: Mutex<Refusals>,
     /// As in the store, for the header that tells the App.
     needs_resync: AtomicBool,
+    /// Callbacks that tell again how things are, and are not settled.
+    retold: AtomicUsize,
     epoch: OnceLock<String>,
 }
 
@@ -49,6 +51,8 @@ pub struct EndpointSettings {
     pub secrets: Vec<SigningSecret>,
     /// How many users' callbacks are in flight at once.
     pub concurrency_max: usize,
+    /// Whether the App is told how things are where a callback was given up.
+    pub retell: bool,
     /// How long callbacks wait until those that say nothing new are left out; none: for ever.
     pub collapse_after: Option<Duration>,
 }
@@ -75,10 +79,10 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        let (health, pace, refusals, needs_resync, epoch) = Default::default();
+        let (health, pace, refusals, needs_resync, retold, epoch) = Default::default();
         let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
         let news = Notify::new();
-        Endpoint { settings, news, asked, health, pace, refusals, needs_resync, epoch }
+        Endpoint { settings, news, asked, health, pace, refusals, needs_resync, retold, epoch }
     }
 
     /// Whether it may be sent to.
@@ -109,6 +113,22 @@ impl Endpoint {
     /// Whether the App's view may be wrong for good, unless it reads who is online.
     pub fn needs_resync(&self) -> bool {
         self.needs_resync.load(Relaxed)
+    }
+
+    /// How many callbacks tell again how things are, and are not settled.
+    pub(super) fn retold(&self) -> usize {
+        self.retold.load(Relaxed)
+    }
+
+    /// One more of them, or one less. Those of the process before this one are not known.
+    pub(super) fn note_retold(&self, more: isize) {
+        let sum = |known: usize| Some(known.saturating_add_signed(more));
+        let _ = self.retold.fetch_update(Relaxed, Relaxed, sum);
+    }
+
+    /// What its App keeps one word about. One that is not told of departures can only keep a flag.
+    pub fn scope(&self) -> Scope {
+        self.settings.interest.offline.unwrap_or(Scope::User)
     }
 
     /// Takes over how it stands in the store.

@@ -96,6 +96,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(outbox.retention, between(SECOND, 90 * DAY)).of_all("callbacks.retention"),
     key!(outbox.owed_max, between(1_000, 100_000_000)).of_all("callbacks.owed_max"),
     key!(callbacks.collapse_after, between(Duration::ZERO, 90 * DAY)),
+    key!(callbacks.retell),
     key!(callbacks.online.enable),
     key!(callbacks.online.timeout, between(MOMENT, 5 * MINUTE)),
     key!(callbacks.online.scope),

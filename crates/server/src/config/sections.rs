@@ -205,6 +205,8 @@ pub struct Callbacks {
     pub concurrency_max: usize,
     /// When callbacks that say nothing new are left out; zero: never.
     pub collapse_after: Duration,
+    /// Whether the App is told how things are where a callback was given up.
+    pub retell: bool,
     /// A user came online.
     pub online: Online,
     /// How much the App may refuse.
@@ -231,6 +233,7 @@ impl Default for Callbacks {
             extra_fields: false,
             concurrency_max: 64,
             collapse_after: Duration::from_secs(5 * 60),
+            retell: true,
             online: Online::default(),
             refusal: RefusalLimit::default(),
             offline: Offline::default(),

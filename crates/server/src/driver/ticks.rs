@@ -1,6 +1,6 @@
 //! The ticks under way: a slow one holds up nobody else's.
 
-use super::{Driver, Outcome};
+use super::{Along, Driver, Outcome};
 use presence::{Event, UserId};
 use std::{collections::HashSet, sync::Arc};
 use store::StoreError;
@@ -39,7 +39,7 @@ impl Ticks {
         let driver = Arc::clone(driver);
         self.users.insert(user.clone());
         self.running.spawn(async move {
-            let carried = driver.carry(&user, Event::Ticked, None, None).await;
+            let carried = driver.carry(&user, Event::Ticked, None, Along::Nothing).await;
             (user, carried)
         });
     }

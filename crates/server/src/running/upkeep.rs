@@ -1,7 +1,9 @@
 //! What looks after the store beside the requests: whether it can be used, and what is too old.
 
 use super::Parts;
-use crate::{clock::Clock, config::Config, driver::Driver, readiness::Readiness};
+use crate::{
+    callbacks::scopes, clock::Clock, config::Config, driver::Driver, readiness::Readiness,
+};
 use presence::Timestamp;
 use std::{sync::Arc, time::Duration};
 use store::{Prune, Store};
@@ -66,14 +68,14 @@ pub(super) async fn until_ended(store: Arc<dyn Store>, stop: CancellationToken) 
 
 pub(super) async fn prune(config: Config, parts: Parts, stop: CancellationToken) {
     loop {
-        let wait = match parts.store.prune(what_is_old(&config, parts.clock.now().wall)).await {
+        let wait = match parts.store.prune(what_is_old(&config, &parts)).await {
             Ok(pruned) => {
                 if pruned.expired > 0 {
                     parts.metrics.expired.inc_by(pruned.expired);
-                    tracing::error!(
+                    tracing::warn!(
                         callbacks = pruned.expired,
-                        "the App was not told in time (callbacks.retention, callbacks.owed_max): it \
-                         must read who is online"
+                        "the App was not told in time (callbacks.retention, callbacks.owed_max); it \
+                         is told how things are as soon as it is well, or reads who is online"
                     );
                 }
                 let most = pruned.callbacks.max(pruned.expired).max(pruned.users);
@@ -91,7 +93,8 @@ pub(super) async fn prune(config: Config, parts: Parts, stop: CancellationToken)
     }
 }
 
-fn what_is_old(config: &Config, now: Timestamp) -> Prune {
+fn what_is_old(config: &Config, parts: &Parts) -> Prune {
+    let now = parts.clock.now().wall;
     let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as u64));
     Prune {
         now,
@@ -100,6 +103,7 @@ fn what_is_old(config: &Config, now: Timestamp) -> Prune {
         history_bytes_max: config.outbox.history.bytes.0 as u64,
         owed_before: before(config.outbox.retention),
         owed_max: config.outbox.owed_max as u64,
+        scopes: scopes(&parts.endpoints),
         users_before: before(config.presence.forget_after),
         limit: PRUNE_LIMIT,
     }

@@ -13,8 +13,8 @@ use std::{
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointChange, EndpointName, EndpointState, Memory, Prune, Pruned, Registered, Replayed,
-    Settlement, Store, StoreError, UserQuery, Versioned,
+    EndpointChange, EndpointName, EndpointState, Mark, Memory, Prune, Pruned, Registered, Replay,
+    Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -130,8 +130,8 @@ impl Store for Faulty {
         self.memory.settle(settlement).await
     }
 
-    async fn replay(&self, id: &CallbackId, now: Timestamp) -> Result<Replayed, StoreError> {
-        self.memory.replay(id, now).await
+    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
+        self.memory.replay(replay).await
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
@@ -166,6 +166,19 @@ impl Store for Faulty {
 
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError> {
         self.memory.backlog(endpoint).await
+    }
+
+    async fn marks_due(
+        &self,
+        endpoint: &EndpointName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError> {
+        self.memory.marks_due(endpoint, now, limit).await
+    }
+
+    async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
+        self.memory.is_marked(endpoint, user).await
     }
 
     async fn owes(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {

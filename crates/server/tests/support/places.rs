@@ -17,6 +17,18 @@ pub fn of_our_own<const COUNT: usize>() -> [SocketAddr; COUNT] {
     held.map(|listener| listener.local_addr().unwrap())
 }
 
+/// An address of 127.0.0.1, for a program that can listen on no other: with a port that no connection
+/// begins at, and none that is drawn as above.
+pub fn of_localhost() -> SocketAddr {
+    loop {
+        let drawn = RandomState::new().hash_one(0) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 11_000 + drawn % 20_000));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 /// One of 16 million, never 127.0.0.x.
 fn drawn() -> Ipv4Addr {
     let [first, second, third, ..] = RandomState::new().hash_one(0).to_ne_bytes();

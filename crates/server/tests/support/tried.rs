@@ -22,7 +22,11 @@ impl Tried {
     /// Starts what `command` makes of a free address, and waits until it listens.
     pub async fn start(command: impl FnOnce(SocketAddr) -> Command) -> Tried {
         let [address] = places::of_our_own();
-        let mut command = command(address);
+        Tried::start_at(address, command(address)).await
+    }
+
+    /// The same for a program that listens there.
+    pub async fn start_at(address: SocketAddr, mut command: Command) -> Tried {
         let child = Spawned::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         eventually("the App listens", || async { TcpStream::connect(address).await.is_ok() }).await;
         Tried { address, _child: child }

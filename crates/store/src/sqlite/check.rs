@@ -225,7 +225,8 @@ impl<'a> At<'a> {
     fn others(&mut self) -> rusqlite::Result<()> {
         self.each(Table::Accounts, |_, row| rows::account(row).map(|_| ()))?;
         self.each(Table::Endpoints, |_, row| rows::endpoint(row).map(|_| ()))?;
-        self.each(Table::Texts, |_, row| rows::text(row).map(|_| ()))
+        self.each(Table::Texts, |_, row| rows::text(row).map(|_| ()))?;
+        self.each(Table::Marks, |_, row| rows::mark(row).map(|_| ()))
     }
 
     fn numbers(&mut self) -> rusqlite::Result<()> {
@@ -288,7 +289,11 @@ impl<'a> At<'a> {
         table: Table,
         mut look: impl FnMut(&mut Checked, &rusqlite::Row) -> Result<(), ReadError>,
     ) -> rusqlite::Result<()> {
-        let since = if matches!(table, Table::Endpoints | Table::Texts) { 3 } else { 1 };
+        let since = match table {
+            Table::Marks => 7,
+            Table::Endpoints | Table::Texts => 3,
+            _ => 1,
+        };
         if self.version < since {
             return Ok(());
         }

@@ -4,22 +4,33 @@ use super::{
     rows::{self, Table},
     write::{Batch, Done, Fact, Outcome},
 };
-use crate::{CallbackId, CallbackState, EndpointName, Prune, Pruned, queue::Row};
-use presence::UserId;
+use crate::{
+    CallbackId, CallbackState, EndpointName, Mark, Prune, Pruned, query::scope_of, queue::Row,
+};
+use presence::{Change, Kind, Subject, UserId};
 use rusqlite::{Params, Result, params};
 
+/// A row of the outbox.
+struct Owed {
+    row: Row,
+    id: CallbackId,
+    change: Change,
+}
+
 impl Batch<'_> {
-    pub(super) fn prune(&mut self, prune: Prune) -> Result<Outcome> {
+    pub(super) fn prune(&mut self, prune: &Prune) -> Result<Outcome> {
         let mut learn = Vec::new();
         let expired = self.expire(prune, &mut learn)?;
         let callbacks = self.forget_history(prune, &mut learn)?;
         let users = self.forget_users(prune, &mut learn)?;
+        self.forget_marks(prune, &mut learn)?;
+        self.ask_again(prune.now, &mut learn)?;
         let done = Done::Pruned(Pruned { callbacks, expired, users });
         Ok(Outcome::Written { learn, done })
     }
 
     /// What is owed for too long, and of too much the oldest.
-    fn expire(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
+    fn expire(&mut self, prune: &Prune, learn: &mut Vec<Fact>) -> Result<u64> {
         let mut old = Vec::new();
         let oldest = self.index.lock().oldest_owed_at();
         if oldest.is_some_and(|at| at < prune.owed_before) {
@@ -33,14 +44,18 @@ impl Batch<'_> {
             old.extend(self.owed(condition, params![endpoint.as_str(), most], learn)?);
         }
         let mut expired = 0;
-        for (row, id) in old {
+        for Owed { row, id, change } in old {
             // What waits behind one in flight must not go before it.
-            if self.settled.contains(&row) || self.index.lock().is_busy(&id) {
+            if self.settled.contains(&row) || !self.hold_if(&id, |index| !index.is_busy(&id)) {
                 continue;
             }
             self.settled.insert(row);
             if self.file(row, CallbackState::Expired, None, prune.now, learn)? {
-                learn.extend(self.note_endpoint(id.endpoint.clone(), prune.resync())?);
+                if change.kind != Kind::KickOff {
+                    let subject = Subject::of(&change, scope_of(&prune.scopes, &id.endpoint));
+                    let of = (id.endpoint.clone(), id.user.clone(), subject);
+                    self.mark(Mark::given_up(of, change, prune.now), learn)?;
+                }
                 learn.push(Fact::Gone { id, row });
                 expired += 1;
             }
@@ -53,19 +68,20 @@ impl Batch<'_> {
         condition: &str,
         values: impl Params,
         learn: &mut Vec<Fact>,
-    ) -> Result<Vec<(Row, CallbackId)>> {
-        let sql = format!("SELECT id, endpoint, user, seq FROM outbox WHERE {condition}");
+    ) -> Result<Vec<Owed>> {
+        let sql = format!("SELECT id, endpoint, user, seq, change FROM outbox WHERE {condition}");
         let owed = rows::columns(self.transaction, Table::Outbox, &sql, values, |row| {
             let endpoint = EndpointName::new(row.get::<_, String>(1)?);
             let user = UserId::new(row.get::<_, String>(2)?);
             let seq = rows::counter(row, 3)?;
-            Ok((rows::counter(row, 0)?, CallbackId { endpoint, user, seq }))
+            let id = CallbackId { endpoint, user, seq };
+            Ok(Owed { row: rows::counter(row, 0)?, id, change: rows::parse(row, 4, "change")? })
         })?;
         self.set_aside_all(owed.unreadable, learn)?;
         Ok(owed.read)
     }
 
-    fn forget_history(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
+    fn forget_history(&mut self, prune: &Prune, learn: &mut Vec<Fact>) -> Result<u64> {
         let old = "SELECT id, endpoint, state FROM history
                    WHERE settled_at < ?1 AND settled_at < iif(state = 'delivered', ?1, ?2)
                    ORDER BY settled_at LIMIT ?3";
@@ -114,7 +130,17 @@ impl Batch<'_> {
         self.forget(row)
     }
 
-    fn forget_users(&mut self, prune: Prune, learn: &mut Vec<Fact>) -> Result<u64> {
+    /// What the App is not told again any more: only who is online says it.
+    fn forget_marks(&mut self, prune: &Prune, learn: &mut Vec<Fact>) -> Result<()> {
+        let old = self.index.lock().marks_before(prune.owed_before, prune.limit);
+        for mark in old {
+            learn.extend(self.note_endpoint(mark.endpoint.clone(), prune.resync())?);
+            self.unmark((&mark.endpoint, &mark.user, mark.subject), mark.seq, learn)?;
+        }
+        Ok(())
+    }
+
+    fn forget_users(&mut self, prune: &Prune, learn: &mut Vec<Fact>) -> Result<u64> {
         let sql = "SELECT id, name, last_seq FROM users WHERE active = 0 AND touched_at < ?1
                    ORDER BY touched_at LIMIT ?2";
         let values = params![prune.users_before.0, prune.limit];
@@ -126,7 +152,8 @@ impl Batch<'_> {
         let mut forgotten = 0;
         for (id, user, last_seq) in old.read {
             let (id, last_seq): (i64, u64) = (id, last_seq);
-            if self.versions.contains_key(&user) || self.index.lock().owes(&user) {
+            let is_held = self.held.iter().any(|id| id.user == user);
+            if is_held || self.versions.contains_key(&user) || self.index.lock().owes(&user) {
                 continue;
             }
             self.run("DELETE FROM users WHERE id = ?1", [id])?;

@@ -71,6 +71,7 @@ pub(super) fn claimed(
             operation_id: record.operation_id,
             tries: record.tries,
             replayed: record.replayed,
+            is_inherited: lease.is_inherited,
             collapsed: record.collapsed,
             spoken_for: record.spoken_for,
             lease: lease.clone(),

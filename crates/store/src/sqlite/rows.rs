@@ -1,7 +1,9 @@
 //! How each kind of row is read. No other code looks at stored content, so that a row that cannot
 //! be read is known by its table and its key, and fails nothing but itself.
 
-use crate::{Account, CallbackId, CallbackRecord, CallbackState, EndpointName, EndpointState};
+use crate::{
+    Account, CallbackId, CallbackRecord, CallbackState, EndpointName, EndpointState, Mark,
+};
 use presence::{Change, Instant, Timestamp, User, UserId};
 use rusqlite::{Connection, Params, types::ValueRef};
 use serde::de::DeserializeOwned;
@@ -23,6 +25,7 @@ pub(super) enum Table {
     Accounts,
     Numbers,
     Texts,
+    Marks,
 }
 
 impl Table {
@@ -35,13 +38,14 @@ impl Table {
             Table::Accounts => "accounts",
             Table::Numbers => "numbers",
             Table::Texts => "texts",
+            Table::Marks => "marks",
         }
     }
 
     /// The condition that finds a row by its key.
     pub(super) fn by_key(self) -> &'static str {
         match self {
-            Table::Users | Table::Outbox | Table::History => "id = ?1",
+            Table::Users | Table::Outbox | Table::History | Table::Marks => "id = ?1",
             // A name that is no UTF-8 can only be bound as bytes.
             _ => "name = CAST(?1 AS TEXT)",
         }
@@ -57,6 +61,7 @@ impl Table {
             Table::Accounts => "SELECT name, account FROM accounts",
             Table::Numbers => "SELECT name, value FROM numbers",
             Table::Texts => "SELECT name, value FROM texts",
+            Table::Marks => "SELECT id, endpoint, user, subject, seq, due_at, detail FROM marks",
         }
     }
 
@@ -69,6 +74,7 @@ impl Table {
             Table::Accounts => account(row).map(|_| ()),
             Table::Numbers => number(row).map(|_| ()),
             Table::Texts => text(row).map(|_| ()),
+            Table::Marks => mark(row).map(|_| ()),
         }
     }
 }
@@ -209,7 +215,11 @@ fn not_credible(name: &str, value: impl fmt::Display) -> Fault {
     Fault::Content(format!("{name}: {value} is no number that Herald counts to"))
 }
 
-fn parse<T: DeserializeOwned>(row: &rusqlite::Row, column: usize, name: &str) -> Result<T, Fault> {
+pub(super) fn parse<T: DeserializeOwned>(
+    row: &rusqlite::Row,
+    column: usize,
+    name: &str,
+) -> Result<T, Fault> {
     let text = row.get_ref(column)?.as_str().map_err(|error| {
         let kind = row.get_ref(column).map(|value| value.data_type());
         Fault::Content(format!("{name}: {error} ({kind:?})"))
@@ -299,6 +309,19 @@ pub(super) fn account(row: &rusqlite::Row) -> Result<Account, ReadError> {
     read(Table::Accounts, row, |row| parse(row, 1, "account"))
 }
 
+pub(super) fn mark(row: &rusqlite::Row) -> Result<Mark, ReadError> {
+    read(Table::Marks, row, |row| {
+        Ok(Mark {
+            endpoint: EndpointName::new(row.get::<_, String>(1)?),
+            user: UserId::new(row.get::<_, String>(2)?),
+            subject: parse(row, 3, "subject")?,
+            seq: counter(row, 4)?,
+            due_at: Timestamp(row.get(5)?),
+            detail: parse(row, 6, "detail")?,
+        })
+    })
+}
+
 /// All but the bytes of the history are never negative, and none is incredibly large.
 pub(super) fn number(row: &rusqlite::Row) -> Result<(String, i64), ReadError> {
     read(Table::Numbers, row, |row| {
@@ -329,6 +352,11 @@ pub(super) fn highest(column: &str, table: &str) -> String {
 /// What the rows of the history take up, as SQL.
 pub(super) fn history_bytes() -> String {
     format!("SELECT ifnull(sum(max(0, min(bytes, {ROW_BYTES_MAX}))), 0) FROM history")
+}
+
+/// How our own types are written.
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("our own types have names for keys, so they are JSON")
 }
 
 /// Words that may be anything.

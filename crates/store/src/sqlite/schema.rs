@@ -8,7 +8,7 @@ pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 /// Each step is applied once, in its own transaction, and never changed after a release. A new one gets
 /// its rows in `tests/golden`, which shows that the others can still be read.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE users(
         id INTEGER PRIMARY KEY,
@@ -100,10 +100,23 @@ const STEPS: [&str; 6] = [
     -- The `seq` of the online callbacks among those that one speaks for, as a JSON array.
     ALTER TABLE outbox ADD COLUMN spoken_for TEXT NOT NULL DEFAULT '[]';
 ",
+    "
+    -- What an App was not told, and is told again.
+    CREATE TABLE marks(
+        id INTEGER PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        user TEXT NOT NULL,
+        subject TEXT NOT NULL,          -- presence::Subject as JSON
+        seq INTEGER NOT NULL,           -- of the first callback that makes the App right
+        due_at INTEGER NOT NULL,        -- unix ms
+        detail TEXT NOT NULL,           -- store::MarkDetail as JSON
+        UNIQUE(endpoint, user, subject)
+    ) STRICT;
+",
 ];
 
 /// The tables, and the version that brought each.
-const TABLES: [(&str, u32); 8] = [
+const TABLES: [(&str, u32); 9] = [
     ("users", 1),
     ("outbox", 1),
     ("history", 1),
@@ -112,6 +125,7 @@ const TABLES: [(&str, u32); 8] = [
     ("endpoints", 3),
     ("texts", 3),
     ("set_aside", 5),
+    ("marks", 7),
 ];
 
 /// Whether a file is a store.

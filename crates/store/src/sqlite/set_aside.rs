@@ -65,6 +65,10 @@ impl Batch<'_> {
                 let name = content.text("name").map(EndpointName::new);
                 self.ask_for_resync(name.into_iter().collect(), row.table, now, learn)?;
             }
+            Table::Marks => {
+                let endpoint = content.text("endpoint").map(EndpointName::new);
+                self.ask_for_resync(endpoint.into_iter().collect(), row.table, now, learn)?;
+            }
             Table::Accounts | Table::Numbers | Table::Texts => {}
         }
         Ok(true)
@@ -167,7 +171,8 @@ impl Batch<'_> {
     ) -> Result<()> {
         let why = format!("a row of {} could not be read and was set aside", table.name());
         for endpoint in endpoints {
-            let change = EndpointChange::NeedsResync(Resync { since, why: why.clone() });
+            let change =
+                EndpointChange::NeedsResync(Resync { since, why: why.clone(), heals: false });
             learn.extend(self.note_endpoint(endpoint, change)?);
         }
         Ok(())

@@ -45,7 +45,8 @@ pub(super) fn everything_alive(
         return Err(StartError::Unreadable(count, first.to_string()));
     }
     let mut learn = Vec::new();
-    let mut batch = Batch::begin(&transaction, &index, &mut numbers);
+    let mut held = Vec::new();
+    let mut batch = Batch::begin(&transaction, &index, &mut numbers, &mut held);
     batch.set_aside_all(unreadable, &mut learn)?;
     batch.end()?;
     learn.into_iter().for_each(|fact| fact.teach(&mut index.lock()));
@@ -86,10 +87,13 @@ impl Reading<'_> {
         let owed = format!("{} ORDER BY id", CallbackRow::OUTBOX);
         let read = |row: &rusqlite::Row| CallbackRow::read(Table::Outbox, row);
         self.each(&owed, read, |CallbackRow { record, at }| {
-            index.requeue(&record.id, record.row, record.change.kind, at);
+            index.requeue(&record.id, record.row, at);
         })?;
         self.each(Table::Endpoints.select(), rows::endpoint, |(name, state)| {
             index.put_endpoint(name, state);
+        })?;
+        self.each(Table::Marks.select(), rows::mark, |mark| {
+            index.marks_mut(&mark.endpoint.clone()).put(mark);
         })?;
         let dead = "SELECT endpoint, count(*) FROM history WHERE state = 'dead' GROUP BY endpoint";
         let count = |row: &rusqlite::Row| Ok((rows::lossy(row, 0)?, row.get(1)?));

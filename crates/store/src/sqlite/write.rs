@@ -3,17 +3,14 @@
 use super::{
     SharedIndex,
     faults::{is_about_content, is_about_one_write},
-    rows::{CallbackRow, Key, ROW_BYTES_MAX, ReadError, Table, Unreadable},
+    rows::{Key, ROW_BYTES_MAX, Table, Unreadable, json},
 };
 use crate::{
-    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackRecord, CallbackState, Commit,
-    EndpointChange, EndpointName, EndpointState, Fate, Lease, NewCallback, Prune, Pruned,
-    Registered, Replayed, Settlement, StoreError,
-    callback::{SEQ_MAX, speak_for},
-    index::Index,
-    queue::Row,
+    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
+    EndpointName, EndpointState, Fate, Lease, Mark, NewCallback, Prune, Pruned, Registered, Replay,
+    Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
 };
-use presence::{Change, Instant, Kind, Timestamp, User, UserId};
+use presence::{Change, Instant, Kind, Subject, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 pub(super) enum Write {
     Commit(Box<Commit>),
     Settle(Box<Settlement>),
-    Replay(CallbackId, Timestamp),
+    Replay(Replay),
     Collapse(Vec<Superseded>, Timestamp),
     Purge(Vec<Row>),
     Register(Vec<Account>),
@@ -38,7 +35,9 @@ impl Write {
         match self {
             Write::Commit(commit) => ("presence", commit.user.to_string()),
             Write::Settle(settlement) => ("callback", settlement.lease.id.to_string()),
-            Write::Replay(id, _) => ("callback", id.to_string()),
+            Write::Replay(replay) => {
+                ("callbacks", replay.ids.first().map_or_else(String::new, CallbackId::to_string))
+            }
             Write::Collapse(all, _) => {
                 ("callbacks", all.first().map_or_else(String::new, |one| one.id.to_string()))
             }
@@ -83,11 +82,13 @@ pub(super) enum Outcome {
 pub(super) enum Fact {
     User { user: UserId, version: u64, state: User, wake_at: Option<Instant> },
     Queued { user: UserId, row: Row, callback: NewCallback },
-    Requeued { id: CallbackId, row: Row, kind: Kind, at: Timestamp },
+    Requeued { id: CallbackId, row: Row, at: Timestamp },
     Retried { lease: Lease, at: Instant },
     Gone { id: CallbackId, row: Row },
     Superseded { id: CallbackId, row: Row },
     Dead { endpoint: EndpointName, more: i64 },
+    Marked(Mark),
+    Unmarked { endpoint: EndpointName, user: UserId, subject: Subject },
     Endpoint { endpoint: EndpointName, state: EndpointState },
     SetAside,
 }
@@ -99,11 +100,15 @@ impl Fact {
                 index.put_user(&user, version, state, wake_at);
             }
             Fact::Queued { user, row, callback } => index.push(&user, row, &callback),
-            Fact::Requeued { id, row, kind, at } => index.requeue(&id, row, kind, at),
+            Fact::Requeued { id, row, at } => index.requeue(&id, row, at),
             Fact::Retried { lease, at } => index.retry(&lease, at),
             Fact::Gone { id, row } => index.remove(&id, row),
             Fact::Superseded { id, row } => index.supersede(&id, row),
             Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
+            Fact::Marked(mark) => index.marks_mut(&mark.endpoint.clone()).put(mark),
+            Fact::Unmarked { endpoint, user, subject } => {
+                index.marks_mut(&endpoint).remove(&user, subject);
+            }
             Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
             Fact::SetAside => index.count_set_aside(1),
         }
@@ -153,8 +158,12 @@ pub(super) struct Batch<'a> {
     pub(super) versions: HashMap<UserId, u64>,
     /// Rows settled in this batch.
     pub(super) settled: HashSet<Row>,
+    /// About whom nothing is given out until the index knows what this batch writes.
+    pub(super) held: &'a mut Vec<CallbackId>,
     /// Endpoints written in this batch.
     endpoints: HashMap<EndpointName, EndpointState>,
+    /// A mark was written in this batch, which the index does not know yet.
+    pub(super) has_marked: bool,
     /// A write was taken back: what is noted above may be of that write.
     is_spent: bool,
 }
@@ -164,9 +173,33 @@ impl<'a> Batch<'a> {
         transaction: &'a Transaction<'a>,
         index: &'a SharedIndex,
         numbers: &'a mut Numbers,
+        held: &'a mut Vec<CallbackId>,
     ) -> Batch<'a> {
         let (versions, settled, endpoints) = Default::default();
-        Batch { transaction, index, numbers, versions, settled, endpoints, is_spent: false }
+        let (has_marked, is_spent) = (false, false);
+        Batch {
+            transaction,
+            index,
+            numbers,
+            versions,
+            settled,
+            held,
+            endpoints,
+            has_marked,
+            is_spent,
+        }
+    }
+
+    /// Whether what the index says about a user is so, and stays so until it knows what is written here.
+    /// The only way to ask it about what is owed.
+    pub(super) fn hold_if(&mut self, id: &CallbackId, is_so: impl FnOnce(&Index) -> bool) -> bool {
+        let mut index = self.index.lock();
+        let is_so = is_so(&index);
+        if is_so {
+            index.hold(id);
+            self.held.push(id.clone());
+        }
+        is_so
     }
 
     /// Whether nothing more may be written in it.
@@ -198,13 +231,13 @@ impl<'a> Batch<'a> {
         match write {
             Write::Commit(commit) => self.commit(*commit),
             Write::Settle(settlement) => self.settle(&settlement),
-            Write::Replay(id, now) => self.replay(&id, now),
+            Write::Replay(replay) => self.replay(&replay),
             Write::Collapse(all, at) => self.collapse(all, at),
             Write::Purge(rows) => self.purge(rows),
             Write::Register(accounts) => self.register(&accounts),
             Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
             Write::Epoch(fresh) => self.epoch(&fresh),
-            Write::Prune(prune) => self.prune(prune),
+            Write::Prune(prune) => self.prune(&prune),
             Write::SetAside(row) => self.set_aside_found(&row),
             Write::Probe => {
                 let sql = "INSERT INTO numbers VALUES ('probe', 1)
@@ -250,6 +283,9 @@ impl<'a> Batch<'a> {
         let version = commit.based_on + 1;
         self.put_user(&commit.user, version, &commit.state, commit.wake_at, commit.at)?;
         self.versions.insert(commit.user.clone(), version);
+        if let Some(mark) = commit.answers {
+            self.answer(mark, commit.callbacks.is_empty(), &mut learn)?;
+        }
         for callback in commit.callbacks {
             let row = self.queue(&commit.user, &callback)?;
             learn.push(Fact::Queued { user: commit.user.clone(), row, callback });
@@ -257,6 +293,18 @@ impl<'a> Batch<'a> {
         let Commit { user, state, wake_at, .. } = commit;
         learn.push(Fact::User { user, version, state, wake_at });
         Ok(Outcome::Written { learn, done: Done::Written })
+    }
+
+    /// Its App is told again, or nothing can be told.
+    fn answer(&mut self, mark: Mark, is_over: bool, learn: &mut Vec<Fact>) -> Result<()> {
+        if is_over {
+            return self.unmark((&mark.endpoint, &mark.user, mark.subject), mark.seq, learn);
+        }
+        match self.marked(&mark)? {
+            Some(_) => self.put_mark(mark.told(), learn),
+            // The App was told something newer meanwhile.
+            None => Ok(()),
+        }
     }
 
     fn version(&self, user: &UserId) -> Result<u64> {
@@ -299,9 +347,10 @@ impl<'a> Batch<'a> {
     fn queue(&mut self, user: &UserId, callback: &NewCallback) -> Result<Row> {
         self.numbers.last_row += 1;
         let row = self.numbers.last_row;
-        let NewCallback { endpoint, change, operation_id } = callback;
-        let sql = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let NewCallback { endpoint, change, operation_id, speaks_for, .. } = callback;
+        let sql = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at,
+                     spoken_for)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         self.run(
             sql,
             params![
@@ -311,34 +360,50 @@ impl<'a> Batch<'a> {
                 change.seq,
                 operation_id,
                 json(change),
-                change.at.0
+                change.at.0,
+                json(speaks_for)
             ],
         )?;
         Ok(row)
     }
 
     fn settle(&mut self, settlement: &Settlement) -> Result<Outcome> {
-        let Settlement { lease, attempt, fate, at } = settlement;
-        if self.settled.contains(&lease.row) || !self.index.lock().holds(lease) {
+        let Settlement { lease, change, subject, attempt, fate, at } = settlement;
+        let holds = |index: &Index| index.holds(lease);
+        if self.settled.contains(&lease.row) || !self.hold_if(&lease.id, holds) {
             return Ok(Outcome::Refused(StoreError::LeaseLost));
         }
         self.settled.insert(lease.row);
         let mut learn = Vec::new();
-        match fate {
+        let CallbackId { endpoint, user, .. } = &lease.id;
+        let of = (endpoint, user, *subject);
+        let mark = || {
+            let of = (endpoint.clone(), user.clone(), *subject);
+            Some(Mark::given_up(of, change.clone(), *at)).filter(|_| change.kind != Kind::KickOff)
+        };
+        let (state, mark) = match fate {
             Fate::Delivered => {
-                self.file(lease.row, CallbackState::Delivered, Some(attempt), *at, &mut learn)?;
+                self.accepted(of, change, &mut learn)?;
+                (CallbackState::Delivered, None)
             }
-            Fate::Dead => {
-                if self.file(lease.row, CallbackState::Dead, Some(attempt), *at, &mut learn)? {
-                    learn.push(Fact::Dead { endpoint: lease.id.endpoint.clone(), more: 1 });
-                }
+            Fate::Dead => (CallbackState::Dead, mark()),
+            Fate::Unwanted { retell } => {
+                (CallbackState::Superseded, mark().filter(|_| *retell).map(Mark::at_once))
             }
+            Fate::Dropped => (CallbackState::Superseded, None),
             Fate::RetryAt { at, counts } => {
-                if self.keep_attempt(lease.row, attempt, *counts, &mut learn)? {
+                if self.keep_attempt(lease.row, attempt.as_ref(), *counts, &mut learn)? {
                     learn.push(Fact::Retried { lease: lease.clone(), at: *at });
                 }
                 return Ok(Outcome::Written { learn, done: Done::Written });
             }
+        };
+        let is_filed = self.file(lease.row, state, attempt.as_ref(), *at, &mut learn)?;
+        if *fate == Fate::Dead && is_filed {
+            learn.push(Fact::Dead { endpoint: endpoint.clone(), more: 1 });
+        }
+        if let Some(mark) = mark {
+            self.mark(mark, &mut learn)?;
         }
         learn.push(Fact::Gone { id: lease.id.clone(), row: lease.row });
         Ok(Outcome::Written { learn, done: Done::Written })
@@ -348,10 +413,11 @@ impl<'a> Batch<'a> {
     fn keep_attempt(
         &mut self,
         row: Row,
-        attempt: &AttemptRecord,
+        attempt: Option<&AttemptRecord>,
         counts: bool,
         learn: &mut Vec<Fact>,
     ) -> Result<bool> {
+        let Some(attempt) = attempt else { return Ok(true) };
         let sql = "UPDATE outbox SET tries = tries + ?2, attempts = json_insert(
                      CASE WHEN json_array_length(attempts) < ?4 THEN attempts
                           ELSE json_remove(attempts, '$[1]') END, '$[#]', json(?3))
@@ -411,112 +477,6 @@ impl<'a> Batch<'a> {
         let bytes: Option<i64> = statement.query_row(values, |row| row.get(0)).optional()?;
         self.numbers.history_bytes += bytes.unwrap_or(0);
         self.run("DELETE FROM outbox WHERE id = ?1", [row])
-    }
-
-    fn replay(&mut self, id: &CallbackId, now: Timestamp) -> Result<Outcome> {
-        let mut learn = Vec::new();
-        let chosen = self.settled_callback(id, "seq = ?3", |_| true, &mut learn)?;
-        let Some(chosen) = chosen else {
-            return Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Unknown) });
-        };
-        if self.index.lock().is_busy(id) {
-            return Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::InFlight) });
-        }
-        let is_news = |record: &CallbackRecord| record.change.kind != Kind::KickOff;
-        let newest = self.settled_callback(id, "seq > ?3", is_news, &mut learn)?;
-        let newest = newest.filter(|_| !self.index.lock().owes_after(id));
-        for settled in [Some(chosen), newest].into_iter().flatten() {
-            let CallbackRecord { row, id: CallbackId { seq, .. }, state, change, .. } = settled;
-            self.requeue(row as i64, now)?;
-            if state == CallbackState::Dead {
-                learn.push(Fact::Dead { endpoint: id.endpoint.clone(), more: -1 });
-            }
-            let kind = change.kind;
-            learn.push(Fact::Requeued { id: CallbackId { seq, ..id.clone() }, row, kind, at: now });
-        }
-        Ok(Outcome::Written { learn, done: Done::Replayed(Replayed::Queued) })
-    }
-
-    fn collapse(&mut self, all: Vec<Superseded>, at: Timestamp) -> Result<Outcome> {
-        let mut learn = Vec::new();
-        let mut collapsed = 0;
-        let mut spoken_for: HashMap<Row, Vec<u64>> = HashMap::new();
-        for Superseded { id, row, change, before, by, by_before } in all {
-            let of = spoken_for.entry(by).or_insert(by_before);
-            if self.settled.contains(&row) || self.index.lock().is_leased(&id, row) {
-                continue;
-            }
-            speak_for(of, &change, before);
-            let sql = "UPDATE outbox SET collapsed = collapsed + 1
-                         + ifnull((SELECT collapsed FROM outbox WHERE id = ?1), 0)
-                       WHERE id = ?2";
-            self.run(sql, params![row, by])?;
-            self.settled.insert(row);
-            if self.file(row, CallbackState::Superseded, None, at, &mut learn)? {
-                learn.push(Fact::Superseded { id, row });
-                collapsed += 1;
-            }
-        }
-        for (row, seqs) in spoken_for {
-            let sql = "UPDATE outbox SET spoken_for = ?2 WHERE id = ?1";
-            self.run(sql, params![row, json(&seqs)])?;
-        }
-        let done = Done::Collapsed(collapsed);
-        Ok(Outcome::Written { learn, done })
-    }
-
-    fn purge(&mut self, rows: Vec<Row>) -> Result<Outcome> {
-        let mut learn = Vec::new();
-        let mut purged = 0;
-        for row in rows {
-            let sql = "SELECT id, endpoint, state FROM history WHERE id = ?1";
-            for settled in self.history(sql, [row])? {
-                self.forget_settled(settled, &mut learn)?;
-                purged += 1;
-            }
-        }
-        Ok(Outcome::Written { learn, done: Done::Purged(purged) })
-    }
-
-    /// The newest settled callback of this user and endpoint that is wanted.
-    fn settled_callback(
-        &mut self,
-        id: &CallbackId,
-        condition: &str,
-        wanted: impl Fn(&CallbackRecord) -> bool,
-        learn: &mut Vec<Fact>,
-    ) -> Result<Option<CallbackRecord>> {
-        let sql = format!(
-            "{} WHERE user = ?1 AND endpoint = ?2 AND {condition} ORDER BY seq DESC",
-            CallbackRow::HISTORY
-        );
-        let mut statement = self.transaction.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![id.user.as_str(), id.endpoint.as_str(), id.seq])?;
-        let mut unreadable = Vec::new();
-        let mut found = None;
-        while found.is_none()
-            && let Some(row) = rows.next()?
-        {
-            match CallbackRow::read(Table::History, row) {
-                Ok(CallbackRow { record, .. }) => found = Some(record).filter(&wanted),
-                Err(ReadError::Row(row)) => unreadable.push(row),
-                Err(ReadError::Sqlite(error)) => return Err(error),
-            }
-        }
-        drop(rows);
-        drop(statement);
-        self.set_aside_all(unreadable, learn)?;
-        Ok(found)
-    }
-
-    /// Moves a row from the history back to the outbox.
-    fn requeue(&mut self, row: i64, now: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at, tries,
-                     attempts, replayed, collapsed)
-                   SELECT id, endpoint, user, seq, operation_id, change, ?2, 0, attempts, 1, collapsed
-                   FROM history WHERE id = ?1";
-        self.run(sql, params![row, now.0])?;
-        self.forget(row)
     }
 
     pub(super) fn forget(&mut self, row: i64) -> Result<()> {
@@ -591,8 +551,4 @@ fn fits(commit: &Commit) -> bool {
     let counters = [commit.based_on.saturating_add(1), commit.state.last_seq()];
     counters.into_iter().chain(seqs).all(|counter| counter <= SEQ_MAX)
         && [commit.at.0, wake_at].into_iter().chain(times).all(|at| i64::try_from(at).is_ok())
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("our own types have names for keys, so they are JSON")
 }

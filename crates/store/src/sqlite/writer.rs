@@ -10,7 +10,7 @@ use super::{
     files::{self, Files},
     write::{Batch, Done, Numbers, Outcome, Write},
 };
-use crate::StoreError;
+use crate::{CallbackId, StoreError};
 use gathered::Gathered;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -173,22 +173,27 @@ impl Disk {
         // What is missing is said by `Files`, once.
         self.files.check()?;
         let (before, count) = (*numbers, writes.len());
-        let written = self.commit(numbers, index, writes, must_stop).map_err(|error| {
+        let mut held = Vec::new();
+        let written = self.commit(numbers, index, writes, &mut held, must_stop).map_err(|error| {
             // Rows that failed to sync may still turn up after a crash: never use them again.
             *numbers = Numbers { last_row: numbers.last_row, ..before };
             tracing::error!(%error, writes = count, "nothing could be stored");
             StoreError::from(error)
-        })?;
-        self.files.check_written()?;
-        let mut index = index.lock();
-        let told = written.into_iter().map(|outcome| match outcome {
-            Outcome::Refused(error) => Err(error),
-            Outcome::Written { learn, done } => {
-                learn.into_iter().for_each(|fact| fact.teach(&mut index));
-                Ok(done)
-            }
         });
-        Ok(told.collect())
+        let written = written.and_then(|written| self.files.check_written().map(|()| written));
+        let mut index = index.lock();
+        let told = written.map(|written| {
+            let told = written.into_iter().map(|outcome| match outcome {
+                Outcome::Refused(error) => Err(error),
+                Outcome::Written { learn, done } => {
+                    learn.into_iter().for_each(|fact| fact.teach(&mut index));
+                    Ok(done)
+                }
+            });
+            told.collect()
+        });
+        held.iter().for_each(|id| index.release(id));
+        told
     }
 
     /// One transaction. A write that is refused (a conflict) harms nobody. One that had to be taken
@@ -198,11 +203,12 @@ impl Disk {
         numbers: &mut Numbers,
         index: &SharedIndex,
         writes: &mut std::vec::IntoIter<Write>,
+        held: &mut Vec<CallbackId>,
         must_stop: &impl Fn() -> bool,
     ) -> rusqlite::Result<Vec<Outcome>> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
-        let mut batch = Batch::begin(&transaction, index, numbers);
+        let mut batch = Batch::begin(&transaction, index, numbers, held);
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
             outcomes.push(batch.write(write)?);

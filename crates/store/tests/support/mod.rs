@@ -57,7 +57,14 @@ pub fn decided(loaded: Versioned<User>, user: &str, event: Event, at: u64) -> Co
     };
     let Versioned { version, value: mut state } = loaded;
     let effects = state.apply(event, Now { mono: Instant(at), wall: Timestamp(at) }, &policy);
-    let callback = |change| NewCallback { endpoint: main(), change, operation_id: "op".into() };
+    let callback = |change| NewCallback {
+        endpoint: main(),
+        change,
+        operation_id: "op".into(),
+        due_at: Instant(0),
+        asks: false,
+        speaks_for: Vec::new(),
+    };
     Commit {
         user: name(user),
         based_on: version,
@@ -65,6 +72,7 @@ pub fn decided(loaded: Versioned<User>, user: &str, event: Event, at: u64) -> Co
         wake_at: effects.wake_at,
         callbacks: effects.changes.into_iter().map(callback).collect(),
         settles: None,
+        answers: None,
         at: Timestamp(at),
     }
 }
@@ -83,7 +91,14 @@ pub fn settlement(claimed: &Claimed, fate: Fate) -> Settlement {
         error: None,
         verdict: "delivered".into(),
     };
-    Settlement { lease: claimed.lease.clone(), attempt, fate, at: Timestamp(3) }
+    Settlement {
+        lease: claimed.lease.clone(),
+        subject: Subject::of(&claimed.change, Scope::User),
+        change: claimed.change.clone(),
+        attempt: Some(attempt),
+        fate,
+        at: Timestamp(3),
+    }
 }
 
 pub async fn deliver_all(store: &dyn Store) {

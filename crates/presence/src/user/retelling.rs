@@ -1,0 +1,26 @@
+//! How things are, told once more to an App that missed what became of them.
+
+use super::User;
+use crate::{Change, Connection, Edges, Kind, Now, Reason, Retold, Subject};
+use alloc::{vec, vec::Vec};
+
+impl User {
+    /// What an App that was not told of `missed` is to be told of its subject now, as a change with a
+    /// `seq` of its own.
+    pub(super) fn retell(&mut self, subject: Subject, missed: &Change, now: Now) -> Retold {
+        self.last_seq = now.wall.0.max(self.last_seq + 1);
+        // Whatever the App counts, it is news to it.
+        let edges = Edges { connection: true, platform: true, user: true };
+        let (seq, reason, at) = (self.last_seq, Reason::Resync, now.wall);
+        let change = Change { seq, reason, edges, at, ..missed.clone() };
+        let present = || self.connections.iter().rev().filter(|c| subject.includes(c));
+        let Some(newest) = present().find(|c| !c.is_virtual()).or_else(|| present().next()) else {
+            let change = Change { kind: Kind::Offline, background: false, ..change };
+            return Retold { change, speaks_for: Vec::new() };
+        };
+        let Connection { platform, background, told, .. } = *newest;
+        let (kind, conn) = (Kind::Online, newest.told_id());
+        let change = Change { kind, platform, conn, background, ..change };
+        Retold { change, speaks_for: vec![told.connection, told.platform, told.user] }
+    }
+}

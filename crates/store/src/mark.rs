@@ -1,0 +1,155 @@
+//! What an App was not told, and is told again: a mark for each thing that it keeps a word about.
+
+use crate::EndpointName;
+use presence::{Change, Subject, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+/// How many marks one endpoint may have. Beyond that its App must read who is online.
+pub(crate) const MARKS_MAX: usize = 100_000;
+/// How many marks that are due are looked at in one go; those of users who are owed something wait.
+const LOOKED_AT_MAX: usize = 1_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// One endpoint may be wrong about something of one user, because it was not told a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// Whose App.
+    pub endpoint: EndpointName,
+    /// About whom.
+    pub user: UserId,
+    /// What the App keeps a word about.
+    pub subject: Subject,
+    /// A callback with this `seq`, or a higher one, about the subject makes the App right.
+    pub seq: u64,
+    /// When it is told how things are.
+    pub due_at: Timestamp,
+    /// The rest of it.
+    pub detail: MarkDetail,
+}
+
+/// What a [`Mark`] is not found by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarkDetail {
+    /// What the App was not told.
+    pub missed: Change,
+    /// When it was given up.
+    pub marked_at: Timestamp,
+    /// How often the App was told since.
+    pub told: u32,
+}
+
+impl Mark {
+    /// For a callback that was given up.
+    pub(crate) fn given_up(
+        (endpoint, user, subject): (EndpointName, UserId, Subject),
+        missed: Change,
+        at: Timestamp,
+    ) -> Mark {
+        let seq = missed.seq;
+        let detail = MarkDetail { missed, marked_at: at, told: 0 };
+        let due_at = retold_at(&detail);
+        Mark { endpoint, user, subject, seq, due_at, detail }
+    }
+
+    /// The same for one that must not wait: the App is told how things are as soon as nothing else about
+    /// the user is owed.
+    pub(crate) fn at_once(self) -> Mark {
+        Mark { due_at: self.detail.marked_at, ..self }
+    }
+
+    /// Only a callback after `seq` makes the App right.
+    pub(crate) fn beyond(self, seq: u64) -> Mark {
+        Mark { seq: self.seq.max(seq + 1), ..self }
+    }
+
+    /// Whether it was due when it was made.
+    pub fn is_at_once(&self) -> bool {
+        self.due_at <= self.detail.marked_at
+    }
+
+    /// After the App was told.
+    pub(crate) fn told(mut self) -> Mark {
+        self.detail.told += 1;
+        self.due_at = retold_at(&self.detail);
+        self
+    }
+
+    /// Two about the same subject: the newer one, as far as either goes.
+    pub(crate) fn with(self, older: &Mark) -> Mark {
+        let (seq, due_at) = (self.seq.max(older.seq), self.due_at.min(older.due_at));
+        Mark { seq, due_at, ..self }
+    }
+}
+
+/// After 1, 5, 15 and 60 minutes, then each hour.
+fn retold_at(detail: &MarkDetail) -> Timestamp {
+    let after = match detail.told {
+        0 => MINUTE,
+        1 => MINUTE * 5,
+        2 => MINUTE * 15,
+        more => MINUTE * 60 * (more - 2),
+    };
+    Timestamp(detail.marked_at.0.saturating_add(after.as_millis() as u64))
+}
+
+/// The marks of one endpoint.
+#[derive(Default, Clone)]
+pub(crate) struct Marks {
+    by_user: HashMap<UserId, Vec<Mark>>,
+    due: BTreeSet<(Timestamp, UserId, Subject)>,
+}
+
+impl Marks {
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    pub(crate) fn has(&self, user: &UserId) -> bool {
+        self.by_user.contains_key(user)
+    }
+
+    pub(crate) fn get(&self, user: &UserId, subject: Subject) -> Option<&Mark> {
+        self.by_user.get(user)?.iter().find(|mark| mark.subject == subject)
+    }
+
+    pub(crate) fn put(&mut self, mark: Mark) {
+        self.remove(&mark.user, mark.subject);
+        self.due.insert((mark.due_at, mark.user.clone(), mark.subject));
+        self.by_user.entry(mark.user.clone()).or_default().push(mark);
+    }
+
+    pub(crate) fn remove(&mut self, user: &UserId, subject: Subject) {
+        let Some(marks) = self.by_user.get_mut(user) else { return };
+        for gone in marks.extract_if(.., |mark| mark.subject == subject) {
+            self.due.remove(&(gone.due_at, gone.user, gone.subject));
+        }
+        if marks.is_empty() {
+            self.by_user.remove(user);
+        }
+    }
+
+    /// Those that are due, of users who are not in `busy`.
+    pub(crate) fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        busy: impl Fn(&UserId) -> bool,
+    ) -> Vec<Mark> {
+        let due = self.due.iter().take_while(|(at, ..)| *at <= now).take(LOOKED_AT_MAX);
+        let free = due.filter(|(_, user, _)| !busy(user));
+        free.filter_map(|(_, user, subject)| self.get(user, *subject))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// Those that were made before then.
+    pub(crate) fn made_before(&self, at: Timestamp, limit: usize) -> Vec<Mark> {
+        let all = self.by_user.values().flatten();
+        all.filter(|mark| mark.detail.marked_at < at).take(limit).cloned().collect()
+    }
+}

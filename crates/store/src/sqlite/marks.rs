@@ -1,0 +1,110 @@
+//! Marks in the file: what an App was not told, and is told again.
+
+use super::{
+    rows,
+    write::{Batch, Fact},
+};
+use crate::{EndpointChange, EndpointName, Mark, Resync, mark::MARKS_MAX};
+use presence::{Change, Kind, Subject, Timestamp, UserId};
+use rusqlite::{OptionalExtension, Result, params};
+
+impl Batch<'_> {
+    /// A callback was given up, or is told again out of its time: its subject is marked.
+    pub(super) fn mark(&mut self, mark: Mark, learn: &mut Vec<Fact>) -> Result<()> {
+        let (endpoint, at) = (mark.endpoint.clone(), mark.detail.marked_at);
+        let is_given_up = !mark.is_at_once();
+        let is_first = !self.is_marked(&endpoint, &mark.user)?;
+        let mark = match self.marked(&mark)? {
+            Some(older) => mark.with(&older),
+            None if self.index.lock().marks(&endpoint).map_or(0, |m| m.len()) >= MARKS_MAX => {
+                let why = "more was not told than can be told again".to_owned();
+                let change = EndpointChange::NeedsResync(Resync { since: at, why, heals: false });
+                learn.extend(self.note_endpoint(endpoint, change)?);
+                return Ok(());
+            }
+            None => mark,
+        };
+        self.put_mark(mark, learn)?;
+        if is_first && is_given_up {
+            learn.extend(self.note_endpoint(endpoint, EndpointChange::GaveUp(at))?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_mark(&mut self, mark: Mark, learn: &mut Vec<Fact>) -> Result<()> {
+        let Mark { endpoint, user, subject, seq, due_at, detail } = &mark;
+        let sql = "INSERT INTO marks(endpoint, user, subject, seq, due_at, detail)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                   ON CONFLICT(endpoint, user, subject) DO UPDATE SET
+                     seq = excluded.seq, due_at = excluded.due_at, detail = excluded.detail";
+        let (subject, detail) = (rows::json(subject), rows::json(detail));
+        self.run(sql, params![endpoint.as_str(), user.as_str(), subject, seq, due_at.0, detail])?;
+        self.has_marked = true;
+        learn.push(Fact::Marked(mark));
+        Ok(())
+    }
+
+    /// The App has accepted a change: what it was not told about the subject before counts no more.
+    pub(super) fn accepted(
+        &mut self,
+        (endpoint, user, subject): (&EndpointName, &UserId, Subject),
+        change: &Change,
+        learn: &mut Vec<Fact>,
+    ) -> Result<()> {
+        // Nearly always there is none, and nothing is looked for in the file.
+        let may_be = self.has_marked || self.index.lock().marks(endpoint).is_some();
+        if !may_be || change.kind == Kind::KickOff {
+            return Ok(());
+        }
+        self.unmark((endpoint, user, subject), change.seq, learn)
+    }
+
+    /// Takes back the mark of a subject, unless it is about a later change.
+    pub(super) fn unmark(
+        &mut self,
+        (endpoint, user, subject): (&EndpointName, &UserId, Subject),
+        seq: u64,
+        learn: &mut Vec<Fact>,
+    ) -> Result<()> {
+        let sql =
+            "DELETE FROM marks WHERE endpoint = ?1 AND user = ?2 AND subject = ?3 AND seq <= ?4";
+        let values = params![endpoint.as_str(), user.as_str(), rows::json(&subject), seq];
+        if self.transaction.prepare_cached(sql)?.execute(values)? == 0 {
+            return Ok(());
+        }
+        let (of, user) = (endpoint.clone(), user.clone());
+        learn.push(Fact::Unmarked { endpoint: of, user, subject });
+        let any = "SELECT 1 FROM marks WHERE endpoint = ?1";
+        if !self.transaction.prepare_cached(any)?.exists([endpoint.as_str()])? {
+            learn.extend(self.note_endpoint(endpoint.clone(), EndpointChange::Healed)?);
+        }
+        Ok(())
+    }
+
+    /// An App that may be wrong is asked again to read who is online, once that is due.
+    pub(super) fn ask_again(&mut self, now: Timestamp, learn: &mut Vec<Fact>) -> Result<()> {
+        let endpoints = self.index.lock().endpoints();
+        for endpoint in endpoints {
+            learn.extend(self.note_endpoint(endpoint, EndpointChange::MayAsk(now))?);
+        }
+        Ok(())
+    }
+
+    fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool> {
+        let sql = "SELECT 1 FROM marks WHERE endpoint = ?1 AND user = ?2";
+        self.transaction.prepare_cached(sql)?.exists([endpoint.as_str(), user.as_str()])
+    }
+
+    /// The mark of the same subject, if there is one. One that cannot be read is as good as none.
+    pub(super) fn marked(&self, mark: &Mark) -> Result<Option<Mark>> {
+        let sql = format!(
+            "{} WHERE endpoint = ?1 AND user = ?2 AND subject = ?3",
+            rows::Table::Marks.select()
+        );
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let subject = rows::json(&mark.subject);
+        let values = params![mark.endpoint.as_str(), mark.user.as_str(), subject];
+        let found = statement.query_row(values, |row| Ok(rows::mark(row).ok())).optional()?;
+        Ok(found.flatten())
+    }
+}
