@@ -39,8 +39,8 @@ pub struct Sql {
     /// Who is online among users by name: after this one, up to this one or NULL. User, subject, seq.
     /// For [`Side::held`](crate::sync::Side::held).
     pub held: &'static str,
-    /// The truth about one: user, subject, seq, whether it is online, fence. For
-    /// [`Side::correct`](crate::sync::Side::correct).
+    /// The truth about one: user, subject, seq, whether it is online, fence. Its seq never falls, so what
+    /// comes late stays older. For [`Side::correct`](crate::sync::Side::correct).
     pub correct: &'static str,
 }
 
@@ -70,7 +70,8 @@ SELECT user_id, seq FROM herald_users
 WHERE online AND user_id > $1 AND (CAST($2 AS TEXT) IS NULL OR user_id <= $2)",
     correct: "
 INSERT INTO herald_users (user_id, seq, online) VALUES ($1, $2, $3)
-ON CONFLICT (user_id) DO UPDATE SET seq = excluded.seq, online = excluded.online
+ON CONFLICT (user_id) DO UPDATE SET online = excluded.online,
+  seq = CASE WHEN excluded.seq > herald_users.seq THEN excluded.seq ELSE herald_users.seq END
 WHERE herald_users.seq <= excluded.seq OR herald_users.seq <= $4",
 };
 
@@ -106,7 +107,8 @@ SELECT user_id, platform_id, seq FROM herald_platforms
 WHERE online AND user_id > $1 AND (CAST($2 AS TEXT) IS NULL OR user_id <= $2)",
     correct: "
 INSERT INTO herald_platforms (user_id, platform_id, seq, online) VALUES ($1, $2, $3, $4)
-ON CONFLICT (user_id, platform_id) DO UPDATE SET seq = excluded.seq, online = excluded.online
+ON CONFLICT (user_id, platform_id) DO UPDATE SET online = excluded.online,
+  seq = CASE WHEN excluded.seq > herald_platforms.seq THEN excluded.seq ELSE herald_platforms.seq END
 WHERE herald_platforms.seq <= excluded.seq OR herald_platforms.seq <= $5",
 };
 
@@ -143,6 +145,7 @@ SELECT user_id, conn_id, seq FROM herald_connections
 WHERE online AND user_id > $1 AND (CAST($2 AS TEXT) IS NULL OR user_id <= $2)",
     correct: "
 INSERT INTO herald_connections (user_id, conn_id, seq, online) VALUES ($1, $2, $3, $4)
-ON CONFLICT (user_id, conn_id) DO UPDATE SET seq = excluded.seq, online = excluded.online
+ON CONFLICT (user_id, conn_id) DO UPDATE SET online = excluded.online,
+  seq = CASE WHEN excluded.seq > herald_connections.seq THEN excluded.seq ELSE herald_connections.seq END
 WHERE herald_connections.seq <= excluded.seq OR herald_connections.seq <= $5",
 };

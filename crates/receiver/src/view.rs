@@ -134,13 +134,14 @@ impl View {
         held.collect()
     }
 
-    /// Takes in the truth about some, where nothing newer is known; for [`sync`](crate::sync).
+    /// Takes in the truth about some, where nothing newer is known; for [`sync`](crate::sync). What was
+    /// told before it stays older: the seq of a subject never falls.
     pub fn correct(&mut self, corrections: &[Correction], fence: u64) {
         for Correction { user_id, subject, seq, online } in corrections {
             let key = (user_id.clone(), subject.clone());
-            let newer = |known: &Latest| known.seq > (*seq).max(fence);
-            if !self.known.get(&key).is_some_and(newer) {
-                self.known.insert(key, Latest { seq: *seq, online: *online });
+            let known = self.known.get(&key).map_or(0, |known| known.seq);
+            if known <= (*seq).max(fence) {
+                self.known.insert(key, Latest { seq: known.max(*seq), online: *online });
             }
         }
     }

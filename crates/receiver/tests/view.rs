@@ -4,7 +4,7 @@
 mod told;
 
 use expect_test::{Expect, expect};
-use herald_receiver::{Applied, Event, Kind, Scope, Subject, View};
+use herald_receiver::{Applied, Event, Kind, Scope, Subject, View, sync::Correction};
 use std::fmt::Write as _;
 use told::{Lcg, SCOPES, USERS, collapsed, delivery, event, history};
 
@@ -219,4 +219,18 @@ fn the_view_in_order_is_each_subjects_last_word() {
             assert_eq!(view.is_online(user), expected, "seed {seed}, {scope:?}, {user}");
         }
     }
+}
+
+/// A correction says what is true, not that nothing was told before it.
+#[test]
+fn what_comes_late_stays_older_after_a_correction() {
+    let mut view = View::default();
+    view.apply(&event(Kind::Offline, "u", 9, 1, ""));
+    let subject = Subject::User;
+    let correction = Correction { user_id: "u".to_owned(), subject, seq: 5, online: true };
+    view.correct(&[correction], 10);
+    assert!(view.is_online("u"), "the fence is above what was known");
+    assert_eq!(view.apply(&event(Kind::Offline, "u", 7, 1, "")), Applied::Older);
+    assert_eq!(view.apply(&event(Kind::Offline, "u", 9, 1, "")), Applied::Repeated);
+    assert!(view.is_online("u"));
 }
