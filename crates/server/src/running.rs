@@ -373,8 +373,17 @@ impl Parts {
                 self.store.change_endpoint(name, change).await?;
             }
             self.store.change_endpoint(name, EndpointChange::ToldOf(told_of)).await?;
-            if let Some(Resync { why, .. }) = self.store.endpoint(name).await?.resync {
+            let stands = self.store.endpoint(name).await?;
+            if let Some(Resync { why, .. }) = stands.resync {
                 tracing::warn!(endpoint = %name, why, "the App must read who is online");
+            }
+            if stands.paused {
+                let owed = self.store.backlog(name).await?.owed;
+                tracing::warn!(
+                    endpoint = %name, owed,
+                    "the endpoint is paused: nothing is sent to it until it is resumed \
+                     (POST /v1/endpoints/{name}/resume)"
+                );
             }
         }
         Ok(())

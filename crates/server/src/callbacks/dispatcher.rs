@@ -32,6 +32,8 @@ const ERROR_CHARS_MAX: usize = 500;
 const STORE_RETRY: Duration = Duration::from_millis(500);
 /// How many callbacks are in flight to an endpoint that fails at whoever it is told of.
 const SUSPECT_CONCURRENCY: usize = 2;
+/// How long each of them waits for its next turn: others' go meanwhile.
+const SUSPECT_WAIT: Duration = Duration::from_secs(2);
 /// The longest sleep without looking: a net under everything that rings.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -249,6 +251,9 @@ impl Dispatcher {
         if callback.change.reason == Reason::Resync {
             self.endpoint.note_retold(-1);
         }
+        if callback.replayed {
+            self.endpoint.look_at_marks();
+        }
     }
 
     /// What was queued under other settings, and is not told under these.
@@ -271,6 +276,7 @@ impl Dispatcher {
         match self.store.settle(settlement).await {
             Ok(()) => {
                 self.note_over(&callback);
+                self.endpoint.look_at_marks();
                 self.metrics.superseded.inc();
                 tracing::info!("by its present settings the endpoint is not told of this");
             }
@@ -425,10 +431,7 @@ impl Dispatcher {
                 tracing::warn!(callback.id = %id, "the App failed at a callback as often as it may");
                 Fate::Dead
             }
-            Verdict::Suspect => {
-                let at = now.mono + retry_wait(callback.attempts + 1);
-                Fate::RetryAt { at, counts: false }
-            }
+            Verdict::Suspect => Fate::RetryAt { at: now.mono + SUSPECT_WAIT, counts: false },
             Verdict::Again => {
                 Fate::RetryAt { at: now.mono + retry_wait(callback.tries + 1), counts: true }
             }

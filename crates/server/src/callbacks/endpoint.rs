@@ -29,6 +29,8 @@ pub struct Endpoint {
     needs_resync: AtomicBool,
     /// Callbacks that tell again how things are, and are not settled.
     retold: AtomicUsize,
+    /// A mark may be due at once.
+    look_at_marks: AtomicBool,
     epoch: OnceLock<String>,
 }
 
@@ -79,10 +81,22 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        let (health, pace, refusals, needs_resync, retold, epoch) = Default::default();
+        let (health, pace, refusals, needs_resync, retold, look_at_marks, epoch) =
+            Default::default();
         let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
         let news = Notify::new();
-        Endpoint { settings, news, asked, health, pace, refusals, needs_resync, retold, epoch }
+        Endpoint {
+            settings,
+            news,
+            asked,
+            health,
+            pace,
+            refusals,
+            needs_resync,
+            retold,
+            look_at_marks,
+            epoch,
+        }
     }
 
     /// Whether it may be sent to.
@@ -124,6 +138,16 @@ impl Endpoint {
     pub(super) fn note_retold(&self, more: isize) {
         let sum = |known: usize| Some(known.saturating_add_signed(more));
         let _ = self.retold.fetch_update(Relaxed, Relaxed, sum);
+    }
+
+    /// A callback was settled that is not the last word about its user.
+    pub(super) fn look_at_marks(&self) {
+        self.look_at_marks.store(true, Relaxed);
+    }
+
+    /// Whether that was so since it was last asked.
+    pub(super) fn is_to_look_at_marks(&self) -> bool {
+        self.look_at_marks.swap(false, Relaxed)
     }
 
     /// What its App keeps one word about. One that is not told of departures can only keep a flag.

@@ -8,7 +8,7 @@ use presence::{Instant, Permit};
 use std::time::Duration;
 use store::Mark;
 
-/// How often marks are looked at.
+/// How often marks are looked at, unless one is known to be due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Of what may be in flight at once, this part may tell again.
 const SHARE: usize = 10;
@@ -23,7 +23,8 @@ impl Retelling {
     /// Makes callbacks for some of the marks that are due. They are claimed like all others.
     pub(super) async fn look(&mut self, dispatcher: &Dispatcher) {
         let (endpoint, now) = (&dispatcher.endpoint, dispatcher.clock.now());
-        if now.mono < self.look_at || endpoint.health().permit(now.mono) != Permit::Open {
+        let is_early = now.mono < self.look_at && !endpoint.is_to_look_at_marks();
+        if is_early || endpoint.health().permit(now.mono) != Permit::Open {
             return;
         }
         self.look_at = now.mono + LOOK_EVERY;
