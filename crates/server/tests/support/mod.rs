@@ -71,8 +71,14 @@ impl Herald {
 
     /// Stops it and starts it again on the same folder.
     pub async fn restart(self) -> Herald {
-        let Herald { running, config, folder } = self;
+        self.restart_with(|_| ()).await
+    }
+
+    /// The same under other settings.
+    pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Herald {
+        let Herald { running, mut config, folder } = self;
         running.stop().await;
+        change(&mut config);
         Herald::start_in(folder, |new| *new = config).await
     }
 

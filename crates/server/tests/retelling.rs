@@ -1,0 +1,135 @@
+//! An App that applies callbacks as they come, and never reads who is online, ends right.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use presence::Scope;
+use serde_json::json;
+use std::{collections::BTreeSet, time::Duration};
+use support::*;
+use wire::platform::Platform;
+
+/// The connections that an App holds which keeps a set of them and applies what it took, as it came.
+fn connections(app: &App) -> BTreeSet<String> {
+    let mut there = BTreeSet::new();
+    for heard in app.received().into_iter().filter(Received::taken) {
+        let conn = heard.json()["connID"].as_str().unwrap_or_default().to_owned();
+        match heard.what().split(' ').next().unwrap() {
+            "online" => there.insert(conn),
+            _ => there.remove(&conn),
+        };
+    }
+    there
+}
+
+async fn id_of(herald: &Herald, user: &str, kind: &str) -> String {
+    let (_, page) = herald.admin("GET", &format!("/v1/callbacks?user={user}"), "").await;
+    let all = page["callbacks"].as_array().unwrap().clone();
+    let found = all.iter().rev().find(|callback| callback["kind"] == kind);
+    found.unwrap_or_else(|| panic!("{page:#}"))["id"].as_str().unwrap().to_owned()
+}
+
+/// A user on one connection who was on another before; what the App holds after a replay of the first.
+async fn after_a_replay(purge: bool) {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.online.scope = Scope::Connection;
+        config.callbacks.offline.scope = Scope::Connection;
+        config.presence.offline_grace = Duration::from_millis(20);
+    })
+    .await;
+    herald.login("u", Platform::Ios).await.close().await;
+    app.hears(&["online u", "offline u"]).await;
+    let _there = herald.login("u", Platform::Web).await;
+    app.hears(&["online u", "offline u", "online u"]).await;
+    herald.all_told().await;
+    let right = connections(&app);
+    let first = id_of(&herald, "u", "online").await;
+    if purge {
+        // All but that one: what became of it is read nowhere any more.
+        let filter = json!({ "state": "delivered", "since": seq_of(&first) + 1 });
+        herald.admin("POST", "/v1/callbacks/purge", &filter.to_string()).await;
+    }
+    let path = format!("/v1/callbacks/{first}/replay");
+    assert_eq!(herald.admin("POST", &path, "").await.0, 202);
+    eventually("it is told how things are", || async { app.heard().len() == 5 }).await;
+    assert_eq!(app.heard()[3..], ["online u", "offline u"]);
+    assert_eq!(connections(&app), right);
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!(endpoints[0]["needsResync"], json!(null));
+}
+
+fn seq_of(id: &str) -> u64 {
+    id.split(':').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn after_a_replay_a_set_of_connections_is_right() {
+    after_a_replay(false).await;
+}
+
+#[tokio::test]
+async fn after_a_replay_it_is_right_also_where_the_newer_rows_are_gone() {
+    after_a_replay(true).await;
+}
+
+/// As a gateway in front of the App that nobody has paid for.
+#[tokio::test]
+async fn an_app_that_fails_at_everybody_loses_nothing() {
+    for status in [402, 421, 451] {
+        let app = App::start().await;
+        app.answer(move |_, _| async move { answer(status, "") });
+        let url = app.url();
+        let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+        let users: Vec<String> = (0..8).map(|n| format!("u{n}")).collect();
+        let mut clients = Vec::new();
+        for user in &users {
+            clients.push(herald.login(user, Platform::Ios).await);
+        }
+        // Each of them as often as would be enough to give it up.
+        let tries = async |user: &String| app.heard_of(user).len();
+        for user in &users {
+            eventually("it is tried often", || async { tries(user).await > 3 }).await;
+        }
+        let endpoint = async || herald.admin("GET", "/v1/endpoints", "").await.1[0].clone();
+        assert_eq!(
+            (&endpoint().await["dead"], &endpoint().await["state"]),
+            (&json!(0), &json!("probing"))
+        );
+        app.answer(|_, _| async { ok() });
+        herald.all_told().await;
+        let taken = app.received().into_iter().filter(Received::taken);
+        let told: BTreeSet<String> = taken.map(|heard| heard.what()).collect();
+        assert_eq!(told.len(), users.len());
+        assert_eq!(endpoint().await["state"], "open");
+    }
+}
+
+/// Told of connections it is owed the offline of one; told of users that is no news.
+#[tokio::test]
+async fn what_is_owed_is_told_under_the_settings_of_now() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(503, "") });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.offline.scope = Scope::Connection;
+        config.presence.offline_grace = Duration::from_millis(20);
+        config.presence.restart_grace = Duration::from_secs(600);
+    })
+    .await;
+    let _stays = herald.login("u", Platform::Web).await;
+    herald.login("u", Platform::Ios).await.close().await;
+    let owed = async || herald.running.owed().await.unwrap();
+    eventually("the offline is owed", || async { owed().await == 3 }).await;
+    let herald = herald.restart_with(|config| config.callbacks.offline.scope = Scope::User).await;
+    app.answer(|_, _| async { ok() });
+    herald.all_told().await;
+    let taken = app.received().into_iter().filter(Received::taken);
+    let told: Vec<String> = taken.map(|heard| heard.what()).collect();
+    assert!(!told.contains(&"offline u".to_owned()), "{told:?}");
+    let left_out = herald.admin("GET", "/v1/callbacks?state=superseded", "").await.1;
+    assert_eq!(left_out["callbacks"][0]["kind"], "offline");
+}
