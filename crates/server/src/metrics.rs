@@ -29,6 +29,7 @@ pub struct Metrics {
     owed: Family<[(&'static str, String); 1], Gauge>,
     oldest_owed: Family<[(&'static str, String); 1], Gauge>,
     dead: Family<[(&'static str, String); 1], Gauge>,
+    marks: Family<[(&'static str, String); 1], Gauge>,
     resync: Family<[(&'static str, String); 1], Gauge>,
     /// Connections cut because their outbound queue was full.
     pub slow_readers: Counter,
@@ -45,6 +46,8 @@ pub struct Metrics {
     pub expired: Counter,
     /// Callbacks that were not sent because a later one said it as well.
     pub superseded: Counter,
+    /// Callbacks that told an App again how things are.
+    pub retold: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,6 +73,7 @@ impl Default for Metrics {
             owed: Family::default(),
             oldest_owed: Family::default(),
             dead: Family::default(),
+            marks: Family::default(),
             resync: Family::default(),
             slow_readers: Counter::default(),
             graces_held: Gauge::default(),
@@ -79,6 +83,7 @@ impl Default for Metrics {
             store_unavailable: Gauge::default(),
             expired: Counter::default(),
             superseded: Counter::default(),
+            retold: Counter::default(),
         };
         metrics.register();
         metrics
@@ -104,6 +109,10 @@ impl Metrics {
         let help = "Age of the oldest callback owed, in seconds";
         r.register("callbacks_oldest_owed_seconds", help, self.oldest_owed.clone());
         r.register("callbacks_dead", "Callbacks given up, in the history", self.dead.clone());
+        let help = "Things that an App was not told, and is not right about yet";
+        r.register("endpoint_marks", help, self.marks.clone());
+        let help = "Callbacks that told an App again how things are";
+        r.register("callbacks_retold", help, self.retold.clone());
         let help = "1: the App must read who is online";
         r.register("endpoint_needs_resync", help, self.resync.clone());
         let help = "Connections cut because they did not read";
@@ -169,6 +178,7 @@ impl Metrics {
         self.owed.get_or_create(&label).set(backlog.owed as i64);
         self.oldest_owed.get_or_create(&label).set(age as i64);
         self.dead.get_or_create(&label).set(backlog.dead as i64);
+        self.marks.get_or_create(&label).set(backlog.marks as i64);
         self.resync.get_or_create(&label).set(needs_resync.into());
     }
 

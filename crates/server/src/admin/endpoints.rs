@@ -12,13 +12,15 @@ use store::{Backlog, EndpointState};
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndpointView {
     name: String,
-    /// `open`, `backing_off`, `probing` or `paused`.
+    /// `open`, `backing_off`, `probing` (also while it fails at whoever it is told of) or `paused`.
     state: &'static str,
     /// How long it has been failing, in milliseconds.
     failing_for_ms: Option<u64>,
     owed: u64,
     oldest_owed_at: Option<u64>,
     dead: u64,
+    /// Things that it was not told and is not right about yet: it is told how they are.
+    untold: u64,
     /// Whether it refuses so many users that its refusals are not carried out.
     refusals_held: bool,
     /// Since when and why the App must read who is online to be right again.
@@ -60,6 +62,7 @@ fn view(endpoint: &Endpoint, backlog: Backlog, stands: EndpointState, now: Now) 
         owed: backlog.owed,
         oldest_owed_at: backlog.oldest_at.map(|at| at.0),
         dead: backlog.dead,
+        untold: backlog.marks,
         refusals_held: endpoint.refusals().are_too_many(now.mono, endpoint.settings.refusal_limit),
         needs_resync: stands
             .resync

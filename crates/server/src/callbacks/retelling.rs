@@ -45,7 +45,10 @@ impl Retelling {
     async fn tell(&self, dispatcher: &Dispatcher, mark: Mark) {
         let (endpoint, user) = (&dispatcher.endpoint, mark.user.clone());
         match dispatcher.driver.retell(endpoint, mark).await {
-            Ok(true) => endpoint.note_retold(1),
+            Ok(true) => {
+                endpoint.note_retold(1);
+                dispatcher.metrics.retold.inc();
+            }
             // Of what is true now it is not told.
             Ok(false) => {}
             Err(error) => {

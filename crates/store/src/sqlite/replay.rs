@@ -141,3 +141,57 @@ impl Batch<'_> {
         self.forget(row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Claim, EndpointName,
+        sqlite::{SharedIndex, schema, start, write::Write},
+    };
+    use presence::{Instant, UserId};
+    use rusqlite::Connection;
+    use std::time::Duration;
+
+    fn main() -> EndpointName {
+        EndpointName::new("main")
+    }
+
+    fn claim(index: &SharedIndex) -> usize {
+        let (now, lease) = (Instant(9), Duration::from_secs(30));
+        index.lock().claim(&Claim { endpoint: main(), now, lease, limit: 9 }).len()
+    }
+
+    /// A slow disk lies between what a write is decided on and what the index learns.
+    #[test]
+    fn nothing_is_given_out_about_a_user_while_a_replay_is_written() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let change = r#"{"seq":SEQ,"kind":"online","reason":"login","platform":1,"conn":null,"at":1,
+            "background":false,"edges":{"connection":true,"platform":true,"user":true}}"#;
+        let settled =
+            "INSERT INTO history VALUES (1, 'main', 'u', 1, 'op', ?1, 'dead', 3, '[]', 0, 2, 9, 0)";
+        connection.execute(settled, [change.replace("SEQ", "1")]).unwrap();
+        let owed = "INSERT INTO outbox(id, endpoint, user, seq, operation_id, change, queued_at)
+                    VALUES (2, 'main', 'u', 2, 'op', ?1, 2)";
+        connection.execute(owed, [change.replace("SEQ", "2")]).unwrap();
+        let (index, mut numbers) = start::everything_alive(&mut connection).ok().unwrap();
+        let mut held = Vec::new();
+        let transaction = connection.transaction().unwrap();
+        let mut batch = Batch::begin(&transaction, &index, &mut numbers, &mut held);
+        let user = UserId::new("u");
+        let ids = vec![CallbackId { endpoint: main(), user, seq: 1 }];
+        let replay = Replay { ids, scopes: Vec::new(), at: Timestamp(9) };
+        let Outcome::Written { learn, .. } = batch.write(Write::Replay(replay)).unwrap() else {
+            panic!("it is written")
+        };
+        assert_eq!(claim(&index), 0, "the later one would be sent before it");
+        transaction.commit().unwrap();
+        learn.into_iter().for_each(|fact| fact.teach(&mut index.lock()));
+        assert_eq!(claim(&index), 0);
+        held.iter().for_each(|id| index.lock().release(id));
+        let (now, lease) = (Instant(9), Duration::from_secs(30));
+        let claimed = index.lock().claim(&Claim { endpoint: main(), now, lease, limit: 9 });
+        assert_eq!(claimed.iter().map(|lease| lease.id.seq).collect::<Vec<_>>(), [1]);
+    }
+}
