@@ -317,3 +317,28 @@ async fn what_is_owed_at_a_restart_is_sent() {
     let id = &herald.callback_of("u").await["operationID"];
     assert_eq!(heard[1].headers["operationid"], id.as_str().unwrap(), "the same at every attempt");
 }
+
+/// What an operator looks at when an App shows somebody as it should not.
+#[tokio::test]
+async fn why_says_what_the_app_was_last_told_beside_what_is_true() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.presence.offline_grace = Duration::from_millis(20);
+    })
+    .await;
+    let client = herald.login("u", Platform::Ios).await;
+    herald.all_told().await;
+    app.answer(|_, _| async { answer(400, "") });
+    client.close().await;
+    let why = async || herald.admin("GET", "/v1/users/u/why", "").await.1;
+    eventually("the offline is dead", || async { why().await["endpoints"][0]["untold"] == true })
+        .await;
+    let why = why().await;
+    assert_eq!((&why["user"]["online"], &why["endpoints"][0]["owed"]), (&json!(false), &json!(0)));
+    assert_eq!(why["endpoints"][0]["lastTold"]["kind"], "online");
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!((&endpoints[0]["untold"], &endpoints[0]["dead"]), (&json!(1), &json!(1)));
+    assert!(endpoints[0]["needsResync"].is_object());
+}
