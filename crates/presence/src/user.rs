@@ -165,6 +165,11 @@ impl User {
         self.tokens.as_ref().map_or(Timestamp(0), |tokens| tokens.issue_after(platform))
     }
 
+    /// The next change gets at least this `seq`: others have had as high a one.
+    pub fn continue_at(&mut self, seq: u64) {
+        self.last_seq = self.last_seq.max(seq.saturating_sub(1));
+    }
+
     /// The `seq` of the last change.
     pub fn last_seq(&self) -> u64 {
         self.last_seq

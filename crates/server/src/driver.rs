@@ -3,6 +3,7 @@
 //! This is the only caller of [`presence::User::apply`] and of [`Store::commit`]. Nothing leaves
 //! (no 101, no kick, no callback) before its commit succeeded.
 
+mod decisions;
 mod set_aside;
 mod step;
 mod store_failures;
@@ -15,13 +16,14 @@ use crate::{
     metrics::Metrics,
     supervision::{contain, contain_sync},
 };
+use decisions::{Deciding, Decisions};
 use presence::{
     Admission, Change, ConnId, Denied, Effects, End, Event, HoldReason, Holds, Instant, Lost, Now,
-    Policy, Refusal, Refused, SLOW, Scope, Sight, Timestamp, UserId,
+    Policy, Refusal, Refused, SLOW, Scope, Sight, UserId,
 };
 use set_aside::{SetAside, next_wait};
 use std::{
-    collections::{BTreeMap, HashMap, btree_map::Entry},
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -84,31 +86,10 @@ pub struct Driver {
     lines: Vec<tokio::sync::Mutex<()>>,
     /// Hashed before the user, so that nobody can choose names that share a line.
     lines_key: u64,
-    deciding: Decisions,
+    deciding: Mutex<Decisions>,
     /// Users whose ticks fail.
     set_aside: Mutex<SetAside>,
     store_failures: StoreFailures,
-}
-
-/// When the steps were decided that are not stored yet, and how many each time.
-type Decisions = Mutex<BTreeMap<Timestamp, usize>>;
-
-/// One step that is not stored yet.
-struct Deciding<'a> {
-    of: &'a Decisions,
-    at: Timestamp,
-}
-
-impl Drop for Deciding<'_> {
-    fn drop(&mut self) {
-        let mut deciding = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut steps) = deciding.entry(self.at) {
-            *steps.get_mut() -= 1;
-            if *steps.get() == 0 {
-                steps.remove();
-            }
-        }
-    }
 }
 
 /// A commit that is under way; not any more once it is dropped, also by a panic.
@@ -230,26 +211,30 @@ impl Driver {
         ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
-    /// A `seq` below that of every change that is not stored yet, as long as the clock does not step
-    /// back: below now, and below what was decided and waits for the store.
+    /// A `seq` below that of every change that is not stored yet, and at most one below the highest
+    /// that was ever told, whatever the wall clock says.
     pub fn fence(&self) -> u64 {
-        let deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now().wall;
-        let oldest = deciding.keys().next().map_or(now, |oldest| now.min(*oldest));
-        oldest.0.saturating_sub(1)
+        let decisions = self.decisions();
+        decisions.fence(self.clock.now().wall)
+    }
+
+    fn decisions(&self) -> MutexGuard<'_, Decisions> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the clock for a decision. Until it is dropped the fence stays below.
     fn decide(&self) -> (Now, Deciding<'_>) {
         // The clock is read under the lock, or a fence could be asked for in between.
-        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decisions = self.decisions();
         let now = self.clock.now();
-        *deciding.entry(now.wall).or_default() += 1;
-        (now, Deciding { of: &self.deciding, at: now.wall })
+        let from = decisions.begin(now.wall);
+        (now, Deciding { of: &self.deciding, from })
     }
 
     /// At boot: every connection of the process before this one is lost, unless it comes back.
     pub async fn recover(self: &Arc<Self>) -> Result<u64, StoreError> {
+        let highest = self.store.highest_seq().await?;
+        self.decisions().gave(highest);
         let mut recovered = 0;
         let mut after = None;
         loop {
@@ -408,8 +393,11 @@ impl Driver {
         let _turn = self.line(user).lock().await;
         let mut collisions = 0;
         loop {
-            let (now, _deciding) = self.decide();
-            let Versioned { version, value: before } = self.store.load(user).await?;
+            let (now, deciding) = self.decide();
+            let Versioned { version, value: mut before } = self.store.load(user).await?;
+            if deciding.from > now.wall.0 {
+                before.continue_at(deciding.from);
+            }
             let mut state = before.clone();
             let policy = Policy { held_until: self.held_until(), ..self.policy };
             let effects = state.apply(event.clone(), now, &policy);
@@ -422,6 +410,7 @@ impl Driver {
                 let Effects { changes, denied, .. } = effects;
                 return Ok(Outcome { changes, denied, admission, is_retold: false });
             }
+            deciding.gave(state.last_seq());
             let step = Step { user, version, state, effects: &effects, now };
             let retold = step.retold(&along, &operation_id);
             let is_retold = retold.is_some();

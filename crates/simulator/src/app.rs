@@ -251,17 +251,12 @@ impl App {
         }
         // Who applies naively takes no callbacks while it reads.
         self.state().views.naive = snapshot.keys().cloned().collect();
-        if world.plan.faults.clock_steps {
-            // A fence is a time, and worth nothing where the clock steps: it does the same.
-            self.state().views.merge(&snapshot, u64::MAX);
-        } else {
-            let life = self.life();
-            world.sleep(1..3_000).await;
-            if self.life() != life {
-                return;
-            }
-            self.state().views.merge(&snapshot, fence);
+        let life = self.life();
+        world.sleep(1..3_000).await;
+        if self.life() != life {
+            return;
         }
+        self.state().views.merge(&snapshot, fence);
         {
             let mut state = self.state();
             // What was saved before would bring back what the snapshot has put right.

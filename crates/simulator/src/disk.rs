@@ -428,6 +428,11 @@ impl Store for Disk {
         Ok(epoch)
     }
 
+    async fn highest_seq(&self) -> Result<u64, StoreError> {
+        self.sync_write(Op::Epoch, None).await?;
+        self.memory.highest_seq().await
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.sync_write(Op::Probe, None).await
     }

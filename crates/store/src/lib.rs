@@ -137,6 +137,9 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// The name of everything that this store has ever held: `fresh`, if it had none.
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError>;
 
+    /// The highest `seq` that any user ever had.
+    async fn highest_seq(&self) -> Result<u64, StoreError>;
+
     /// Writes and syncs something of no importance: whether the store can be used right now.
     async fn probe(&self) -> Result<(), StoreError>;
 

@@ -28,6 +28,7 @@ pub struct Memory {
 struct State {
     users: BTreeMap<UserId, StoredUser>,
     seq_floor: u64,
+    highest_seq: u64,
     epoch: Option<String>,
     callbacks: BTreeMap<Row, Stored>,
     last_row: Row,
@@ -77,6 +78,7 @@ impl Memory {
         let state = State {
             users: old.users.clone(),
             seq_floor: old.seq_floor,
+            highest_seq: old.highest_seq,
             epoch: old.epoch.clone(),
             callbacks: old.callbacks.clone(),
             last_row: old.last_row,
@@ -119,6 +121,7 @@ impl Store for Memory {
                 state.index.marks_mut(&mark.endpoint.clone()).put(mark.told());
             }
         }
+        state.highest_seq = state.highest_seq.max(commit.state.last_seq());
         let version = version + 1;
         let stored = StoredUser {
             version,
@@ -338,6 +341,10 @@ impl Store for Memory {
 
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
         Ok(self.lock().epoch.get_or_insert_with(|| fresh.to_owned()).clone())
+    }
+
+    async fn highest_seq(&self) -> Result<u64, StoreError> {
+        Ok(self.lock().highest_seq)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -422,6 +422,13 @@ impl Store for Sqlite {
         self.writer.ended().await;
     }
 
+    async fn highest_seq(&self) -> Result<u64, StoreError> {
+        match self.writer.run(Write::HighestSeq).await? {
+            Done::HighestSeq(seq) => Ok(seq),
+            other => other.mismatched(),
+        }
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.writer.run(Write::Probe).await?;
         self.read(&self.for_logins, |connection| Ok(read::probe(connection)?)).await

@@ -398,7 +398,7 @@ async fn numbers_that_are_lost_are_made_anew_from_the_rows() {
     store.close().await.unwrap();
     let numbers = "SELECT count(*) FROM numbers";
     let connection = Connection::open(folder.path().join("herald.db")).unwrap();
-    assert_eq!(connection.query_row(numbers, [], |row| row.get::<_, u32>(0)).unwrap(), 5);
+    assert_eq!(connection.query_row(numbers, [], |row| row.get::<_, u32>(0)).unwrap(), 6);
 }
 
 #[tokio::test]

@@ -218,6 +218,10 @@ impl Store for Faulty {
         self.memory.epoch(fresh).await
     }
 
+    async fn highest_seq(&self) -> Result<u64, StoreError> {
+        self.memory.highest_seq().await
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.may_panic("probe");
         match self.probe_fails.load(Relaxed) {

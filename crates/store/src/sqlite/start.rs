@@ -119,8 +119,14 @@ impl Reading<'_> {
             rows::highest("seq", "outbox"),
             rows::highest("seq", "history")
         );
+        let highest_seq = match unsigned("highest_seq") {
+            Some(seq) => seq,
+            // As a store of before has none.
+            None => one(&seqs)?.unsigned_abs().max(unsigned("seq_floor").unwrap_or(0)),
+        };
         Ok(Numbers {
             last_row,
+            highest_seq,
             // Whatever was deleted: who reads the history is told that something is gone.
             forgotten_row: unsigned("forgotten_row").map_or(last_row, |row| row.min(last_row)),
             history_bytes: match found.get("history_bytes") {

@@ -24,6 +24,7 @@ pub(super) enum Write {
     Register(Vec<Account>),
     ChangeEndpoint(EndpointName, EndpointChange),
     Epoch(String),
+    HighestSeq,
     Prune(Prune),
     SetAside(Unreadable),
     Probe,
@@ -46,6 +47,7 @@ impl Write {
             Write::ChangeEndpoint(endpoint, _) => ("endpoint", endpoint.to_string()),
             Write::Epoch(_) => ("epoch", "this store".into()),
             Write::SetAside(row) => (row.table.name(), row.key.to_string()),
+            Write::HighestSeq => ("number", "the highest seq".into()),
             Write::Probe => ("number", "the probe".into()),
         }
     }
@@ -60,6 +62,7 @@ pub(super) enum Done {
     Registered(Registered),
     Pruned(Pruned),
     Epoch(String),
+    HighestSeq(u64),
 }
 
 impl Done {
@@ -123,6 +126,8 @@ pub(super) struct Numbers {
     pub(super) forgotten_row: Row,
     pub(super) history_bytes: i64,
     pub(super) seq_floor: u64,
+    /// The highest that any user ever had.
+    pub(super) highest_seq: u64,
 }
 
 impl Numbers {
@@ -239,6 +244,10 @@ impl<'a> Batch<'a> {
             Write::Epoch(fresh) => self.epoch(&fresh),
             Write::Prune(prune) => self.prune(&prune),
             Write::SetAside(row) => self.set_aside_found(&row),
+            Write::HighestSeq => {
+                let done = Done::HighestSeq(self.numbers.highest_seq);
+                Ok(Outcome::Written { learn: Vec::new(), done })
+            }
             Write::Probe => {
                 let sql = "INSERT INTO numbers VALUES ('probe', 1)
                            ON CONFLICT(name) DO UPDATE SET value = value % 1000000 + 1";
@@ -249,12 +258,14 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn end(self) -> Result<()> {
-        let Numbers { last_row, forgotten_row, history_bytes, seq_floor } = *self.numbers;
+        let Numbers { last_row, forgotten_row, history_bytes, seq_floor, highest_seq } =
+            *self.numbers;
         let numbers = [
             ("last_row", last_row as i64),
             ("forgotten_row", forgotten_row as i64),
             ("history_bytes", history_bytes),
             ("seq_floor", seq_floor as i64),
+            ("highest_seq", highest_seq as i64),
         ];
         for (name, value) in numbers {
             let sql = "INSERT INTO numbers VALUES (?1, ?2)
@@ -281,6 +292,7 @@ impl<'a> Batch<'a> {
             }
         }
         let version = commit.based_on + 1;
+        self.numbers.highest_seq = self.numbers.highest_seq.max(commit.state.last_seq());
         self.put_user(&commit.user, version, &commit.state, commit.wake_at, commit.at)?;
         self.versions.insert(commit.user.clone(), version);
         if let Some(mark) = commit.answers {

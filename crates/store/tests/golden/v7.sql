@@ -93,6 +93,7 @@ INSERT INTO history VALUES (15, 'main', 'small', 90000, 'op', '{"seq":90000,"kin
 INSERT INTO history VALUES (16, 'main', 'small', 91000, 'op', '{"seq":91000,"kind":"offline","reason":"logged_out","edges":{"connection":true,"platform":true,"user":true},"platform":1,"conn":"07070707070707070707070707070707","background":false,"at":91000}', 'dead', 1, '[{"at":95000,"took_ms":12,"status":200,"answer":"no","verdict":"dead"}]', 0, 96000, 371, 0);
 INSERT INTO accounts VALUES ('full', '{"user":"full","nickname":"Ünï","face_url":"https://x.example/f","ex":"{}","app_manager_level":1,"global_recv_msg_opt":2,"created_at":7}');
 INSERT INTO numbers VALUES ('forgotten_row', 0);
+INSERT INTO numbers VALUES ('highest_seq', 91000);
 INSERT INTO numbers VALUES ('history_bytes', 741);
 INSERT INTO numbers VALUES ('last_row', 16);
 INSERT INTO numbers VALUES ('probe', 0);
