@@ -18,6 +18,9 @@ pub struct EndpointState {
     /// Whether it is to be asked again, as soon as it may be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ask_again: bool,
+    /// The newest of its callbacks that is not kept any more, by [`crate::CallbackRecord::row`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub forgotten_row: u64,
     /// What it was told of when it was last configured, in the words of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_of: Option<String>,
@@ -50,6 +53,8 @@ pub enum EndpointChange {
     Healed,
     /// Its App has read who is online.
     Resynced,
+    /// A callback up to that row is not kept any more.
+    Forgot(u64),
     /// From now on it is told of this.
     ToldOf(String),
 }
@@ -72,6 +77,7 @@ impl EndpointState {
                 self.resync.take_if(|resync| resync.heals);
             }
             EndpointChange::Resynced => self.resync = None,
+            EndpointChange::Forgot(row) => self.forgotten_row = self.forgotten_row.max(row),
             EndpointChange::ToldOf(words) => self.told_of = Some(words),
         }
     }
@@ -86,6 +92,10 @@ impl EndpointState {
         let why = "callbacks were given up; the App is told again how things are".to_owned();
         self.resync.get_or_insert(Resync { since: at, why, heals: true });
     }
+}
+
+fn is_none(row: &u64) -> bool {
+    *row == 0
 }
 
 /// An App that has read who is online is asked again after so long at the earliest.

@@ -17,6 +17,11 @@ pub(crate) struct Index {
     queues: HashMap<EndpointName, Queue>,
     marks: HashMap<EndpointName, Marks>,
     dead: HashMap<EndpointName, u64>,
+    /// The newest row of all, and of each endpoint; none: it is not known to be beyond `inherited_row`.
+    newest_row: Row,
+    newest_rows: HashMap<EndpointName, Row>,
+    /// The newest one when this process began.
+    inherited_row: Row,
     endpoints: HashMap<EndpointName, EndpointState>,
     users_online: u64,
     set_aside: u64,
@@ -91,6 +96,8 @@ impl Index {
         let Change { seq, at: queued_at, .. } = callback.change;
         let NewCallback { due_at, asks, .. } = *callback;
         let entry = Entry { row, seq, queued_at, due_at, asks };
+        self.newest_row = self.newest_row.max(row);
+        self.newest_rows.insert(callback.endpoint.clone(), row);
         self.queue_mut(&callback.endpoint).push(user, entry);
     }
 
@@ -208,6 +215,17 @@ impl Index {
             let (user, seq) = queue.owed_in(row)?;
             Some(CallbackId { endpoint: endpoint.clone(), user, seq })
         })
+    }
+
+    /// Callbacks up to that row were there before.
+    pub(crate) fn begin_after(&mut self, row: Row) {
+        (self.newest_row, self.inherited_row) = (row, row);
+    }
+
+    /// No callback has a higher row: of any endpoint, and of this one.
+    pub(crate) fn newest_rows(&self, endpoint: &EndpointName) -> (Row, Row) {
+        let of = self.newest_rows.get(endpoint).copied().unwrap_or(self.inherited_row);
+        (self.newest_row, of)
     }
 
     pub(crate) fn marks(&self, endpoint: &EndpointName) -> Option<&Marks> {

@@ -31,7 +31,9 @@ pub use endpoint::{EndpointChange, EndpointState, Resync};
 pub use error::StoreError;
 pub use mark::{Mark, MarkDetail};
 pub use memory::Memory;
-pub use query::{Backlog, CallbackQuery, Collapse, Prune, Pruned, Replay, Replayed, UserQuery};
+pub use query::{
+    Backlog, CallbackQuery, CallbacksPage, Collapse, Prune, Pruned, Replay, Replayed, UserQuery,
+};
 pub use set_aside::SetAside;
 pub use sqlite::{CheckError, Checked, OpenError, Problem, Sqlite, Sync, check, make_folder};
 
@@ -89,7 +91,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
         endpoint: &EndpointName,
         row: u64,
         limit: usize,
-    ) -> Result<Option<Vec<CallbackRecord>>, StoreError>;
+    ) -> Result<Option<CallbacksPage>, StoreError>;
+
+    /// No callback has a higher row: of any endpoint, and of this one. Cheap: nothing is read.
+    async fn newest_rows(&self, endpoint: &EndpointName) -> Result<(u64, u64), StoreError>;
 
     /// One callback with its attempts.
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError>;

@@ -1,9 +1,10 @@
 //! Everything in one mutex; nothing survives. For tests, the simulator, and `backend = "memory"`.
 
 use crate::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Mark, Prune, Pruned,
-    Registered, Replay, Replayed, Resync, Settlement, Store, StoreError, UserQuery, Versioned,
+    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage,
+    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Mark,
+    Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store, StoreError, UserQuery,
+    Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
     mark::MARKS_MAX,
@@ -32,8 +33,6 @@ struct State {
     epoch: Option<String>,
     callbacks: BTreeMap<Row, Stored>,
     last_row: Row,
-    /// The newest row that was ever deleted.
-    forgotten_row: Row,
     accounts: HashMap<UserId, Account>,
     index: Index,
 }
@@ -75,6 +74,7 @@ impl Memory {
             index.put_endpoint(name.clone(), state.clone());
         }
         index.take_marks_of(&old.index);
+        index.begin_after(old.last_row);
         let state = State {
             users: old.users.clone(),
             seq_floor: old.seq_floor,
@@ -82,7 +82,6 @@ impl Memory {
             epoch: old.epoch.clone(),
             callbacks: old.callbacks.clone(),
             last_row: old.last_row,
-            forgotten_row: old.forgotten_row,
             accounts: old.accounts.clone(),
             index,
         };
@@ -222,8 +221,9 @@ impl Store for Memory {
             };
             let was_dead = record.state == CallbackState::Dead;
             state.index.count_dead(&record.id.endpoint, -i64::from(was_dead));
+            let endpoint = record.id.endpoint.clone();
             state.callbacks.remove(&row);
-            state.forgotten_row = state.forgotten_row.max(row);
+            state.change_endpoint(&endpoint, EndpointChange::Forgot(row));
             purged += 1;
         }
         Ok(purged)
@@ -261,14 +261,22 @@ impl Store for Memory {
         endpoint: &EndpointName,
         row: u64,
         limit: usize,
-    ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+    ) -> Result<Option<CallbacksPage>, StoreError> {
         let state = self.lock();
-        if row < state.forgotten_row {
+        if row < state.index.endpoint(endpoint).forgotten_row {
             return Ok(None);
         }
         let records = state.callbacks.range(row + 1..).map(|(_, stored)| &stored.record);
         let wanted = records.filter(|record| record.id.endpoint == *endpoint);
-        Ok(Some(wanted.take(limit).cloned().collect()))
+        let records: Vec<_> = wanted.take(limit).cloned().collect();
+        let is_all = records.len() < limit;
+        let last = if is_all { Some(state.last_row) } else { records.last().map(|r| r.row) };
+        let cursor = last.unwrap_or(row).max(row);
+        Ok(Some(CallbacksPage { records, cursor }))
+    }
+
+    async fn newest_rows(&self, endpoint: &EndpointName) -> Result<(u64, u64), StoreError> {
+        Ok(self.lock().index.newest_rows(endpoint))
     }
 
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {
@@ -541,7 +549,7 @@ impl State {
         }
         for (row, endpoint, state) in &gone {
             self.callbacks.remove(row);
-            self.forgotten_row = self.forgotten_row.max(*row);
+            self.change_endpoint(endpoint, EndpointChange::Forgot(*row));
             self.index.count_dead(endpoint, -i64::from(*state == CallbackState::Dead));
         }
         gone.len() as u64

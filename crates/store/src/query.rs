@@ -1,6 +1,6 @@
 //! What the API asks of a store, and the housekeeping.
 
-use crate::{CallbackId, CallbackState, EndpointChange, EndpointName, Resync};
+use crate::{CallbackId, CallbackRecord, CallbackState, EndpointChange, EndpointName, Resync};
 use presence::{Instant, Scope, Timestamp, UserId};
 
 /// Which users.
@@ -27,6 +27,15 @@ pub struct CallbackQuery {
     pub before: Option<u64>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// Some callbacks of one endpoint, in the order of their changes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CallbacksPage {
+    /// At most as many as were asked for.
+    pub records: Vec<CallbackRecord>,
+    /// The row to go on after: that of the last one, or beyond it where there are no more.
+    pub cursor: u64,
 }
 
 /// What one endpoint is owed.

@@ -21,9 +21,9 @@ mod write;
 mod writer;
 
 use crate::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointChange, EndpointName, EndpointState, Mark, Prune, Pruned, Registered, Replay, Replayed,
-    SetAside, Settlement, Store, StoreError, UserQuery, Versioned, index::Index,
+    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Mark, Prune, Pruned, Registered,
+    Replay, Replayed, SetAside, Settlement, Store, StoreError, UserQuery, Versioned, index::Index,
 };
 use async_trait::async_trait;
 pub use check::{CheckError, Checked, Problem, check};
@@ -344,10 +344,14 @@ impl Store for Sqlite {
         endpoint: &EndpointName,
         row: u64,
         limit: usize,
-    ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+    ) -> Result<Option<CallbacksPage>, StoreError> {
         let endpoint = endpoint.clone();
         let read = move |connection: &_| read::callbacks_after(connection, &endpoint, row, limit);
         self.read(&self.for_people, read).await
+    }
+
+    async fn newest_rows(&self, endpoint: &EndpointName) -> Result<(u64, u64), StoreError> {
+        Ok(self.index.lock().newest_rows(endpoint))
     }
 
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {

@@ -660,8 +660,9 @@ async fn what_is_purged_is_gone_and_what_is_owed_stays(world: World) {
 async fn callbacks_are_read_in_their_order_until_some_are_forgotten(world: World) {
     let after = async |row, limit| {
         let read = world.store.callbacks_after(&main(), row, limit).await.unwrap()?;
-        let words = read.iter().map(|record| format!("{} {}", record.id.user, record.state.name()));
-        Some((words.collect::<Vec<_>>().join(", "), read.last().map_or(row, |last| last.row)))
+        let words =
+            read.records.iter().map(|record| format!("{} {}", record.id.user, record.state.name()));
+        Some((words.collect::<Vec<_>>().join(", "), read.cursor))
     };
     assert_eq!(after(0, 9).await, Some((String::new(), 0)));
     for user in ["a", "b", "c", "d"] {
@@ -676,11 +677,16 @@ async fn callbacks_are_read_in_their_order_until_some_are_forgotten(world: World
     assert_eq!(rest, "c dead, d pending");
     assert_eq!(after(end, 9).await, Some((String::new(), end)));
     let other = EndpointName::new("other");
-    assert_eq!(world.store.callbacks_after(&other, 0, 9).await.unwrap(), Some(Vec::new()));
+    let nothing = Some(CallbacksPage { records: Vec::new(), cursor: end });
+    let of_other = async || world.store.callbacks_after(&other, 0, 9).await.unwrap();
+    assert_eq!(of_other().await, nothing, "past the rows of others");
+    assert_eq!(world.store.newest_rows(&main()).await.unwrap(), (end, end));
+    assert_eq!(world.store.newest_rows(&other).await.unwrap().0, end);
     // The first is forgotten: who has not read it must know.
     let prune = Prune { history_before: Timestamp(999), ..keep_all() };
     assert_eq!(world.store.prune(prune).await.unwrap().callbacks, 1);
     assert_eq!(after(0, 9).await, None);
+    assert_eq!(of_other().await, nothing, "nothing of its own is forgotten");
     assert_eq!(after(cursor, 9).await.unwrap().0, "c dead, d pending");
 }
 

@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 use store::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, Claim, Claimed, Collapse, Commit,
-    EndpointChange, EndpointName, EndpointState, Mark, Memory, Prune, Pruned, Registered, Replay,
-    Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
+    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Mark, Memory, Prune, Pruned,
+    Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -156,8 +156,12 @@ impl Store for Faulty {
         endpoint: &EndpointName,
         row: u64,
         limit: usize,
-    ) -> Result<Option<Vec<CallbackRecord>>, StoreError> {
+    ) -> Result<Option<CallbacksPage>, StoreError> {
         self.memory.callbacks_after(endpoint, row, limit).await
+    }
+
+    async fn newest_rows(&self, endpoint: &EndpointName) -> Result<(u64, u64), StoreError> {
+        self.memory.newest_rows(endpoint).await
     }
 
     async fn callback(&self, id: &CallbackId) -> Result<Option<CallbackRecord>, StoreError> {

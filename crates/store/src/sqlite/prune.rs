@@ -123,10 +123,11 @@ impl Batch<'_> {
         (row, endpoint, state): (i64, String, String),
         learn: &mut Vec<Fact>,
     ) -> Result<()> {
+        let endpoint = EndpointName::new(endpoint);
         if state == CallbackState::Dead.name() {
-            learn.push(Fact::Dead { endpoint: EndpointName::new(endpoint), more: -1 });
+            learn.push(Fact::Dead { endpoint: endpoint.clone(), more: -1 });
         }
-        self.numbers.forget_up_to(Row::try_from(row).unwrap_or(0));
+        self.forgot(&endpoint, Row::try_from(row).unwrap_or(0));
         self.forget(row)
     }
 

@@ -6,8 +6,8 @@ use super::{
     write::Superseded,
 };
 use crate::{
-    Account, CallbackId, CallbackQuery, CallbackRecord, CallbackState, Claimed, Collapse,
-    EndpointName, Lease, StoreError, UserQuery, Versioned, queue::Row,
+    Account, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage, Claimed,
+    Collapse, EndpointName, Lease, StoreError, UserQuery, Versioned, queue::Row,
 };
 use presence::{Change, User, UserId, Waiting};
 use rusqlite::{Connection, ToSql, params};
@@ -182,24 +182,28 @@ pub(super) fn callbacks_after(
     endpoint: &EndpointName,
     row: Row,
     limit: usize,
-) -> Result<Option<Vec<CallbackRecord>>, ReadError> {
-    let (row, reading) = (id(row), connection.unchecked_transaction()?);
-    if row < number(&reading, "forgotten_row")? {
+) -> Result<Option<CallbacksPage>, ReadError> {
+    let (after, reading) = (id(row), connection.unchecked_transaction()?);
+    if after < number(&reading, "forgotten_row")? || row < forgotten_row(&reading, endpoint)? {
         return Ok(None);
     }
+    // No transaction outlives this page, or the log could not be emptied.
+    let newest = number(&reading, "last_row")?.unsigned_abs();
     let mut records = Vec::new();
     for table in [Table::Outbox, Table::History] {
         let select = table.select();
         let sql = format!("{select} WHERE id > ?1 AND endpoint = ?2 ORDER BY id LIMIT ?3");
         let mut statement = reading.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![row, endpoint.as_str(), limit])?;
+        let mut rows = statement.query(params![after, endpoint.as_str(), limit])?;
         while let Some(row) = rows.next()? {
             records.push(CallbackRow::read(table, row)?.record);
         }
     }
-    records.sort_by_key(|record| record.row);
+    records.sort_by_key(|record: &CallbackRecord| record.row);
     records.truncate(limit);
-    Ok(Some(records))
+    let last = records.last().map(|record| record.row);
+    let cursor = if records.len() < limit { Some(newest) } else { last };
+    Ok(Some(CallbacksPage { records, cursor: cursor.unwrap_or(row).max(row) }))
 }
 
 pub(super) fn callback(
@@ -234,6 +238,15 @@ pub(super) fn accounts(
         rows.next()?.map(rows::account).transpose()
     };
     users.iter().map(&mut account).collect()
+}
+
+/// The newest row of an endpoint that is not kept any more.
+fn forgotten_row(connection: &Connection, endpoint: &EndpointName) -> Result<Row, ReadError> {
+    let sql = format!("{} WHERE name = ?1", Table::Endpoints.select());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([endpoint.as_str()])?;
+    let state = rows.next()?.map(rows::endpoint).transpose()?;
+    Ok(state.map_or(0, |(_, state)| state.forgotten_row))
 }
 
 /// A client may name any number.

@@ -36,6 +36,7 @@ pub(super) fn everything_alive(
     let mut numbers = reading.numbers()?;
     let kept = set_aside::count(&transaction)?;
     index.count_set_aside(kept as u64);
+    index.begin_after(numbers.last_row);
     let index = SharedIndex::new(index);
     let unreadable = reading.unreadable;
     let count = unreadable.len();

@@ -167,6 +167,8 @@ pub(super) struct Batch<'a> {
     pub(super) held: &'a mut Vec<CallbackId>,
     /// Endpoints written in this batch.
     endpoints: HashMap<EndpointName, EndpointState>,
+    /// The newest row of each endpoint that one write deletes.
+    forgotten: HashMap<EndpointName, Row>,
     /// A mark was written in this batch, which the index does not know yet.
     pub(super) has_marked: bool,
     /// A write was taken back: what is noted above may be of that write.
@@ -180,7 +182,7 @@ impl<'a> Batch<'a> {
         numbers: &'a mut Numbers,
         held: &'a mut Vec<CallbackId>,
     ) -> Batch<'a> {
-        let (versions, settled, endpoints) = Default::default();
+        let (versions, settled, endpoints, forgotten) = Default::default();
         let (has_marked, is_spent) = (false, false);
         Batch {
             transaction,
@@ -190,6 +192,7 @@ impl<'a> Batch<'a> {
             settled,
             held,
             endpoints,
+            forgotten,
             has_marked,
             is_spent,
         }
@@ -218,7 +221,8 @@ impl<'a> Batch<'a> {
         let (what, of) = write.subject();
         let before = *self.numbers;
         self.run("SAVEPOINT one_write", [])?;
-        let outcome = match self.put(write) {
+        self.forgotten.clear();
+        let outcome = match self.put(write).and_then(|outcome| self.note_forgotten(outcome)) {
             Err(error) if is_about_one_write(&error) => {
                 self.run("ROLLBACK TO one_write", [])?;
                 // A number of a row that was in the way must not be tried again.
@@ -229,6 +233,22 @@ impl<'a> Batch<'a> {
             done => done?,
         };
         self.run("RELEASE one_write", [])?;
+        Ok(outcome)
+    }
+
+    /// A callback of an endpoint is not kept any more.
+    pub(super) fn forgot(&mut self, endpoint: &EndpointName, row: Row) {
+        let newest = self.forgotten.entry(endpoint.clone()).or_default();
+        *newest = (*newest).max(row.min(self.numbers.last_row));
+    }
+
+    /// Once for each endpoint, however many rows they were.
+    fn note_forgotten(&mut self, mut outcome: Outcome) -> Result<Outcome> {
+        if let Outcome::Written { learn, .. } = &mut outcome {
+            for (endpoint, row) in std::mem::take(&mut self.forgotten) {
+                learn.extend(self.note_endpoint(endpoint, EndpointChange::Forgot(row))?);
+            }
+        }
         Ok(outcome)
     }
 
