@@ -1038,6 +1038,35 @@ mod on_disk {
         assert!(sizes[5] <= sizes[1], "the file grows although it is pruned: {sizes:?}");
     }
 
+    /// Each commit takes more than 10 pages, and somebody reads all the time.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_log_stays_bounded_while_sixty_four_read_the_feed() {
+        let world = World::sqlite();
+        let log = world.folder.as_ref().unwrap().path().join("herald.db-wal");
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..64 {
+            let store = Arc::clone(&world.store);
+            readers.spawn(async move {
+                // Of an endpoint that is told nothing all is looked through each time.
+                let quiet = EndpointName::new("quiet");
+                loop {
+                    let page = store.callbacks_after(&quiet, 0, 1_000).await.unwrap();
+                    assert!(page.is_some());
+                }
+            });
+        }
+        let mut largest = 0;
+        for n in 0..8_000_u64 {
+            let user = format!("{}-{n}", "u".repeat(2_000));
+            world.store.commit(world.login(&user, "c", 1 + n).await).await.unwrap();
+            if n % 100 == 0 {
+                largest = largest.max(std::fs::metadata(&log).unwrap().len());
+            }
+        }
+        readers.abort_all();
+        assert!(largest < 56 << 20, "the log grew to {} MiB", largest >> 20);
+    }
+
     fn checkpoint(file: &std::path::Path) {
         let connection = rusqlite::Connection::open(file).unwrap();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";

@@ -13,14 +13,21 @@ const CACHE_KIB: i64 = 64 * 1024;
 /// In pages of 4 KiB: larger than the default, so that a burst is not slowed by checkpoints.
 const CHECKPOINT_PAGES: i64 = 8_000;
 /// In bytes: what the log is cut back to after a burst.
-const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+const LOG_BYTES_KEPT: i64 = 32 * 1024 * 1024;
+/// How long a write waits for another program's.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// In bytes: a log that is larger is begun anew, for which readers that are inside it are waited for.
+const LOG_BYTES_MAX: u64 = 48 * 1024 * 1024;
+/// How long; somebody else's reader may stay for ever.
+const LOG_WAIT: Duration = Duration::from_millis(200);
 
 /// How long a store that is closed waits for others that read it.
 const READER_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) fn open(path: &Path, sync: Sync) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = if sync == Sync::Full { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
@@ -60,6 +67,20 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Begins the log anew if it has grown too large. By itself that happens only in a moment in which
+/// nobody reads, and while many read the history there may be none.
+pub(super) fn bound_log(connection: &Connection) -> rusqlite::Result<()> {
+    let path = connection.path().map(PathBuf::from).unwrap_or_default();
+    if fs::metadata(log_of(&path)).is_ok_and(|log| log.len() <= LOG_BYTES_MAX) {
+        return Ok(());
+    }
+    connection.busy_timeout(LOG_WAIT)?;
+    let done = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+    connection.busy_timeout(BUSY_WAIT)?;
+    // It is cut back when the first page is written again (`journal_size_limit`).
+    done
 }
 
 /// How a file can be looked at.

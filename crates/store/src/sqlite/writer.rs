@@ -28,6 +28,9 @@ const WAITING_MAX: usize = 8_192;
 /// not answer must not keep the process from ending.
 const DROP_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// After so many transactions the size of the log is looked at.
+const LOOK_AT_LOG_EVERY: u64 = 64;
+
 const BROKEN: &str = "its thread ended in a panic, which is a fault in Herald";
 
 pub(super) struct Writer {
@@ -118,7 +121,15 @@ impl Disk {
         let timer = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let timer = timer.expect("a timer asks nothing of the system");
         let mut gathered = Gathered::default();
-        while timer.block_on(gathered.more(waiting)) {
+        for transaction in 1_u64.. {
+            if !timer.block_on(gathered.more(waiting)) {
+                break;
+            }
+            if transaction.is_multiple_of(LOOK_AT_LOG_EVERY)
+                && let Err(error) = disk::bound_log(&self.connection)
+            {
+                tracing::warn!(%error, "the log of the store could not be emptied");
+            }
             if gathered.urgent.is_empty() {
                 let notes = take(&mut gathered.notes);
                 gathered.notes = self.write_all(numbers, index, notes, || !waiting.is_empty());
