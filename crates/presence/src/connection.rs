@@ -12,6 +12,9 @@ pub struct Connection {
     pub platform: Platform,
     /// Which token let it in; all zero for a virtual one.
     pub token: TokenHash,
+    /// When that token was issued, as it says; 0 if it does not.
+    #[serde(default)]
+    pub issued_at: Timestamp,
     /// Whether the client said that its app is in the background.
     pub background: bool,
     /// When it was let in.

@@ -5,8 +5,11 @@ use crate::{Platform, Timestamp, TokenHash};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// How many denied tokens are remembered one by one; beyond that the oldest is forgotten.
-const DENIED_MAX: usize = 32;
+/// How many denied tokens are remembered one by one; beyond that the oldest stands for all of its
+/// platform that are as old.
+const DENIED_MAX: usize = 1_024;
+/// A watermark that lies further ahead was set by a clock that was wrong.
+const AHEAD_MAX_MS: u64 = 60_000;
 /// How many issued tokens of one platform are good at once, as in OpenIM (`maxNumOneEnd`); a
 /// further one takes the place of the oldest.
 const KNOWN_MAX: usize = 30;
@@ -33,11 +36,52 @@ pub struct Issued {
     pub expires_at: Timestamp,
 }
 
+/// A token that somebody shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    pub(crate) platform: Platform,
+    pub(crate) token: TokenHash,
+    pub(crate) issued_at: Timestamp,
+    /// Whether a connection that counts was let in by it.
+    pub(crate) is_present: bool,
+}
+
+/// A token that was kicked or logged out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenDenied")]
+pub(crate) struct DeniedToken {
+    pub(crate) token: TokenHash,
+    pub(crate) platform: Platform,
+    pub(crate) issued_at: Timestamp,
+}
+
+/// As it is stored, now and before.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenDenied {
+    Now { token: TokenHash, platform: Platform, issued_at: Timestamp },
+    TokenAlone(TokenHash),
+}
+
+impl From<WrittenDenied> for DeniedToken {
+    fn from(written: WrittenDenied) -> DeniedToken {
+        match written {
+            WrittenDenied::Now { token, platform, issued_at } => {
+                DeniedToken { token, platform, issued_at }
+            }
+            // It is older than any watermark.
+            WrittenDenied::TokenAlone(token) => {
+                DeniedToken { token, platform: Platform::Admin, issued_at: Timestamp(0) }
+            }
+        }
+    }
+}
+
 /// What is remembered of a user's tokens. Never the tokens, only their hashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tokens {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    denied: Vec<TokenHash>,
+    denied: Vec<DeniedToken>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     platforms: Vec<OfPlatform>,
 }
@@ -47,6 +91,10 @@ struct OfPlatform {
     platform: Platform,
     /// Tokens issued until then are denied.
     denied_until: Timestamp,
+    /// Those too, unless a connection that counts was let in by it: so old are denied tokens that are
+    /// not remembered one by one any more.
+    #[serde(default, skip_serializing_if = "is_never")]
+    forgotten_until: Timestamp,
     /// When the newest one was issued here.
     newest: Timestamp,
     /// Those issued here, oldest first, each with its expiry; kept if only they are good.
@@ -55,15 +103,15 @@ struct OfPlatform {
 }
 
 impl Tokens {
-    pub(crate) fn standing(
-        &self,
-        platform: Platform,
-        token: TokenHash,
-        issued_at: Timestamp,
-        known_only: bool,
-    ) -> Standing {
+    pub(crate) fn standing(&self, shown: Shown, now: Timestamp, known_only: bool) -> Standing {
+        let Shown { platform, token, issued_at, is_present } = shown;
         let of = self.platforms.iter().find(|of| of.platform == platform);
-        if self.denied.contains(&token) || of.is_some_and(|of| issued_at <= of.denied_until) {
+        let is_denied = self.denied.iter().any(|denied| denied.token == token);
+        let is_before = |until| issued_at <= believed(until, now);
+        let is_old = of.is_some_and(|of| {
+            is_before(of.denied_until) || (is_before(of.forgotten_until) && !is_present)
+        });
+        if is_denied || is_old {
             return Standing::Denied;
         }
         let is_known = of.is_some_and(|of| of.known.iter().any(|(known, _)| *known == token));
@@ -71,15 +119,27 @@ impl Tokens {
     }
 
     /// The earliest time a token of the platform may say it was issued at, and not be denied.
-    pub(crate) fn issue_after(&self, platform: Platform) -> Timestamp {
+    pub(crate) fn issue_after(&self, platform: Platform, now: Timestamp) -> Timestamp {
         let of = self.platforms.iter().find(|of| of.platform == platform);
-        of.map_or(Timestamp(0), |of| of.denied_until)
+        let after = of.map_or(Timestamp(0), |of| of.denied_until.max(of.forgotten_until));
+        believed(after, now)
     }
 
-    pub(crate) fn deny(&mut self, token: TokenHash) {
-        self.denied.retain(|denied| *denied != token);
+    /// Lowers what a clock that was ahead has set: else whatever is issued now would be denied.
+    pub(crate) fn believe(&mut self, now: Timestamp) {
+        for of in &mut self.platforms {
+            for at in [&mut of.denied_until, &mut of.forgotten_until, &mut of.newest] {
+                *at = believed(*at, now);
+            }
+        }
+    }
+
+    pub(crate) fn deny(&mut self, token: DeniedToken) {
+        self.denied.retain(|denied| denied.token != token.token);
         if self.denied.len() == DENIED_MAX {
-            self.denied.remove(0);
+            let oldest = self.denied.remove(0);
+            let of = self.of(oldest.platform);
+            of.forgotten_until = of.forgotten_until.max(oldest.issued_at);
         }
         self.denied.push(token);
     }
@@ -114,12 +174,26 @@ impl Tokens {
     fn of(&mut self, platform: Platform) -> &mut OfPlatform {
         let at = self.platforms.iter().position(|of| of.platform == platform);
         let at = at.unwrap_or_else(|| {
-            let (denied_until, newest) = Default::default();
-            self.platforms.push(OfPlatform { platform, denied_until, newest, known: Vec::new() });
+            let (denied_until, forgotten_until, newest, known) = Default::default();
+            self.platforms.push(OfPlatform {
+                platform,
+                denied_until,
+                forgotten_until,
+                newest,
+                known,
+            });
             self.platforms.len() - 1
         });
         &mut self.platforms[at]
     }
+}
+
+fn believed(until: Timestamp, now: Timestamp) -> Timestamp {
+    if until.0 > now.0.saturating_add(AHEAD_MAX_MS) { now } else { until }
+}
+
+fn is_never(at: &Timestamp) -> bool {
+    at.0 == 0
 }
 
 #[cfg(test)]
@@ -131,16 +205,47 @@ mod tests {
         TokenHash([n; 16])
     }
 
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn shown(platform: Platform, token: TokenHash, issued_at: u64) -> Shown {
+        Shown { platform, token, issued_at: Timestamp(issued_at), is_present: false }
+    }
+
     #[test]
-    fn the_oldest_denied_token_is_forgotten_first_and_only_when_there_are_many() {
+    fn of_very_many_denied_tokens_the_oldest_stand_for_all_as_old() {
         let mut tokens = Tokens::default();
-        for n in 0..=DENIED_MAX as u8 {
-            tokens.deny(hash(n));
+        let hash = |n: u64| TokenHash(u128::from(n + 1).to_be_bytes());
+        for n in 0..DENIED_MAX as u64 + 8 {
+            let issued_at = Timestamp(100 + n);
+            tokens.deny(DeniedToken { token: hash(n), platform: Ios, issued_at });
         }
-        let standing = |n| tokens.standing(Ios, hash(n), Timestamp(1), false);
-        assert_eq!(standing(0), Standing::Good);
-        assert_eq!(standing(1), Standing::Denied);
-        assert_eq!(standing(DENIED_MAX as u8), Standing::Denied);
+        let standing = |platform, n| tokens.standing(shown(platform, hash(n), 100 + n), NOW, false);
+        for n in 0..DENIED_MAX as u64 + 8 {
+            assert_eq!(standing(Ios, n), Standing::Denied, "{n}");
+        }
+        let other = |platform, issued_at, is_present| {
+            let shown = Shown { is_present, ..shown(platform, hash(1 << 40), issued_at) };
+            tokens.standing(shown, NOW, false)
+        };
+        assert_eq!(other(Ios, 107, false), Standing::Denied, "as old as one that is forgotten");
+        assert_eq!(other(Ios, 107, true), Standing::Good, "but somebody is here by it");
+        assert_eq!(other(Ios, 108, false), Standing::Good);
+        assert_eq!(other(Web, 107, false), Standing::Good);
+    }
+
+    #[test]
+    fn what_a_clock_set_that_was_ahead_is_lowered_to_now() {
+        let ahead = 5 * 60_000;
+        let mut tokens = Tokens::default();
+        tokens.deny_all(Ios, Timestamp(NOW.0 + ahead));
+        let fresh = shown(Ios, hash(1), NOW.0 + 1);
+        assert_eq!(tokens.standing(fresh, NOW, false), Standing::Good);
+        assert_eq!(tokens.issue_after(Ios, NOW), NOW);
+        tokens.believe(NOW);
+        let later = Timestamp(NOW.0 + ahead);
+        assert_eq!(tokens.standing(fresh, later, false), Standing::Good, "for good");
+        let before = shown(Ios, hash(2), NOW.0);
+        assert_eq!(tokens.standing(before, later, false), Standing::Denied);
     }
 
     #[test]
@@ -155,14 +260,14 @@ mod tests {
             );
         };
         let standing =
-            |tokens: &Tokens, n: u8| tokens.standing(Ios, hash(n), Timestamp(u64::from(n)), true);
+            |tokens: &Tokens, n: u8| tokens.standing(shown(Ios, hash(n), n.into()), NOW, true);
         for n in 1..=KNOWN_MAX as u8 + 1 {
             issue(&mut tokens, n, Timestamp(50));
         }
         assert_eq!(standing(&tokens, 1), Standing::Unknown);
         assert_eq!(standing(&tokens, 2), Standing::Good);
-        assert_eq!(tokens.standing(Web, hash(2), Timestamp(2), true), Standing::Unknown);
-        assert_eq!(tokens.standing(Ios, hash(1), Timestamp(1), false), Standing::Good);
+        assert_eq!(tokens.standing(shown(Web, hash(2), 2), NOW, true), Standing::Unknown);
+        assert_eq!(tokens.standing(shown(Ios, hash(1), 1), NOW, false), Standing::Good);
         issue(&mut tokens, 60, Timestamp(100));
         assert_eq!(tokens.of(Ios).known.len(), 1, "the expired ones are forgotten");
     }
@@ -175,9 +280,9 @@ mod tests {
         tokens.issue(ahead, Timestamp(5), false);
         tokens.deny_all(Ios, Timestamp(7));
         tokens.deny_until(Ios, Timestamp(3));
-        assert_eq!(tokens.standing(Ios, hash(1), Timestamp(9), false), Standing::Denied);
-        assert_eq!(tokens.issue_after(Ios), Timestamp(9));
-        assert_eq!(tokens.standing(Ios, hash(2), Timestamp(10), false), Standing::Good);
-        assert_eq!(tokens.standing(Web, hash(1), Timestamp(9), false), Standing::Good);
+        assert_eq!(tokens.standing(shown(Ios, hash(1), 9), NOW, false), Standing::Denied);
+        assert_eq!(tokens.issue_after(Ios, NOW), Timestamp(9));
+        assert_eq!(tokens.standing(shown(Ios, hash(2), 10), NOW, false), Standing::Good);
+        assert_eq!(tokens.standing(shown(Web, hash(1), 9), NOW, false), Standing::Good);
     }
 }

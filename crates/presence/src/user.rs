@@ -13,7 +13,7 @@ use crate::{
     refusal::Remembered,
     status::SetStatus,
     step::{Arrival, Present, Step, platforms},
-    token::Tokens,
+    token::{DeniedToken, Shown, Tokens},
 };
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
@@ -60,6 +60,9 @@ impl User {
     /// All branching on the event is here; the helpers below only move data.
     pub fn apply(&mut self, event: Event, now: Now, policy: &Policy) -> Effects {
         let mut effects = Effects::default();
+        if let Some(tokens) = &mut self.tokens {
+            tokens.believe(now.wall);
+        }
         // What fell due before this event is told first, however late the tick comes; but nothing
         // can have run out while there was no server to come back to.
         if event != Event::Restarted {
@@ -144,25 +147,28 @@ impl User {
         status.expires_at.is_none_or(|at| at > now).then_some(status)
     }
 
-    /// What a validly signed token of this user is worth.
+    /// What a validly signed token of this user is worth now.
     pub fn standing(
         &self,
         platform: Platform,
         token: TokenHash,
         issued_at: Timestamp,
+        now: Timestamp,
         policy: &Policy,
     ) -> Standing {
         let known_only = policy.known_tokens_only;
+        let is_present = self.connections.iter().any(|c| c.is_session_of(platform, token));
+        let shown = Shown { platform, token, issued_at, is_present };
         match &self.tokens {
-            Some(tokens) => tokens.standing(platform, token, issued_at, known_only),
+            Some(tokens) => tokens.standing(shown, now, known_only),
             None if known_only => Standing::Unknown,
             None => Standing::Good,
         }
     }
 
-    /// A token that says it was issued until then is not good.
-    pub fn issue_after(&self, platform: Platform) -> Timestamp {
-        self.tokens.as_ref().map_or(Timestamp(0), |tokens| tokens.issue_after(platform))
+    /// A token that says it was issued until then is not good now.
+    pub fn issue_after(&self, platform: Platform, now: Timestamp) -> Timestamp {
+        self.tokens.as_ref().map_or(Timestamp(0), |tokens| tokens.issue_after(platform, now))
     }
 
     /// The next change gets at least this `seq`: others have had as high a one.
@@ -208,6 +214,7 @@ impl User {
             id: login.conn,
             platform: login.platform,
             token: login.token,
+            issued_at: login.issued_at,
             background: login.background,
             since: now.wall,
             session,
@@ -253,7 +260,8 @@ impl User {
     }
 
     fn why_denied(&mut self, login: &Login, now: Now, policy: &Policy) -> Option<Denied> {
-        let standing = self.standing(login.platform, login.token, login.issued_at, policy);
+        let Login { platform, token, issued_at, .. } = *login;
+        let standing = self.standing(platform, token, issued_at, now.wall, policy);
         if standing != Standing::Good {
             return Some(Denied::Token(standing));
         }
@@ -303,15 +311,16 @@ impl User {
         };
         let rivals: Vec<Connection> = self.connections.extract_if(.., is_rival).collect();
         for rival in rivals {
-            self.deny(rival.token);
+            self.deny(&rival);
             let has_socket = rival.is_live() || rival.is_at_gate();
             effects.kicked.extend(has_socket.then_some(rival.id));
             step.depart(rival, Reason::Kicked);
         }
     }
 
-    fn deny(&mut self, token: TokenHash) {
-        self.tokens.get_or_insert_default().deny(token);
+    fn deny(&mut self, connection: &Connection) {
+        let Connection { token, platform, issued_at, .. } = *connection;
+        self.tokens.get_or_insert_default().deny(DeniedToken { token, platform, issued_at });
     }
 
     /// A new token replaces older ones wherever its login would kick their connections; an
@@ -403,11 +412,10 @@ impl User {
     /// A token that also holds a connection which stays remains good.
     fn deny_tokens_of(&mut self, gone: impl Fn(&Connection) -> bool) {
         let real = self.connections.iter().filter(|c| !c.is_virtual());
-        let (gone, stay): (Vec<_>, Vec<_>) =
-            real.map(|c| (gone(c), c.token)).partition(|(gone, _)| *gone);
-        for (_, token) in gone {
-            if !stay.iter().any(|(_, other)| *other == token) {
-                self.deny(token);
+        let (gone, stay): (Vec<_>, Vec<_>) = real.cloned().partition(gone);
+        for connection in gone {
+            if !stay.iter().any(|other| other.token == connection.token) {
+                self.deny(&connection);
             }
         }
     }

@@ -61,7 +61,7 @@ impl Tokens {
         issued_at: Timestamp,
     ) -> Result<Standing, StoreError> {
         let state = self.store.load(user).await?.value;
-        Ok(state.standing(platform, token, issued_at, &self.policy))
+        Ok(state.standing(platform, token, issued_at, self.clock.now().wall, &self.policy))
     }
 
     /// Makes a token, which replaces older ones as the login policy says; with it, the seconds for
@@ -74,7 +74,7 @@ impl Tokens {
     ) -> Result<(String, i64), StoreError> {
         let state = self.store.load(user).await?.value;
         // Not denied by a forced logout of this very second.
-        let after_s = (state.issue_after(platform).0 / 1000) as i64 + 1;
+        let after_s = (state.issue_after(platform, self.clock.now().wall).0 / 1000) as i64 + 1;
         let now_s = self.now_s().max(after_s + ISSUED_BACK_S);
         let expiry_s = self.expiry.as_secs() as i64;
         let of = wire::platform::Platform::from_id(platform.id().into());

@@ -105,7 +105,7 @@ impl Device {
     async fn get_token(&mut self) {
         let Some(node) = self.world.node() else { return };
         let Some(Ok(state)) = node.ask(node.disk.load(&self.user)).await else { return };
-        let after = state.value.issue_after(self.platform).0 / 1000 + 1;
+        let after = state.value.issue_after(self.platform, self.world.wall()).0 / 1000 + 1;
         let now_s = self.world.wall().0 / 1000;
         let token = TokenHash(self.world.bytes());
         let issued_at = Timestamp(now_s.max(after) * 1000);

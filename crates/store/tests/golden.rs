@@ -66,8 +66,8 @@ async fn everything(store: &dyn Store) -> String {
             let known_only = Policy { known_tokens_only: true, ..Policy::default() };
             let (hash, at) = (TokenHash([hash; 16]), Timestamp(at));
             (
-                state.standing(Platform::Web, hash, at, &Policy::default()),
-                state.standing(Platform::Web, hash, at, &known_only),
+                state.standing(Platform::Web, hash, at, Timestamp(1 << 40), &Policy::default()),
+                state.standing(Platform::Web, hash, at, Timestamp(1 << 40), &known_only),
             )
         };
         writeln!(out, "  token 2 {:?}, token 9 {:?}", standing(2, 500), standing(9, 500)).unwrap();

@@ -33,7 +33,7 @@ impl User {
             return;
         }
         if let Some(question) = self.question_about(login, scope) {
-            return self.share(question, login, policy, effects);
+            return self.share(question, login, now, policy, effects);
         }
         if !self.is_news(login, scope) {
             return self.connect(login, now, policy, effects);
@@ -141,8 +141,16 @@ impl User {
         question.map(|c| c.id)
     }
 
-    fn share(&self, question: ConnId, login: &Login, policy: &Policy, effects: &mut Effects) {
-        match self.standing(login.platform, login.token, login.issued_at, policy) {
+    fn share(
+        &self,
+        question: ConnId,
+        login: &Login,
+        now: Now,
+        policy: &Policy,
+        effects: &mut Effects,
+    ) {
+        let Login { platform, token, issued_at, .. } = *login;
+        match self.standing(platform, token, issued_at, now.wall, policy) {
             Standing::Good => effects.admission = Admission::Shares(question),
             standing => effects.denied = Some(Denied::Token(standing)),
         }

@@ -73,6 +73,7 @@ impl User {
             id: VIRTUAL,
             platform,
             token: TokenHash([0; 16]),
+            issued_at: Default::default(),
             background: false,
             since: now.wall,
             session: Session::Virtual { until },
