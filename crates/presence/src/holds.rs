@@ -3,6 +3,9 @@
 use crate::{Instant, Lost, MassLoss, MassLossPolicy, SlowCommits};
 use core::time::Duration;
 
+/// After a longer freeze clients may have dialled again, and may be waiting to be heard.
+const FROZEN_MAX: Duration = Duration::from_secs(5);
+
 /// What is known of the whole server that bears on every user's grace. Kept in memory only: after a
 /// restart there is a grace of its own.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +25,8 @@ pub enum HoldReason {
     StoreUnavailable,
     /// Commits of many users are slow.
     StoreSlow,
+    /// The process did not run for a while.
+    Frozen,
 }
 
 impl HoldReason {
@@ -31,6 +36,7 @@ impl HoldReason {
             HoldReason::MassLoss => "many users vanished at once",
             HoldReason::StoreUnavailable => "nothing can be stored",
             HoldReason::StoreSlow => "the store is slow for many users",
+            HoldReason::Frozen => "the process was frozen",
         }
     }
 }
@@ -68,6 +74,11 @@ impl Holds {
     /// Nothing can be stored right now. True: with it a hold begins, of this length.
     pub fn store_failed(&mut self, now: Instant, length: Duration) -> bool {
         self.hold(now, length, HoldReason::StoreUnavailable)
+    }
+
+    /// The process did not run for so long. True: with it a hold begins, of this length.
+    pub fn was_frozen(&mut self, frozen: Duration, now: Instant, length: Duration) -> bool {
+        frozen > FROZEN_MAX && self.hold(now, length, HoldReason::Frozen)
     }
 
     /// No grace runs out before.

@@ -1,11 +1,24 @@
 //! The one place that reads the real time.
 
 use presence::{Instant, Now, Timestamp};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-/// Tells the time. The real one is [`SystemClock`]; tests and simulations bring their own.
+/// A longer gap between two readings of a [`RunningClock`] is time in which the process did not run.
+const GAP_MAX_MS: u64 = 1_000;
+
+/// Tells the time. The real ones are [`SystemClock`] and [`RunningClock`]; tests and simulations bring
+/// their own.
 pub trait Clock: Send + Sync + 'static {
     /// Both clocks, read at once.
     fn now(&self) -> Now;
+
+    /// For how long the process did not run so far, which the monotonic timeline leaves out.
+    fn frozen(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The clocks of the machine.
@@ -31,8 +44,70 @@ impl Clock for SystemClock {
     }
 }
 
+/// The clocks of the machine for a process that reads them many times a second. Time in which it was
+/// frozen (SIGSTOP, a machine that was moved) is not on the monotonic timeline: no grace, silence or
+/// lease runs while nobody can be heard.
+pub struct RunningClock {
+    clock: SystemClock,
+    timeline: Mutex<Timeline>,
+}
+
+#[derive(Default)]
+struct Timeline {
+    read_at: u64,
+    frozen_ms: u64,
+}
+
+impl Timeline {
+    /// Takes a reading in milliseconds; how many of them the process did run.
+    fn run_until(&mut self, elapsed_ms: u64) -> u64 {
+        let gap = elapsed_ms.saturating_sub(self.read_at);
+        if gap > GAP_MAX_MS {
+            self.frozen_ms += gap;
+        }
+        self.read_at = self.read_at.max(elapsed_ms);
+        self.read_at - self.frozen_ms
+    }
+}
+
+impl RunningClock {
+    /// Starts the monotonic timeline at the wall time of now.
+    pub fn start() -> RunningClock {
+        RunningClock { clock: SystemClock::start(), timeline: Mutex::default() }
+    }
+}
+
+impl Clock for RunningClock {
+    fn now(&self) -> Now {
+        let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let Now { mono, wall } = self.clock.now();
+        let started_at = self.clock.started_at;
+        let ran = timeline.run_until(mono.0 - started_at);
+        Now { mono: Instant(started_at + ran), wall }
+    }
+
+    fn frozen(&self) -> Duration {
+        let timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_millis(timeline.frozen_ms)
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_not_on_the_timeline() {
+        let mut timeline = Timeline::default();
+        let ran = [0, 50, 1_000, 2_000, 9_000, 9_050, 9_020, 60_000, 60_100]
+            .map(|elapsed_ms| timeline.run_until(elapsed_ms));
+        assert_eq!(ran, [0, 50, 1_000, 2_000, 2_000, 2_050, 2_050, 2_050, 2_150]);
+        assert_eq!(timeline.frozen_ms, 57_950);
+    }
 }

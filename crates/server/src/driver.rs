@@ -258,9 +258,11 @@ impl Driver {
     /// Ticks every user whose deadline has come, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut was_held = false;
+        let mut frozen = self.clock.frozen();
         let mut ticks = Ticks::default();
         while !stop.is_cancelled() {
             self.look_at_slow_commits();
+            frozen = self.look_for_a_freeze(frozen);
             let is_held = self.held().is_some();
             self.metrics.graces_held.set(is_held.into());
             if was_held && !is_held {
@@ -472,6 +474,20 @@ impl Driver {
             slow.map(|(user, began)| (*user, *began)).collect()
         };
         slow.into_iter().for_each(|(user, began)| self.note_commit(user, began));
+    }
+
+    /// Given how long the process was frozen before; how long it was by now.
+    fn look_for_a_freeze(&self, before: Duration) -> Duration {
+        // Reading the time is what notices a freeze.
+        let now = self.clock.now().mono;
+        let (frozen, length) = (self.clock.frozen(), self.policy.restart_grace);
+        let more = frozen.saturating_sub(before);
+        if !more.is_zero() {
+            tracing::warn!(frozen = ?more, "the process did not run for a while");
+        }
+        let has_begun = self.holds().was_frozen(more, now, length);
+        self.log_hold(has_begun, HoldReason::Frozen);
+        frozen
     }
 
     fn log_hold(&self, has_begun: bool, why: HoldReason) {

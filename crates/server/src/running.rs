@@ -9,7 +9,7 @@ use crate::{
         Dispatcher, Endpoint, EndpointSettings,
         http::{HttpSender, SenderError},
     },
-    clock::{Clock, SystemClock},
+    clock::{Clock, RunningClock},
     config::{Backend, Config, SyncMode},
     driver::Driver,
     endpoints,
@@ -302,7 +302,7 @@ impl Ports {
 
 impl Parts {
     fn build(config: &Config, places: Places, store: Arc<dyn Store>) -> Parts {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let clock: Arc<dyn Clock> = Arc::new(RunningClock::start());
         let metrics = Arc::new(Metrics::default());
         metrics.connections_max.set(places.connections as i64);
         let registry = Arc::new(Registry::new(Arc::clone(&metrics)));
