@@ -1,7 +1,7 @@
 //! What goes into the core ([`Event`]) and what comes out ([`Effects`]).
 
 use crate::{
-    Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Platform, Refusal, Scope,
+    Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Now, Platform, Refusal, Scope,
     Standing, Status, Subject, Timestamp, TokenHash,
 };
 use alloc::vec::Vec;
@@ -233,6 +233,16 @@ pub struct Policy {
     pub mass_loss: MassLossPolicy,
     /// Nobody's grace runs out before: see [`crate::MassLoss`].
     pub held_until: Instant,
+    /// By so much the wall clock has just jumped ahead: no status expires by that yet.
+    pub wall_ahead: Duration,
+}
+
+impl Policy {
+    /// The wall time at which what people have set expires.
+    pub(crate) fn believed(&self, now: Now) -> Timestamp {
+        let ahead = u64::try_from(self.wall_ahead.as_millis()).unwrap_or(u64::MAX);
+        Timestamp(now.wall.0.saturating_sub(ahead))
+    }
 }
 
 impl Default for Policy {
@@ -248,6 +258,7 @@ impl Default for Policy {
             user_budget: 30,
             mass_loss: MassLossPolicy::default(),
             held_until: Instant(0),
+            wall_ahead: Duration::ZERO,
         }
     }
 }

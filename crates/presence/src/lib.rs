@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+mod ages;
 mod change;
 mod collapse;
 mod connection;
@@ -39,6 +40,7 @@ mod token;
 mod user;
 mod verdict;
 
+pub use ages::Ages;
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use collapse::{Waiting, collapse};
 pub use connection::{Connection, Session, Told};

@@ -440,7 +440,8 @@ impl User {
     }
 
     fn expire(&mut self, now: Now, policy: &Policy, changes: &mut Vec<Change>) {
-        self.status.take_if(|set| set.status.expires_at.is_some_and(|at| at <= now.wall));
+        let believed = policy.believed(now);
+        self.status.take_if(|set| set.status.expires_at.is_some_and(|at| at <= believed));
         let awaited = self.predecessors(|_| true);
         let ends_at = |c: &Connection| ends_at(c, &awaited, policy);
         let is_due = |c: &mut Connection| ends_at(c).is_some_and(|at| at <= now.mono);
@@ -502,7 +503,7 @@ impl User {
         let connections = ends.min();
         let status = self.status.as_ref().and_then(|set| set.status.expires_at);
         let status = status.map(|at| {
-            let left = Duration::from_millis(at.0.saturating_sub(now.wall.0));
+            let left = Duration::from_millis(at.0.saturating_sub(policy.believed(now).0));
             now.mono + left.min(STATUS_WAKE_MAX)
         });
         [connections, status].into_iter().flatten().min()

@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+/// A wall clock that jumps ahead by more is not believed at once.
+const JUMP_MAX_MS: i64 = 60_000;
+/// But after so long.
+const BELIEVED_AFTER_MS: u64 = 10 * 60_000;
 /// A longer gap between two readings of a [`RunningClock`] is time in which the process did not run.
 const GAP_MAX_MS: u64 = 1_000;
 
@@ -17,6 +21,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// For how long the process did not run so far, which the monotonic timeline leaves out.
     fn frozen(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// By how much the wall clock has jumped ahead, while that is not believed yet.
+    fn ahead(&self) -> Duration {
         Duration::ZERO
     }
 }
@@ -50,6 +59,31 @@ impl Clock for SystemClock {
 pub struct RunningClock {
     clock: SystemClock,
     timeline: Mutex<Timeline>,
+    wall: Mutex<WallClock>,
+}
+
+/// What is believed of the wall clock: how far it is ahead of the monotonic timeline.
+#[derive(Default)]
+struct WallClock {
+    believed_ms: i64,
+    /// When it began to be further ahead.
+    ahead_since: Option<Instant>,
+}
+
+impl WallClock {
+    /// By how much it is ahead of what is believed. One that steps back is believed at once.
+    fn ahead(&mut self, Now { mono, wall }: Now) -> Duration {
+        let is_ms = (wall.0 as i64).saturating_sub(mono.0 as i64);
+        let more = is_ms.saturating_sub(self.believed_ms);
+        if more > JUMP_MAX_MS {
+            let since = *self.ahead_since.get_or_insert(mono);
+            if mono.0.saturating_sub(since.0) < BELIEVED_AFTER_MS {
+                return Duration::from_millis(more.unsigned_abs());
+            }
+        }
+        (self.believed_ms, self.ahead_since) = (is_ms, None);
+        Duration::ZERO
+    }
 }
 
 #[derive(Default)]
@@ -73,7 +107,8 @@ impl Timeline {
 impl RunningClock {
     /// Starts the monotonic timeline at the wall time of now.
     pub fn start() -> RunningClock {
-        RunningClock { clock: SystemClock::start(), timeline: Mutex::default() }
+        let (timeline, wall) = Default::default();
+        RunningClock { clock: SystemClock::start(), timeline, wall }
     }
 }
 
@@ -89,6 +124,11 @@ impl Clock for RunningClock {
     fn frozen(&self) -> Duration {
         let timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
         Duration::from_millis(timeline.frozen_ms)
+    }
+
+    fn ahead(&self) -> Duration {
+        let now = self.now();
+        self.wall.lock().unwrap_or_else(PoisonError::into_inner).ahead(now)
     }
 }
 
@@ -109,5 +149,20 @@ mod tests {
             .map(|elapsed_ms| timeline.run_until(elapsed_ms));
         assert_eq!(ran, [0, 50, 1_000, 2_000, 2_000, 2_050, 2_050, 2_050, 2_150]);
         assert_eq!(timeline.frozen_ms, 57_950);
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_ahead_is_believed_after_ten_minutes_and_back_at_once() {
+        const MINUTE: u64 = 60_000;
+        let mut clock = WallClock::default();
+        let mut ahead = |mono_min: u64, wall_min: u64| {
+            let (mono, wall) = (Instant(mono_min * MINUTE), Timestamp(wall_min * MINUTE));
+            clock.ahead(Now { mono, wall }).as_secs() / 60
+        };
+        assert_eq!((ahead(100, 100), ahead(101, 102)), (0, 0), "as any clock is corrected");
+        assert_eq!((ahead(102, 9_102), ahead(111, 9_111)), (8_999, 8_999));
+        assert_eq!(ahead(112, 112), 0, "back");
+        assert_eq!((ahead(113, 9_113), ahead(122, 9_122), ahead(123, 9_123)), (9_000, 9_000, 0));
+        assert_eq!(ahead(124, 124), 0);
     }
 }

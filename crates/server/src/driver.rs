@@ -401,7 +401,8 @@ impl Driver {
                 before.continue_at(deciding.from);
             }
             let mut state = before.clone();
-            let policy = Policy { held_until: self.held_until(), ..self.policy };
+            let (held_until, wall_ahead) = (self.held_until(), self.clock.ahead());
+            let policy = Policy { held_until, wall_ahead, ..self.policy };
             let effects = state.apply(event.clone(), now, &policy);
             let seen = (before.sight(), state.sight());
             let sockets = (before.sockets() > 0, state.sockets() > 0);

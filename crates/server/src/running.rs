@@ -318,6 +318,7 @@ impl Parts {
             user_budget: config.presence.user_budget as u32,
             mass_loss: config.presence.mass_loss,
             held_until: Instant(0),
+            wall_ahead: Duration::ZERO,
         };
         let driver = Arc::new(Driver::new(
             Arc::clone(&store),

@@ -38,7 +38,8 @@ impl Tokens {
     /// What a token says, if it is validly signed and of today. Whether presence takes it is
     /// decided in the commit of a login; for everything else see [`Tokens::read_good`].
     pub fn read(&self, token: &str) -> Result<Claims, WireError> {
-        self.keys.read(token, self.now_s())
+        let ahead_s = self.clock.ahead().as_secs() as i64;
+        self.keys.read_ahead(token, self.now_s(), ahead_s)
     }
 
     /// What a good token says; else one of the codes 1501 to 1507, or 500.

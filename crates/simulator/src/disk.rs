@@ -6,7 +6,7 @@ use crate::{
     world::{NodeClock, StoreWeather, World},
 };
 use async_trait::async_trait;
-use presence::{Event, Instant, Kick, Session, Timestamp, User, UserId};
+use presence::{Ages, Event, Instant, Kick, Session, Timestamp, User, UserId};
 use server::clock::Clock;
 use std::{
     sync::{
@@ -430,6 +430,14 @@ impl Store for Disk {
         let epoch = self.memory.epoch(fresh).await?;
         self.answer().await;
         Ok(epoch)
+    }
+
+    async fn ages(&self) -> Result<Ages, StoreError> {
+        self.memory.ages().await
+    }
+
+    async fn keep_ages(&self, ages: Ages) -> Result<(), StoreError> {
+        self.memory.keep_ages(ages).await
     }
 
     async fn highest_seq(&self) -> Result<u64, StoreError> {

@@ -38,7 +38,7 @@ pub use set_aside::SetAside;
 pub use sqlite::{CheckError, Checked, OpenError, Problem, Sqlite, Sync, check, make_folder};
 
 use async_trait::async_trait;
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Ages, Instant, Timestamp, User, UserId};
 
 /// A backend. Object safe, so that a simulator can wrap one and make it fail.
 #[async_trait]
@@ -141,6 +141,12 @@ pub trait Store: Send + std::marker::Sync + 'static {
 
     /// The name of everything that this store has ever held: `fresh`, if it had none.
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError>;
+
+    /// How the wall clock went while processes ran, as it was kept last.
+    async fn ages(&self) -> Result<Ages, StoreError>;
+
+    /// Keeps it.
+    async fn keep_ages(&self, ages: Ages) -> Result<(), StoreError>;
 
     /// The highest `seq` that any user ever had.
     async fn highest_seq(&self) -> Result<u64, StoreError>;

@@ -12,7 +12,7 @@ use crate::{
     queue::Row,
 };
 use async_trait::async_trait;
-use presence::{Instant, Kind, Subject, Timestamp, User, UserId, Waiting};
+use presence::{Ages, Instant, Kind, Subject, Timestamp, User, UserId, Waiting};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
@@ -31,6 +31,7 @@ struct State {
     seq_floor: u64,
     highest_seq: u64,
     epoch: Option<String>,
+    ages: Ages,
     callbacks: BTreeMap<Row, Stored>,
     last_row: Row,
     accounts: HashMap<UserId, Account>,
@@ -80,6 +81,7 @@ impl Memory {
             seq_floor: old.seq_floor,
             highest_seq: old.highest_seq,
             epoch: old.epoch.clone(),
+            ages: old.ages.clone(),
             callbacks: old.callbacks.clone(),
             last_row: old.last_row,
             accounts: old.accounts.clone(),
@@ -349,6 +351,15 @@ impl Store for Memory {
 
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
         Ok(self.lock().epoch.get_or_insert_with(|| fresh.to_owned()).clone())
+    }
+
+    async fn ages(&self) -> Result<Ages, StoreError> {
+        Ok(self.lock().ages.clone())
+    }
+
+    async fn keep_ages(&self, ages: Ages) -> Result<(), StoreError> {
+        self.lock().ages = ages;
+        Ok(())
     }
 
     async fn highest_seq(&self) -> Result<u64, StoreError> {

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 pub use check::{CheckError, Checked, Problem, check};
 use files::Files;
 pub use files::make_folder;
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Ages, Instant, Timestamp, User, UserId};
 use rows::ReadError;
 use rusqlite::Connection;
 use schema::Holds;
@@ -424,6 +424,14 @@ impl Store for Sqlite {
 
     async fn ended(&self) {
         self.writer.ended().await;
+    }
+
+    async fn ages(&self) -> Result<Ages, StoreError> {
+        self.read(&self.for_people, read::ages).await
+    }
+
+    async fn keep_ages(&self, ages: Ages) -> Result<(), StoreError> {
+        self.writer.run(Write::Ages(Box::new(ages))).await.map(|_| ())
     }
 
     async fn highest_seq(&self) -> Result<u64, StoreError> {

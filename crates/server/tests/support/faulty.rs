@@ -2,7 +2,7 @@
 //! slow or fail to order.
 
 use async_trait::async_trait;
-use presence::{Instant, Timestamp, User, UserId};
+use presence::{Ages, Instant, Timestamp, User, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -220,6 +220,14 @@ impl Store for Faulty {
 
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {
         self.memory.epoch(fresh).await
+    }
+
+    async fn ages(&self) -> Result<Ages, StoreError> {
+        self.memory.ages().await
+    }
+
+    async fn keep_ages(&self, ages: Ages) -> Result<(), StoreError> {
+        self.memory.keep_ages(ages).await
     }
 
     async fn highest_seq(&self) -> Result<u64, StoreError> {

@@ -9,7 +9,7 @@ use crate::{
     Account, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage, Claimed,
     Collapse, EndpointName, Lease, StoreError, UserQuery, Versioned, queue::Row,
 };
-use presence::{Change, User, UserId, Waiting};
+use presence::{Ages, Change, User, UserId, Waiting};
 use rusqlite::{Connection, ToSql, params};
 use std::mem;
 
@@ -247,6 +247,15 @@ fn forgotten_row(connection: &Connection, endpoint: &EndpointName) -> Result<Row
     let mut rows = statement.query([endpoint.as_str()])?;
     let state = rows.next()?.map(rows::endpoint).transpose()?;
     Ok(state.map_or(0, |(_, state)| state.forgotten_row))
+}
+
+/// What cannot be read is begun anew: then nothing is old.
+pub(super) fn ages(connection: &Connection) -> Result<Ages, ReadError> {
+    let sql = format!("{} WHERE name = 'ages'", Table::Texts.select());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let text = rows.next()?.map(rows::text).transpose()?;
+    Ok(text.and_then(|(_, text)| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 /// A client may name any number.

@@ -10,7 +10,7 @@ use crate::{
     EndpointName, EndpointState, Fate, Lease, Mark, NewCallback, Prune, Pruned, Registered, Replay,
     Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
 };
-use presence::{Change, Instant, Kind, Subject, Timestamp, User, UserId};
+use presence::{Ages, Change, Instant, Kind, Subject, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use std::collections::{HashMap, HashSet};
 
@@ -25,6 +25,7 @@ pub(super) enum Write {
     ChangeEndpoint(EndpointName, EndpointChange),
     Epoch(String),
     HighestSeq,
+    Ages(Box<Ages>),
     Prune(Prune),
     SetAside(Unreadable),
     Probe,
@@ -47,6 +48,7 @@ impl Write {
             Write::ChangeEndpoint(endpoint, _) => ("endpoint", endpoint.to_string()),
             Write::Epoch(_) => ("epoch", "this store".into()),
             Write::SetAside(row) => (row.table.name(), row.key.to_string()),
+            Write::Ages(_) => ("ages", "this store".into()),
             Write::HighestSeq => ("number", "the highest seq".into()),
             Write::Probe => ("number", "the probe".into()),
         }
@@ -264,6 +266,12 @@ impl<'a> Batch<'a> {
             Write::Epoch(fresh) => self.epoch(&fresh),
             Write::Prune(prune) => self.prune(&prune),
             Write::SetAside(row) => self.set_aside_found(&row),
+            Write::Ages(ages) => {
+                let sql = "INSERT INTO texts VALUES ('ages', ?1)
+                           ON CONFLICT(name) DO UPDATE SET value = excluded.value";
+                self.run(sql, [json(&ages)])?;
+                Ok(Outcome::Written { learn: Vec::new(), done: Done::Written })
+            }
             Write::HighestSeq => {
                 let done = Done::HighestSeq(self.numbers.highest_seq);
                 Ok(Outcome::Written { learn: Vec::new(), done })
