@@ -117,3 +117,9 @@ pub(crate) fn backlog(callbacks: &str) -> Result<()> {
     bench.env("BACKLOG", callbacks);
     run(bench)
 }
+
+pub(crate) fn soak(length: &str) -> Result<()> {
+    let mut bench = cargo(&["bench", "--package", "herald-server", "--locked", "--bench", "soak"]);
+    bench.env("SOAK", length);
+    run(bench)
+}

@@ -99,6 +99,12 @@ const STEPS: &[Step] = &[
         |arguments| build::backlog(one_of(arguments, "1000000")?),
     ),
     step(
+        "soak",
+        "memory, file, threads and descriptors through churn and troubles: 2h, or `soak 10m`",
+        RUST,
+        |arguments| build::soak(one_of(arguments, "2h")?),
+    ),
+    step(
         "figures",
         "simulated: false offlines, seconds to a right view, requests a user-hour",
         RUST,

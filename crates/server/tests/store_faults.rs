@@ -170,6 +170,32 @@ async fn nobody_is_let_in_and_nothing_is_told_before_the_commit_is_synced() {
     eventually("both are told", || async { app.heard().len() == 3 }).await;
 }
 
+/// Also where the App is asked first. The disk hangs on, so only the time of the handshake ends the wait.
+#[tokio::test]
+async fn a_login_beside_a_disk_that_hangs_is_answered() {
+    for mode in ["notify", "gate"] {
+        let folder = tempfile::tempdir().unwrap();
+        let app = App::start().await;
+        let more = [
+            ("HERALD_CALLBACKS__ONLINE__MODE", mode),
+            ("HERALD_CALLBACKS__ONLINE__TIMEOUT", "300ms"),
+            ("HERALD_GATEWAY__HANDSHAKE_TIMEOUT", "500ms"),
+        ];
+        let herald = herald_on_a_bad_disk_with(folder.path(), &app, &more).await;
+        let order = folder.path().join("fsync-hangs");
+        std::fs::write(&order, "").unwrap();
+        for text in ["", "&isMsgResp=true"] {
+            let Err(LoginError::Refused { code, .. }) =
+                waiting_login(&herald, "u", text).await.unwrap()
+            else {
+                panic!("let in before its commit was on disk");
+            };
+            assert_eq!(code, 500, "{mode}");
+        }
+        std::fs::remove_file(&order).unwrap();
+    }
+}
+
 /// It is written, but nobody will find it: not a promise, and this process promises nothing more.
 #[tokio::test]
 async fn a_folder_that_vanishes_while_a_login_is_synced_lets_nobody_in_until_a_restart() {
@@ -218,6 +244,10 @@ fn waiting_login(
 }
 
 async fn herald_on_a_bad_disk(folder: &Path, app: &App) -> Process {
+    herald_on_a_bad_disk_with(folder, app, &[]).await
+}
+
+async fn herald_on_a_bad_disk_with(folder: &Path, app: &App, more: &[(&str, &str)]) -> Process {
     let shim = build_shim(folder);
     let settings = [
         ("HERALD_PRESENCE__OFFLINE_GRACE", "300ms"),
@@ -226,7 +256,7 @@ async fn herald_on_a_bad_disk(folder: &Path, app: &App) -> Process {
         ("LD_PRELOAD", shim.to_str().unwrap()),
         ("SHIM_FOLDER", folder.to_str().unwrap()),
     ];
-    let mut herald = Process::new(folder, &app.url(), &settings);
+    let mut herald = Process::new(folder, &app.url(), &[&settings[..], more].concat());
     herald.start().await;
     herald
 }
