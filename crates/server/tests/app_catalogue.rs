@@ -243,24 +243,26 @@ fn https(address: SocketAddr) -> String {
 async fn no_redirect_is_followed_wherever_it_goes() {
     let trap = App::start().await;
     let targets = ["http://169.254.169.254/latest/meta-data", &trap.url(), "/other", ""];
-    for status in [301, 302, 303, 307, 308] {
-        for target in targets {
-            let app = App::start().await;
-            let to = target.to_owned();
-            app.answer(move |_, before| {
-                let mut response = if before == 0 { answer(status, "") } else { ok() };
-                response.headers_mut().insert("location", to.parse().unwrap());
-                async { response }
-            });
-            let herald = herald(app.url()).await;
-            let _client = herald.login("u", Platform::Ios).await;
-            let said = herald.failure_of("u").await;
-            assert!(said.contains("redirects are not followed"), "{said}");
-            assert!(said.contains(target), "{said}");
-            app.hears(&["online u", "online u"]).await;
-            assert!(app.received().iter().all(|told| told.target.starts_with("/cb?")));
-        }
-    }
+    let statuses = [301, 302, 303, 307, 308].into_iter();
+    let cases = statuses.flat_map(|status| targets.map(|target| (status, target)));
+    // Each waits for its retry.
+    let played = cases.map(async |(status, target)| {
+        let app = App::start().await;
+        let to = target.to_owned();
+        app.answer(move |_, before| {
+            let mut response = if before == 0 { answer(status, "") } else { ok() };
+            response.headers_mut().insert("location", to.parse().unwrap());
+            async { response }
+        });
+        let herald = herald(app.url()).await;
+        let _client = herald.login("u", Platform::Ios).await;
+        let said = herald.failure_of("u").await;
+        assert!(said.contains("redirects are not followed"), "{said}");
+        assert!(said.contains(target), "{said}");
+        app.hears(&["online u", "online u"]).await;
+        assert!(app.received().iter().all(|told| told.target.starts_with("/cb?")));
+    });
+    futures_util::future::join_all(played).await;
     assert!(trap.received().is_empty());
 }
 

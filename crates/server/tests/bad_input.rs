@@ -59,10 +59,28 @@ type Row<'a, I> = (&'a str, I, &'a str);
 
 /// Tells all rows at once that were answered otherwise. `answer` says `CODE: TEXT`.
 async fn check<I>(surface: &str, rows: &[Row<'_, I>], answer: impl AsyncFn(&I) -> String) {
+    let mut answers = Vec::new();
+    for (_, input, _) in rows {
+        answers.push(timeout(PATIENCE, answer(input)).await.ok());
+    }
+    judge(surface, rows, answers);
+}
+
+/// The same for answers whose connections end only after a wait.
+async fn check_all_at_once<I>(
+    surface: &str,
+    rows: &[Row<'_, I>],
+    answer: impl AsyncFn(&I) -> String,
+) {
+    let answers =
+        rows.iter().map(async |(_, input, _)| timeout(PATIENCE, answer(input)).await.ok());
+    judge(surface, rows, futures_util::future::join_all(answers).await);
+}
+
+fn judge<I>(surface: &str, rows: &[Row<'_, I>], answers: Vec<Option<String>>) {
     let mut wrong = String::new();
-    for (name, input, expected) in rows {
-        let answered = timeout(PATIENCE, answer(input)).await;
-        let answered = answered.unwrap_or_else(|_| "no answer in time".into());
+    for ((name, _, expected), answered) in rows.iter().zip(answers) {
+        let answered = answered.unwrap_or_else(|| "no answer in time".into());
         if !agrees(&answered, expected) {
             wrong += &format!("\n{name}\n    expected {expected}\n    answered {answered}");
         }
@@ -338,7 +356,7 @@ async fn a_bad_token_is_refused_with_the_code_that_fits() {
     let no_jwt = "1503: TokenMalformedError … token is not a JWT";
     let not_hs256 = "1505: TokenUnknownError … token is not signed with HS256";
     let forged = "1505: TokenUnknownError … token signature is invalid";
-    check::<String>(
+    check_all_at_once::<String>(
         "token",
         &[
             ("garbage", "garbage".into(), no_jwt),
