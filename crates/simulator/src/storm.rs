@@ -322,11 +322,12 @@ async fn operate(world: Arc<World>) {
             if is_paused && app.mode() != Mode::Gone {
                 world.count("operator: resume");
                 world.endpoint_is_troubled(app.number);
-                world.app_is_resumed(app.number);
                 let change = EndpointChange::Paused(false);
                 if let Some(Ok(())) = node.ask(node.disk.change_endpoint(name, change)).await {
                     endpoint.health().resume();
                     endpoint.news.notify_one();
+                    // Not before: an endpoint that cannot be resumed stays paused.
+                    world.app_is_resumed(app.number);
                 }
             }
             if app.wants_resync() && !world.plan.never_reads {
