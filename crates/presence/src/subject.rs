@@ -26,6 +26,15 @@ impl Subject {
         }
     }
 
+    /// Whether a change is about it.
+    pub fn covers(self, change: &Change) -> bool {
+        match self {
+            Subject::User => true,
+            Subject::Platform(platform) => change.platform == platform,
+            Subject::Connection(conn) => change.conn == conn,
+        }
+    }
+
     pub(crate) fn includes(self, connection: &Connection) -> bool {
         match self {
             Subject::User => true,

@@ -63,8 +63,8 @@ pub struct RunningClock {
 }
 
 /// What is believed of the wall clock: how far it is ahead of the monotonic timeline.
-#[derive(Default)]
-struct WallClock {
+#[derive(Debug, Default)]
+pub struct WallClock {
     believed_ms: i64,
     /// When it began to be further ahead.
     ahead_since: Option<Instant>,
@@ -72,7 +72,7 @@ struct WallClock {
 
 impl WallClock {
     /// By how much it is ahead of what is believed. One that steps back is believed at once.
-    fn ahead(&mut self, Now { mono, wall }: Now) -> Duration {
+    pub fn ahead(&mut self, Now { mono, wall }: Now) -> Duration {
         let is_ms = (wall.0 as i64).saturating_sub(mono.0 as i64);
         let more = is_ms.saturating_sub(self.believed_ms);
         if more > JUMP_MAX_MS {

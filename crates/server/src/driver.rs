@@ -19,7 +19,7 @@ use crate::{
 use decisions::{Deciding, Decisions};
 use presence::{
     Admission, Change, ConnId, Denied, Effects, End, Event, HoldReason, Holds, Instant, Lost, Now,
-    Policy, Refusal, Refused, SLOW, Scope, Sight, UserId,
+    Policy, Refusal, Refused, SLOW, Scope, Sight, Subject, UserId,
 };
 use set_aside::{SetAside, next_wait};
 use std::{
@@ -202,8 +202,9 @@ impl Driver {
     ) -> Result<bool, StoreError> {
         let (driver, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
         let run = async move {
-            let (user, subject) = (mark.user.clone(), mark.subject);
-            let event = Event::Untold { subject, missed: mark.detail.missed.clone() };
+            let (user, missed) = (mark.user.clone(), mark.detail.missed.clone());
+            // By what the App keeps a word about now: its scope may have been another then.
+            let event = Event::Untold { subject: Subject::of(&missed, endpoint.scope()), missed };
             let told = driver.carry(&user, event, None, Along::Answers(mark, endpoint)).await;
             told.map(|outcome| outcome.is_retold)
         };

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod admin;
+pub mod ages;
 pub mod api;
 pub mod app;
 pub mod callbacks;

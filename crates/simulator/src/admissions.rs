@@ -142,8 +142,9 @@ impl World {
         let login = &pending.login;
         let session = (pending.user.clone(), login.platform, login.token);
         let now = self.ms();
+        let gate = self.settings().gate;
         let ledger = &mut *self.ledger();
-        if let Some(gate) = &self.plan.gate
+        if let Some(gate) = gate
             && ledger.waiting_or_leaving(node, now) > gate.waiting_max
         {
             ledger.admissions.crowded_at = Some(now);
@@ -174,7 +175,8 @@ impl World {
 
     /// Notes what the App said, whether or not Herald does what follows from it.
     pub(crate) fn app_said(&self, app: usize, callback: &Claimed, sent: &Sent) {
-        let is_asked = self.plan.gate.is_some_and(|gate| gate.endpoint == app);
+        let settings = self.settings();
+        let is_asked = settings.gate.is_some_and(|gate| gate.endpoint == app);
         let (now, id) = (self.ms(), &callback.lease.id);
         let admissions = &mut self.ledger().admissions;
         if is_asked {
@@ -203,11 +205,10 @@ impl World {
                 () => question.failed = true,
             }
         }
-        if refuses && (self.plan.closes_on_refusal || is_asked) {
+        if refuses && (settings.closes_on_refusal || is_asked) {
             let mut seqs = admissions.spoken_for.get(id).cloned().unwrap_or_default();
             seqs.push(id.seq);
-            let interest = self.plan.endpoints[app].interest(false);
-            let scope = interest.online.unwrap_or(Scope::Connection);
+            let scope = settings.interest(app).online.unwrap_or(Scope::Connection);
             for seq in &seqs {
                 if let Some(question) = admissions.questions.get_mut(&(id.user.clone(), *seq)) {
                     question.refused_at = Some(now);
@@ -220,7 +221,7 @@ impl World {
     /// The endpoint was resumed by hand.
     pub(crate) fn app_is_resumed(&self, app: usize) {
         let now = self.ms();
-        if self.plan.gate.is_some_and(|gate| gate.endpoint == app) {
+        if self.settings().gate.is_some_and(|gate| gate.endpoint == app) {
             self.ledger().admissions.app_is_resumed(now);
         }
     }
@@ -313,7 +314,7 @@ impl World {
         let plan = &self.plan;
         let holds = plan.policy.refused_for.as_millis() as u64;
         // A clock that steps, or a user who is forgotten, ends a refusal early.
-        if plan.faults.clock_steps || plan.forget_after_ms < holds {
+        if plan.faults.clock_steps || plan.faults.clock_days || plan.forget_after_ms < holds {
             return false;
         }
         let ledger = self.ledger();
@@ -338,8 +339,9 @@ impl World {
         before: &[Connection],
         began: u64,
     ) -> Option<&'static str> {
-        let Some(gate) = self.plan.gate else { return Some("login: not asked about") };
-        let scope = self.plan.endpoints[gate.endpoint].interest(false).online?;
+        let settings = self.settings();
+        let Some(gate) = settings.gate else { return Some("login: not asked about") };
+        let scope = settings.gate_scope()?;
         let now = self.ms();
         let slack = if self.store_calm_for().as_millis() > 20_000 { 0 } else { TROUBLED_SLACK_MS };
         let ledger = self.ledger();
@@ -394,10 +396,10 @@ impl World {
         let refusing = refusing.filter(|_| settlement.fate == Fate::Delivered);
         let Some(Refusing { seqs, scope, at }) = refusing else { return };
         let now = self.ms();
+        let closes = self.settings().closes_on_refusal;
         let mut ended = 0;
         for connection in before {
             let told = connection.told.at(scope);
-            let closes = self.plan.closes_on_refusal;
             let open = connection.session == Session::AtGate
                 || (connection.session == Session::Live && closes);
             if connection.told_id().is_none() || told == 0 || !seqs.contains(&told) || !open {
@@ -441,10 +443,7 @@ impl World {
         let troubled = self.store_calm_for().as_millis() < 20_000;
         let slack = if troubled { TROUBLED_SLACK_MS } else { SLACK_MS };
         let holds = self.plan.policy.refused_for.as_millis() as u64;
-        let gate = self
-            .plan
-            .gate
-            .and_then(|gate| self.plan.endpoints[gate.endpoint].interest(false).online);
+        let gate = self.settings().gate_scope();
         let ledger = self.ledger();
         let admissions = &ledger.admissions;
         let user = dial.session.0.clone();
@@ -457,10 +456,11 @@ impl World {
             })
         });
         // After a step of the clock and a restart nobody knows how old a refusal is.
-        let steps = self.plan.faults.clock_steps;
+        let steps = self.plan.faults.clock_steps || self.plan.faults.clock_days;
         let known = admissions.refused.get(&dial.session);
+        let is_new = |at: u64| now <= at + holds + slack + self.frozen_ms(at, now);
         let refused_before =
-            known.is_some_and(|(_, stored)| holds > 0 && (steps || now <= stored + holds + slack));
+            known.is_some_and(|(_, stored)| holds > 0 && (steps || is_new(*stored)));
         let lingers =
             dial.lingered.is_some() && admissions.lingering(&dial.session) == dial.lingered;
         drop(ledger);

@@ -74,11 +74,11 @@ pub(crate) enum Mode {
 /// One App.
 pub(crate) struct App {
     pub(crate) number: usize,
-    pub(crate) kind: Kind,
     state: Mutex<State>,
 }
 
 struct State {
+    kind: Kind,
     mode: Mode,
     views: Views,
     saved: VecDeque<Views>,
@@ -113,6 +113,17 @@ impl Views {
         if seq > latest.0 {
             *latest = (seq, online);
         }
+    }
+
+    fn by_user(&mut self) {
+        let user = |subject: &Subject| Subject::User(subject.user().clone());
+        self.naive = self.naive.iter().map(user).collect();
+        let mut latest = BTreeMap::new();
+        for (subject, (seq, online)) in &self.latest {
+            let of_user: &mut (u64, bool) = latest.entry(user(subject)).or_default();
+            *of_user = (of_user.0.max(*seq), of_user.1 || *online);
+        }
+        self.latest = latest;
     }
 
     pub(crate) fn by_seq(&self) -> BTreeSet<Subject> {
@@ -151,6 +162,7 @@ pub(crate) struct Request {
 impl App {
     pub(crate) fn new(number: usize, kind: Kind) -> App {
         let state = State {
+            kind,
             mode: Mode::Well,
             views: Views::default(),
             saved: VecDeque::new(),
@@ -162,7 +174,7 @@ impl App {
             accepted: BTreeSet::new(),
             banned: BTreeSet::new(),
         };
-        App { number, kind, state: Mutex::new(state) }
+        App { number, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,6 +184,22 @@ impl App {
     /// Which one of its lives this is.
     pub(crate) fn life(&self) -> u64 {
         self.state().life
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.state().kind
+    }
+
+    /// Another App takes its place, and what it knew: whoever was online anywhere is online.
+    pub(crate) fn becomes(&self, kind: Kind) {
+        let mut state = self.state();
+        if state.kind == kind {
+            return;
+        }
+        state.kind = kind;
+        state.life += 1;
+        state.views.by_user();
+        state.saved.iter_mut().for_each(Views::by_user);
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -245,7 +273,7 @@ impl App {
         let mut snapshot = BTreeMap::new();
         for (user, state) in &users {
             for connection in state.connections() {
-                let subject = self.kind.subject(user, connection.platform, connection.told_id());
+                let subject = self.kind().subject(user, connection.platform, connection.told_id());
                 snapshot.insert(subject, state.last_seq());
             }
         }
@@ -385,7 +413,7 @@ impl App {
             presence::Kind::Offline => false,
             presence::Kind::KickOff => return,
         };
-        let subject = self.kind.subject(&id.user, change.platform, change.conn);
+        let subject = self.kind().subject(&id.user, change.platform, change.conn);
         self.state().views.apply(&subject, id.seq, online);
     }
 }

@@ -31,11 +31,21 @@ pub enum Bite {
     RefusalOfTheUser,
     /// P5: while one user's commit is slow, nobody's grace runs out.
     OneSlowHoldsAll,
+    /// P3: a replay is followed by the newest of its user, not of its connection or platform.
+    ReplayTellsTheUser,
+    /// P3: nobody tells an App how things are where a callback was given up.
+    MarksForgotten,
+    /// P3: what was queued under other settings is sent as it is.
+    YesterdaysSettings,
+    /// P1: a wall clock that jumps makes callbacks expire.
+    WallClockExpires,
+    /// P4: graces run while the process does not.
+    FreezeCounts,
 }
 
 impl Bite {
     /// All of them.
-    pub const ALL: [Bite; 14] = [
+    pub const ALL: [Bite; 19] = [
         Bite::SyncsLater,
         Bite::BackOffIsDelivered,
         Bite::LeaseForgotten,
@@ -50,5 +60,10 @@ impl Bite {
         Bite::QuestionReplaces,
         Bite::RefusalOfTheUser,
         Bite::OneSlowHoldsAll,
+        Bite::ReplayTellsTheUser,
+        Bite::MarksForgotten,
+        Bite::YesterdaysSettings,
+        Bite::WallClockExpires,
+        Bite::FreezeCounts,
     ];
 }

@@ -6,7 +6,7 @@ use crate::{
     world::{NodeClock, StoreWeather, World},
 };
 use async_trait::async_trait;
-use presence::{Ages, Event, Instant, Kick, Session, Timestamp, User, UserId};
+use presence::{Ages, Edges, Event, Instant, Kick, Scope, Session, Timestamp, User, UserId};
 use server::clock::Clock;
 use std::{
     sync::{
@@ -114,6 +114,7 @@ impl Disk {
     }
 
     async fn gate(&self) {
+        self.world.runs().await;
         if self.dead.is_cancelled() {
             std::future::pending::<()>().await;
         }
@@ -273,6 +274,10 @@ impl Store for Disk {
         }
         let mut claimed = self.memory.claim(claim).await?;
         self.world.claimed(&claimed);
+        if self.world.bite == Some(Bite::YesterdaysSettings) {
+            let edges = Edges { user: true, platform: true, connection: true };
+            claimed.iter_mut().for_each(|callback| callback.change.edges = edges);
+        }
         if self.world.bite == Some(Bite::RefusalOfOne) {
             claimed.iter_mut().for_each(|callback| callback.spoken_for.clear());
         }
@@ -306,8 +311,11 @@ impl Store for Disk {
         Ok(())
     }
 
-    async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
+    async fn replay(&self, mut replay: Replay) -> Result<Replayed, StoreError> {
         self.sync_write(Op::Replay, None).await?;
+        if self.world.bite == Some(Bite::ReplayTellsTheUser) {
+            replay.scopes.iter_mut().for_each(|(_, scope)| *scope = Scope::User);
+        }
         let replayed = self.memory.replay(replay).await?;
         self.answer().await;
         Ok(replayed)

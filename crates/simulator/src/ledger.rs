@@ -271,7 +271,7 @@ impl World {
                 (of_socket, of_session.map(|(at, of)| grace(of, at)))
             };
             for (from, grace) in of_socket.into_iter().chain(of_session) {
-                let waited = self.ms() - from + SLACK_MS;
+                let waited = self.ms() - from - self.frozen_ms(from, self.ms()) + SLACK_MS;
                 if Duration::from_millis(waited) < grace {
                     let conn = short(conn);
                     let how = format!("{conn} of {user} is told offline after {waited} ms");
@@ -375,7 +375,7 @@ impl World {
     pub(crate) fn login_took(&self, user: &UserId, dial: &Dial) {
         let took = self.ms() - dial.began;
         let calm = self.store_calm_for() > Duration::from_millis(took + 2_000);
-        let may_wait = if self.plan.gate.is_some() { WAIT_MS_MAX } else { 0 };
+        let may_wait = if self.settings().gate.is_some() { WAIT_MS_MAX } else { 0 };
         if calm && took > may_wait + LOGIN_MS_MAX && !self.is_slowed(user) {
             self.violated("P6", &format!("a login of {user} took {took} ms"));
         }

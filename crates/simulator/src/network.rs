@@ -10,7 +10,8 @@ use crate::{
 use async_trait::async_trait;
 use presence::{Attempt, Refusal};
 use server::callbacks::{Endpoint, Sender, Sent};
-use std::{sync::Arc, time::Duration};
+use futures_util::FutureExt;
+use std::{pin::pin, sync::Arc, time::Duration};
 use store::Claimed;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ impl Sender for Network {
         if self.dead.is_cancelled() {
             std::future::pending::<()>().await;
         }
+        self.world.runs().await;
         let id = &callback.lease.id;
         self.world.attempt_begins(self.app, callback);
         self.world.note(&format!(
@@ -45,11 +47,15 @@ impl Sender for Network {
         let resync = endpoint.needs_resync();
         let request = Request { id: id.clone(), change: callback.change.clone(), resync };
         let timeout = endpoint.timeout(callback.change.kind);
-        let sent = tokio::time::timeout(timeout, self.exchange(request)).await;
+        let mut exchange = pin!(self.exchange(request));
+        let mut sent = tokio::time::timeout(timeout, &mut exchange).await.ok();
+        self.world.runs().await;
+        // What came while the process did not run is there when it looks again.
+        sent = sent.or_else(|| exchange.now_or_never());
         if self.dead.is_cancelled() {
             std::future::pending::<()>().await;
         }
-        let sent = sent.unwrap_or_else(|_| {
+        let sent = sent.unwrap_or_else(|| {
             self.world.count("network: no answer in time");
             unanswered("no answer in time")
         });

@@ -6,12 +6,13 @@ use crate::{
     disk::Disk,
     ledger::WAIT_MS_MAX,
     network::Network,
-    plan::TIMEOUT,
+    plan::{RETENTION, TIMEOUT},
     sockets::Sockets,
     world::{NodeClock, World},
 };
 use presence::{Policy, RefusalLimit, Scope, Timestamp};
 use server::{
+    ages::KeptAges,
     callbacks::{Dispatcher, Endpoint, EndpointSettings, GateSettings, Timeouts, scopes},
     clock::Clock,
     config::OnRefusal,
@@ -128,7 +129,8 @@ impl Node {
             self.spawn(dispatcher.run(self.work.clone()));
         }
         let scopes = scopes(&self.endpoints);
-        self.spawn(prune(Arc::clone(world), Arc::clone(&self.disk), scopes, self.work.clone()));
+        let (disk, clock) = (Arc::clone(&self.disk), Arc::clone(&self.clock));
+        self.spawn(prune(Arc::clone(world), disk, clock, scopes, self.work.clone()));
         if world.bite == Some(Bite::SyncsLater) {
             let (disk, stop) = (Arc::clone(&self.disk), self.work.clone());
             self.spawn(async move {
@@ -213,10 +215,10 @@ fn policy(world: &World) -> Policy {
 }
 
 fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
-    let plan = &world.plan;
-    let gate = plan.gate.filter(|gate| gate.endpoint == number);
+    let (plan, settings) = (&world.plan, world.settings());
+    let gate = settings.gate.filter(|gate| gate.endpoint == number);
     let (target, secrets) = Default::default();
-    let mut interest = plan.endpoints[number].interest(plan.kick_off);
+    let mut interest = settings.interest(number);
     if world.bite == Some(Bite::WrongScope) {
         interest.offline = Some(Scope::Connection);
     }
@@ -226,7 +228,7 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
         dialect: contract::Dialect::Classic,
         interest,
         timeouts: Timeouts { online: plan.online_timeout, offline: TIMEOUT, kick_off: TIMEOUT },
-        on_refusal: match plan.closes_on_refusal {
+        on_refusal: match settings.closes_on_refusal {
             true => OnRefusal::Disconnect,
             false => OnRefusal::Ignore,
         },
@@ -237,8 +239,8 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
         refusal_limit: RefusalLimit { share_max: 1.0, window: TIMEOUT },
         secrets,
         concurrency_max: 64,
-        retell: true,
-        collapse_after: plan.collapse_after,
+        retell: world.bite != Some(Bite::MarksForgotten),
+        collapse_after: settings.collapse_after,
     }))
 }
 
@@ -246,20 +248,27 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
 async fn prune(
     world: Arc<World>,
     disk: Arc<Disk>,
+    clock: Arc<dyn Clock>,
     scopes: Vec<(EndpointName, Scope)>,
     stop: CancellationToken,
 ) {
+    let mut ages = KeptAges::default();
     while !stop.is_cancelled() {
         let now = world.wall();
+        ages.keep(&*disk, &*clock).await;
+        let owed_before = match world.bite {
+            Some(Bite::WallClockExpires) => Timestamp(now.0 - RETENTION.as_millis() as u64),
+            _ => ages.before(RETENTION),
+        };
         let prune = Prune {
             now,
             history_before: Timestamp(0),
             failed_before: Timestamp(0),
             history_bytes_max: u64::MAX,
-            owed_before: Timestamp(0),
+            owed_before,
             owed_max: world.plan.owed_max,
             scopes: scopes.clone(),
-            users_before: Timestamp(now.0.saturating_sub(world.plan.forget_after_ms)),
+            users_before: ages.before(Duration::from_millis(world.plan.forget_after_ms)),
             limit: 2_000,
         };
         let _ = disk.prune(prune).await;

@@ -12,6 +12,10 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) const OFFLINE_GRACE: Duration = Duration::from_secs(20);
 pub(crate) const RESTART_GRACE: Duration = Duration::from_secs(60);
 const COLLAPSE_AFTER: Duration = Duration::from_secs(300);
+/// The endpoint that is told of everything in every run: by it the checkers know of every change.
+const TOLD_OF_ALL: usize = 1;
+/// The default of `callbacks.retention`: longer than any run.
+pub(crate) const RETENTION: Duration = Duration::from_secs(72 * 3_600);
 /// The default of `callbacks.*.timeout`.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -68,21 +72,65 @@ pub(crate) enum Refuses {
     Users,
 }
 
+/// What an operator may change from one process to the next.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) kick_off: bool,
+    /// None: Apps are told afterwards.
+    pub(crate) gate: Option<Gate>,
+    pub(crate) closes_on_refusal: bool,
+    pub(crate) collapse_after: Option<Duration>,
+}
+
+impl Settings {
+    /// An operator changes something. Where an App is told apart less, it is replaced by one that keeps
+    /// a flag for each user.
+    pub(crate) fn change(&mut self, dice: &mut Dice) {
+        match dice.below(5) {
+            0 => self.closes_on_refusal = !self.closes_on_refusal,
+            1 => self.kick_off = !self.kick_off,
+            2 => {
+                let collapse_after = self.collapse_after.is_none().then(|| dice.ms(1_000..60_000));
+                self.collapse_after = collapse_after;
+            }
+            3 => {
+                let endpoint = dice.below(self.kinds.len());
+                let gate = Gate { endpoint, failed_continue: dice.percent(50), waiting_max: 1_000 };
+                self.gate = self.gate.is_none().then_some(gate);
+            }
+            _ => {
+                let number = dice.below(self.kinds.len());
+                if number != TOLD_OF_ALL {
+                    self.kinds[number] = dice.pick(&[Kind::Flag, Kind::QuietFlag]);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn interest(&self, endpoint: usize) -> Interest {
+        self.kinds[endpoint].interest(self.kick_off)
+    }
+
+    /// At which scope the App that is asked is told of logins; none: none is asked.
+    pub(crate) fn gate_scope(&self) -> Option<Scope> {
+        self.gate.and_then(|gate| self.interest(gate.endpoint).online)
+    }
+}
+
 /// Everything that is settled before the first event.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) users: usize,
+    /// What kind of App each endpoint tells at first; its name stays.
     pub(crate) endpoints: Vec<Kind>,
     pub(crate) policy: Policy,
-    pub(crate) kick_off: bool,
-    /// None: Apps are told afterwards.
-    pub(crate) gate: Option<Gate>,
+    /// Those of the first process.
+    pub(crate) settings: Settings,
     pub(crate) online_timeout: Duration,
-    pub(crate) closes_on_refusal: bool,
     pub(crate) refuses: Refuses,
     /// Apps refuse, and fail, by `actionCode`: their dialect knows no other way.
     pub(crate) refuses_by_code: bool,
-    pub(crate) collapse_after: Option<Duration>,
     pub(crate) owed_max: u64,
     /// How long an offline user is remembered, in milliseconds.
     pub(crate) forget_after_ms: u64,
@@ -107,6 +155,14 @@ pub(crate) struct Faults {
     pub(crate) crashes: bool,
     pub(crate) stops: bool,
     pub(crate) clock_steps: bool,
+    /// The wall clock jumps by days.
+    pub(crate) clock_days: bool,
+    /// Processes do not run for a while.
+    pub(crate) freezes: bool,
+    /// Operators change settings before a process starts.
+    pub(crate) new_settings: bool,
+    /// Operators replay and purge.
+    pub(crate) replays: bool,
     pub(crate) cuts: bool,
     pub(crate) apps_troubled: bool,
     pub(crate) apps_roll_back: bool,
@@ -132,6 +188,11 @@ impl Plan {
         if dice.percent(30) {
             endpoints.push(Kind::QuietFlag);
         }
+        let new_settings = dice.percent(40);
+        if new_settings {
+            // One that may become another kind of App.
+            endpoints.push(Kind::Connections);
+        }
         let gate = dice.percent(60).then(|| {
             let waiting_max = if dice.percent(20) { dice.within(1..4) as usize } else { 1_000 };
             let endpoint = dice.below(endpoints.len());
@@ -144,8 +205,14 @@ impl Plan {
         };
         let mut plan = Plan {
             users: dice.within(3..13) as usize,
+            settings: Settings {
+                kinds: endpoints.clone(),
+                kick_off: dice.percent(50),
+                gate,
+                closes_on_refusal: dice.percent(70),
+                collapse_after: dice.percent(60).then(|| dice.ms(1_000..60_000)),
+            },
             endpoints,
-            gate,
             online_timeout: Duration::from_secs(dice.pick(&[2, 5, 5])),
             refuses,
             refuses_by_code: dice.percent(30),
@@ -164,9 +231,6 @@ impl Plan {
                 },
                 ..Policy::default()
             },
-            kick_off: dice.percent(50),
-            closes_on_refusal: dice.percent(70),
-            collapse_after: dice.percent(60).then(|| dice.ms(1_000..60_000)),
             owed_max: if dice.percent(20) { dice.within(5..60) } else { 1_000_000 },
             forget_after_ms: if dice.percent(40) { dice.within(5_000..60_000) } else { 1 << 40 },
             prune_every: PRUNE_EVERY,
@@ -179,6 +243,10 @@ impl Plan {
                 crashes: dice.percent(60),
                 stops: dice.percent(40),
                 clock_steps: dice.percent(40),
+                clock_days: dice.percent(20),
+                freezes: dice.percent(30),
+                new_settings,
+                replays: dice.percent(50),
                 cuts: dice.percent(50),
                 apps_troubled: dice.percent(75),
                 apps_roll_back: dice.percent(30),
@@ -209,13 +277,16 @@ impl Plan {
                 virtual_lease: Duration::from_secs(60),
                 ..Policy::default()
             },
-            kick_off: false,
-            gate: None,
+            settings: Settings {
+                kinds: endpoints.to_vec(),
+                kick_off: false,
+                gate: None,
+                closes_on_refusal: false,
+                collapse_after: Some(COLLAPSE_AFTER),
+            },
             online_timeout: TIMEOUT,
-            closes_on_refusal: false,
             refuses: Refuses::Nobody,
             refuses_by_code: false,
-            collapse_after: Some(COLLAPSE_AFTER),
             owed_max: u64::MAX,
             forget_after_ms: 1 << 40,
             prune_every: Duration::from_secs(24 * 3600),
@@ -227,6 +298,10 @@ impl Plan {
     }
 
     pub(crate) fn endpoint_name(&self, number: usize) -> EndpointName {
-        EndpointName::new(self.endpoints[number].name())
+        let (before, kind) = (&self.endpoints[..number], self.endpoints[number]);
+        match before.contains(&kind) {
+            true => EndpointName::new(format!("{}-{number}", kind.name())),
+            false => EndpointName::new(kind.name()),
+        }
     }
 }

@@ -79,7 +79,8 @@ pub fn proxied(
 ) -> Result<Proxied, String> {
     let mut plan = Plan::calm(users, &[Kind::Flag, Kind::Connections, Kind::Platforms]);
     plan.proxy = Some(proxy);
-    plan.collapse_after = plan.collapse_after.filter(|_| collapse);
+    let settings = &mut plan.settings;
+    settings.collapse_after = settings.collapse_after.filter(|_| collapse);
     let world = || World::planned(plan, Dice::new(seed), None);
     tell(world, move |world| play(world, transitions))
 }
@@ -131,10 +132,10 @@ async fn owed(node: &Node) -> u64 {
 }
 
 fn view(world: &World, node: &Node, app: &App) -> ViewAtEnd {
-    let truth = what_the_sockets_say(world, node, app.kind);
+    let truth = what_the_sockets_say(world, node, app.kind());
     let views = app.views();
     ViewAtEnd {
-        app: app.kind.name(),
+        app: app.kind().name(),
         wrong_by_seq: differing(&truth, &views.by_seq()).len(),
         wrong_in_order: differing(&truth, &views.naive).len(),
     }

@@ -184,6 +184,7 @@ enum Next {
 impl Served {
     /// As `Newcomer::live`.
     async fn live(mut self, admit: oneshot::Sender<Result<(), NotAdmitted>>) {
+        self.world.runs().await;
         let (socket, kicks) = unbounded_channel();
         let (world, user) = (Arc::clone(&self.world), self.pending.user.clone());
         let conn = self.pending.login.conn;
@@ -256,12 +257,20 @@ impl Served {
                     }
                     return None;
                 }
-                said = self.said.recv() => match self.hear(said, kicks).await {
-                    Next::Stay => {}
-                    Next::End(end) => return end,
+                said = self.said.recv() => {
+                    self.world.runs().await;
+                    match self.hear(said, kicks).await {
+                        Next::Stay => {}
+                        Next::End(end) => return end,
+                    }
                 }
             }
         }
+    }
+
+    async fn silent_for(&self, silence: Duration) {
+        tokio::time::sleep(silence).await;
+        self.world.runs().await;
     }
 
     async fn hear(&mut self, said: Option<Said>, kicks: &mut UnboundedReceiver<Told>) -> Next {
@@ -276,7 +285,7 @@ impl Served {
                     biased;
                     // Told to nobody.
                     _ = kicks.recv() => Next::End(None),
-                    () = tokio::time::sleep(silence) => Next::End(Some(End::Lost)),
+                    () = self.silent_for(silence) => Next::End(Some(End::Lost)),
                 }
             }
             Some(Said::LogOut(answer)) => {

@@ -11,6 +11,7 @@ use crate::{
 };
 use presence::{Author, Availability, Event, Kick, Permit, Platform, Status, Timestamp, UserId};
 use std::{future::Future, sync::Arc, time::Duration};
+use server::callbacks::scopes;
 use store::{Account, CallbackQuery, CallbackState, EndpointChange, Memory, Replay, Store};
 
 /// Ten minutes in all.
@@ -19,11 +20,20 @@ const STORM: Duration = Duration::from_secs(390);
 const CALM: Duration = Duration::from_secs(70);
 /// No process ends after it, so that the next one has started when the storm is over.
 const LAST_STOP: Duration = Duration::from_secs(310);
+/// The longest that a process does not run: longer than any grace.
+const FREEZE_MS_MAX: u64 = 65_000;
 const QUIET: Duration = Duration::from_secs(140);
 /// After so long an App is right that reads no snapshot.
 const HEALED: Duration = Duration::from_secs(2 * 3600);
 /// How often an App that must reads the snapshot, and an operator looks.
 const LOOKS_EVERY: Duration = Duration::from_secs(3);
+
+const SETTLED: [CallbackState; 4] = [
+    CallbackState::Delivered,
+    CallbackState::Dead,
+    CallbackState::Expired,
+    CallbackState::Superseded,
+];
 
 /// Lives through one run.
 pub(crate) async fn play(world: Arc<World>) {
@@ -96,6 +106,9 @@ async fn processes(world: &Arc<World>) {
         drop(node);
         let away = world.pick(&[10, 1_000, 5_000, 40_000]);
         world.sleep(1..away).await;
+        if faults.new_settings && world.percent(60) {
+            world.change_settings();
+        }
         world.set_node(Some(boot(world, memory, number).await));
     }
     tokio::time::sleep(Duration::from_millis(ends.saturating_sub(world.ms()))).await;
@@ -107,7 +120,7 @@ async fn lesser_faults(world: Arc<World>) {
         world.sleep(500..20_000).await;
         let faults = &world.plan.faults;
         let lasts = Duration::from_millis(world.within(500..25_000));
-        match world.below(9) {
+        match world.below(11) {
             0 if faults.store_fails => {
                 let fail_percent = world.pick(&[10, 50, 100]);
                 world.set_store_weather(StoreWeather { fail_percent, ..StoreWeather::default() });
@@ -125,6 +138,16 @@ async fn lesser_faults(world: Arc<World>) {
                 world.note(&format!("the wall clock steps by {by} ms"));
                 world.count("clock: step");
                 world.step_wall(by);
+            }
+            9 if faults.clock_days => {
+                jump(&world).await;
+            }
+            10 if faults.freezes => {
+                let for_ms = world.within(1_000..FREEZE_MS_MAX);
+                world.note(&format!("the process does not run for {for_ms} ms"));
+                world.count("node: freeze");
+                world.freeze(for_ms);
+                tokio::time::sleep(Duration::from_millis(for_ms)).await;
             }
             3 if faults.cuts => {
                 world.note("clients are cut off");
@@ -152,6 +175,20 @@ async fn lesser_faults(world: Arc<World>) {
             }
             _ => {}
         }
+    }
+}
+
+/// The wall clock jumps by days, often for a moment only.
+async fn jump(world: &World) {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let by = DAY_MS * world.pick(&[-4, 4, 92]);
+    world.note(&format!("the wall clock jumps by {by} ms"));
+    world.count("clock: jump");
+    world.step_wall(by);
+    world.sleep(1_000..20_000).await;
+    if world.percent(70) {
+        world.note("the wall clock jumps back");
+        world.step_wall(-by);
     }
 }
 
@@ -196,7 +233,8 @@ async fn administer(world: Arc<World>) {
         let disk = Arc::clone(&node.disk);
         let user = user(world.below(world.plan.users));
         let endpoint = world.plan.endpoint_name(world.below(world.apps.len()));
-        match world.below(8) {
+        match world.below(10) {
+            8 | 9 if world.plan.faults.replays => _ = node.ask(replay(&world, &node)).await,
             0 | 1 => {
                 let account = account(&user, world.wall());
                 if let Some(Ok(_)) = node.ask(disk.register(vec![account])).await {
@@ -236,9 +274,29 @@ fn account(user: &UserId, created_at: Timestamp) -> Account {
     }
 }
 
-/// An operator purges some of what was left out. A replay needs what was delivered last.
+/// An operator replays some of what is settled, whatever came of it.
+async fn replay(world: &World, node: &Node) {
+    let state = Some(world.pick(&SETTLED));
+    let query = CallbackQuery { state, limit: 40, ..CallbackQuery::default() };
+    let Ok(records) = node.disk.callbacks(query).await else { return };
+    if records.is_empty() {
+        return;
+    }
+    let picked = (0..world.within(1..4)).map(|_| records[world.below(records.len())].id.clone());
+    let ids: Vec<_> = picked.collect();
+    world.note(&format!("operator: replays {ids:?}"));
+    let replay = Replay { ids, scopes: scopes(&node.endpoints), at: world.wall() };
+    if node.disk.replay(replay).await.is_ok_and(|replayed| replayed.queued > 0) {
+        world.count("operator: replay");
+        node.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
+    }
+}
+
+/// An operator purges some of what is settled.
 async fn purge(world: &World, node: &Node) {
-    let state = Some(CallbackState::Superseded);
+    let settled: &[CallbackState] =
+        if world.plan.faults.replays { &SETTLED } else { &[CallbackState::Superseded] };
+    let state = Some(world.pick(settled));
     let query = CallbackQuery { state, limit: 3, ..CallbackQuery::default() };
     let Ok(records) = node.disk.callbacks(query).await else { return };
     for record in &records {
@@ -355,6 +413,7 @@ async fn calm_down(world: &Arc<World>) {
     }
 }
 
+/// Again for all that is dead at the end.
 async fn replay_the_dead(world: &Arc<World>) {
     let Some(node) = world.node() else { return };
     let state = Some(CallbackState::Dead);
@@ -370,8 +429,7 @@ async fn replay_the_dead(world: &Arc<World>) {
         }
         world.count("operator: replay of a dead callback");
         for _ in 0..20 {
-            let (ids, scopes) =
-                (vec![record.id.clone()], server::callbacks::scopes(&node.endpoints));
+            let (ids, scopes) = (vec![record.id.clone()], scopes(&node.endpoints));
             let replay = Replay { ids, scopes, at: world.wall() };
             if node.disk.replay(replay).await.is_ok_and(|replayed| replayed.in_flight == 0) {
                 break;

@@ -15,6 +15,8 @@ use store::{CallbackQuery, CallbackRecord, CallbackState, Store, UserQuery};
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// How long after its time a departure may still be undecided: a tick, and its commit.
 const LATE_MS_MAX: u64 = 1_000;
+/// No run owes an endpoint so much.
+const OWED_MAX: u64 = 100_000;
 /// Fewer users than these with slow commits hold nobody's graces.
 const SLOW_USERS_MIN: usize = 20;
 /// The store must have worked for so long before it can be blamed.
@@ -136,7 +138,7 @@ fn nothing_is_lost(world: &World, records: &[CallbackRecord]) {
         }
     }
     for CallbackRecord { id, state, .. } in records {
-        let app = world.apps.iter().find(|app| app.kind.name() == id.endpoint.as_str());
+        let app = world.apps.iter().find(|app| world.plan.endpoint_name(app.number) == id.endpoint);
         let accepted = app.is_some_and(|app| app.accepted(id));
         match state {
             CallbackState::Pending => {
@@ -147,6 +149,9 @@ fn nothing_is_lost(world: &World, records: &[CallbackRecord]) {
             }
             CallbackState::Delivered => world.count("callback delivered"),
             CallbackState::Dead => world.count("callback dead at the end"),
+            CallbackState::Expired if world.plan.owed_max > OWED_MAX => {
+                world.violated("P1", &format!("{id} expired before its time"));
+            }
             CallbackState::Expired => world.count("callback expired"),
             CallbackState::Superseded => world.count("callback superseded"),
         }
@@ -156,12 +161,12 @@ fn nothing_is_lost(world: &World, records: &[CallbackRecord]) {
 /// P3: what each App believes is what the sockets say.
 fn the_views_are_right(world: &World, node: &Node) {
     for app in &world.apps {
-        let truth = what_the_sockets_say(world, node, app.kind);
+        let truth = what_the_sockets_say(world, node, app.kind());
         let views = app.views();
-        compare(world, app.kind.name(), "by seq", &truth, &views.by_seq());
+        compare(world, app.kind().name(), "by seq", &truth, &views.by_seq());
         world.count("verdict: view by seq");
         if app.is_in_order() {
-            compare(world, app.kind.name(), "in arrival order", &truth, &views.naive);
+            compare(world, app.kind().name(), "in arrival order", &truth, &views.naive);
             world.count("verdict: view in arrival order");
         }
         if !truth.is_empty() {

@@ -2,10 +2,13 @@
 
 use crate::{
     app::App, bite::Bite, coverage::Coverage, dice::Dice, disk::Op, ledger::Ledger, node::Node,
-    plan::Plan,
+    plan::{Plan, Settings},
 };
 use presence::{Instant, Now, Timestamp, UserId};
-use server::{clock::Clock, entropy::Entropy};
+use server::{
+    clock::{Clock, WallClock},
+    entropy::Entropy,
+};
 use std::{
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -46,6 +49,9 @@ struct State {
     violation: Option<String>,
     /// How far the wall clock is off, in milliseconds.
     wall_off: i64,
+    settings: Settings,
+    /// When no process runs, though one has started; one after another.
+    freezes: Vec<(u64, u64)>,
     store: StoreWeather,
     store_troubled_until: u64,
     /// Whose commits were slow last, and until when.
@@ -87,6 +93,7 @@ impl World {
     pub(crate) fn planned(plan: Plan, mut dice: Dice, bite: Option<Bite>) -> World {
         let entropy = Dice::new(dice.roll());
         let apps = plan.endpoints.iter().enumerate();
+        let settings = plan.settings.clone();
         World {
             apps: apps.map(|(number, kind)| Arc::new(App::new(number, *kind))).collect(),
             plan,
@@ -103,6 +110,8 @@ impl World {
                 coverage: Coverage::default(),
                 violation: None,
                 wall_off: 0,
+                settings,
+                freezes: Vec::new(),
                 store: StoreWeather::default(),
                 store_troubled_until: 0,
                 slowed: None,
@@ -130,6 +139,53 @@ impl World {
 
     pub(crate) fn wall(&self) -> Timestamp {
         Timestamp((BEGAN_AT + self.ms()).saturating_add_signed(self.state().wall_off))
+    }
+
+    /// What the operator has set now.
+    pub(crate) fn settings(&self) -> Settings {
+        self.state().settings.clone()
+    }
+
+    /// An operator changes settings, and replaces Apps, while no process runs.
+    pub(crate) fn change_settings(&self) {
+        let settings = {
+            let State { settings, dice, .. } = &mut *self.state();
+            settings.change(dice);
+            settings.clone()
+        };
+        self.note(&format!("the operator sets {settings:?}"));
+        self.count("operator: new settings");
+        for (app, kind) in self.apps.iter().zip(settings.kinds) {
+            app.becomes(kind);
+        }
+    }
+
+    /// The process does not run for so long.
+    pub(crate) fn freeze(&self, for_ms: u64) {
+        let now = self.ms();
+        self.store_is_troubled(for_ms);
+        self.state().freezes.push((now, now + for_ms));
+    }
+
+    /// For how long in that time no process ran.
+    pub(crate) fn frozen_ms(&self, from: u64, until: u64) -> u64 {
+        let state = self.state();
+        let overlaps = state.freezes.iter().map(|(began, ended)| {
+            (*ended).min(until).saturating_sub((*began).max(from))
+        });
+        overlaps.sum()
+    }
+
+    /// Waits until the process runs.
+    pub(crate) async fn runs(&self) {
+        loop {
+            let now = self.ms();
+            let ends = self.state().freezes.last().map_or(0, |(_, ended)| *ended);
+            if now >= ends {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(ends - now)).await;
+        }
     }
 
     pub(crate) fn step_wall(&self, by_ms: i64) {
@@ -299,17 +355,37 @@ pub(crate) struct NodeClock {
     world: Arc<World>,
     began: u64,
     began_at: u64,
+    wall: Mutex<WallClock>,
 }
 
 impl NodeClock {
     pub(crate) fn start(world: &Arc<World>) -> NodeClock {
-        NodeClock { began: world.ms(), began_at: world.wall().0, world: Arc::clone(world) }
+        NodeClock {
+            began: world.ms(),
+            began_at: world.wall().0,
+            world: Arc::clone(world),
+            wall: Mutex::default(),
+        }
     }
 }
 
 impl Clock for NodeClock {
     fn now(&self) -> Now {
-        let mono = Instant(self.began_at + (self.world.ms() - self.began));
-        Now { mono, wall: self.world.wall() }
+        let ran = self.world.ms() - self.began - self.frozen().as_millis() as u64;
+        Now { mono: Instant(self.began_at + ran), wall: self.world.wall() }
+    }
+
+    fn frozen(&self) -> Duration {
+        let world = &self.world;
+        let frozen_ms = match world.bite {
+            Some(Bite::FreezeCounts) => 0,
+            _ => world.frozen_ms(self.began, world.ms()),
+        };
+        Duration::from_millis(frozen_ms)
+    }
+
+    fn ahead(&self) -> Duration {
+        let now = self.now();
+        self.wall.lock().unwrap_or_else(PoisonError::into_inner).ahead(now)
     }
 }

@@ -122,6 +122,14 @@ impl Marks {
         self.by_user.entry(mark.user.clone()).or_default().push(mark);
     }
 
+    /// Those that an accepted change of the subject answers. Their own subjects may be others, where they
+    /// were made under another `offline.scope`.
+    pub(crate) fn answered(&self, user: &UserId, subject: Subject, seq: u64) -> Vec<Subject> {
+        let marks = self.by_user.get(user).into_iter().flatten();
+        let answered = marks.filter(|mark| mark.seq <= seq && subject.covers(&mark.detail.missed));
+        answered.map(|mark| mark.subject).collect()
+    }
+
     pub(crate) fn remove(&mut self, user: &UserId, subject: Subject) {
         let Some(marks) = self.by_user.get_mut(user) else { return };
         for gone in marks.extract_if(.., |mark| mark.subject == subject) {

@@ -116,7 +116,7 @@ impl Store for Memory {
         }
         if let Some(mark) = commit.answers {
             if commit.callbacks.is_empty() {
-                state.accepted(&mark.endpoint, &mark.user, mark.subject, mark.seq);
+                state.take_back(&mark);
             } else if state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject).is_some()
             {
                 state.index.marks_mut(&mark.endpoint.clone()).put(mark.told());
@@ -437,11 +437,23 @@ impl State {
 
     fn accepted(&mut self, endpoint: &EndpointName, user: &UserId, subject: Subject, seq: u64) {
         let marks = self.index.marks_mut(endpoint);
-        if marks.get(user, subject).is_some_and(|mark| mark.seq <= seq) {
-            marks.remove(user, subject);
-            if marks.len() == 0 {
-                self.change_endpoint(endpoint, EndpointChange::Healed);
-            }
+        let answered = marks.answered(user, subject, seq);
+        self.unmark(endpoint, user, &answered);
+    }
+
+    /// Takes a mark back, unless it is about a later change by now.
+    fn take_back(&mut self, mark: &Mark) {
+        let known = self.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject);
+        if known.is_some_and(|known| known.seq <= mark.seq) {
+            self.unmark(&mark.endpoint, &mark.user, &[mark.subject]);
+        }
+    }
+
+    fn unmark(&mut self, endpoint: &EndpointName, user: &UserId, subjects: &[Subject]) {
+        let marks = self.index.marks_mut(endpoint);
+        subjects.iter().for_each(|subject| marks.remove(user, *subject));
+        if !subjects.is_empty() && marks.len() == 0 {
+            self.change_endpoint(endpoint, EndpointChange::Healed);
         }
     }
 
@@ -462,7 +474,7 @@ impl State {
     fn forget_marks(&mut self, prune: &Prune) {
         for mark in self.index.marks_before(prune.owed_before, prune.limit) {
             self.change_endpoint(&mark.endpoint, prune.resync());
-            self.accepted(&mark.endpoint, &mark.user, mark.subject, mark.seq);
+            self.take_back(&mark);
         }
         for endpoint in self.index.endpoints() {
             self.change_endpoint(&endpoint, EndpointChange::MayAsk(prune.now));

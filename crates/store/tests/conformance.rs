@@ -37,6 +37,7 @@ for_every_backend! {
     a_replay_of_the_last_word_is_enough
     a_replay_waits_for_the_one_in_flight
     what_is_given_up_is_marked_until_something_newer_is_accepted
+    a_mark_that_was_made_at_a_finer_scope_is_answered_at_the_present_one
     it_is_told_again_less_and_less_often
     what_is_not_wanted_is_told_as_it_is_now
     an_app_is_asked_to_resync_every_ten_minutes_at_most
@@ -334,6 +335,21 @@ async fn what_is_given_up_is_marked_until_something_newer_is_accepted(world: Wor
     world.online("u").await;
     world.deliver_all().await;
     assert_eq!((world.backlog().await.marks, resync().await), (0, None), "it is right again");
+}
+
+async fn a_mark_that_was_made_at_a_finer_scope_is_answered_at_the_present_one(world: World) {
+    for user in ["a", "b"] {
+        world.online(user).await;
+    }
+    for claimed in world.claim(9).await {
+        let subject = Subject::of(&claimed.change, Scope::Connection);
+        let given_up = Settlement { subject, ..settlement(&claimed, Fate::Dead) };
+        world.store.settle(given_up).await.unwrap();
+    }
+    assert_eq!(world.backlog().await.marks, 2);
+    world.offline("a").await;
+    world.deliver_all().await;
+    assert_eq!(world.marks_due(60_009).await, [("b".to_owned(), 2)], "its App keeps flags now");
 }
 
 async fn it_is_told_again_less_and_less_often(world: World) {

@@ -2,17 +2,15 @@
 
 use super::Parts;
 use crate::{
-    callbacks::scopes, clock::Clock, config::Config, driver::Driver, readiness::Readiness,
+    ages::KeptAges, callbacks::scopes, clock::Clock, config::Config, driver::Driver,
+    readiness::Readiness,
 };
-use presence::{Ages, Instant};
 use std::{sync::Arc, time::Duration};
 use store::{Prune, Store};
 use tokio_util::sync::CancellationToken;
 
 /// How often old things are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
-/// How often it is kept how long this process has run.
-const KEPT_EVERY: Duration = Duration::from_secs(60);
 /// How much is pruned in one go.
 const PRUNE_LIMIT: usize = 500;
 /// How often the files of the store are looked for.
@@ -71,8 +69,8 @@ pub(super) async fn until_ended(store: Arc<dyn Store>, stop: CancellationToken) 
 pub(super) async fn prune(config: Config, parts: Parts, stop: CancellationToken) {
     let mut kept = KeptAges::default();
     loop {
-        kept.keep(&parts).await;
-        let wait = match parts.store.prune(what_is_old(&config, &parts, &kept.ages)).await {
+        kept.keep(&*parts.store, &*parts.clock).await;
+        let wait = match parts.store.prune(what_is_old(&config, &parts, &kept)).await {
             Ok(pruned) => {
                 if pruned.expired > 0 {
                     parts.metrics.expired.inc_by(pruned.expired);
@@ -92,50 +90,12 @@ pub(super) async fn prune(config: Config, parts: Parts, stop: CancellationToken)
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => return kept.keep_now(&parts).await,
+            () = stop.cancelled() => return kept.keep_now(&*parts.store).await,
         }
     }
 }
 
-/// By how long processes ran: a wall clock that jumps makes nothing old.
-#[derive(Default)]
-struct KeptAges {
-    ages: Ages,
-    /// None: those of the processes before are not read yet. Until then nothing is old.
-    kept_at: Option<Instant>,
-}
-
-impl KeptAges {
-    async fn keep(&mut self, parts: &Parts) {
-        let now = parts.clock.now();
-        let is_to_be_kept = match self.kept_at {
-            Some(kept_at) => self.ages.note(now) || kept_at.until(now.mono) >= KEPT_EVERY,
-            None => match parts.store.ages().await {
-                Ok(ages) => {
-                    self.ages = ages;
-                    self.ages.begin(now);
-                    true
-                }
-                Err(error) => return tracing::warn!(%error, "nobody knows how old anything is"),
-            },
-        };
-        if is_to_be_kept {
-            self.kept_at = Some(now.mono);
-            self.keep_now(parts).await;
-        }
-    }
-
-    async fn keep_now(&self, parts: &Parts) {
-        if self.kept_at.is_none() {
-            return;
-        }
-        if let Err(error) = parts.store.keep_ages(self.ages.clone()).await {
-            tracing::warn!(%error, "how long this process runs was not kept");
-        }
-    }
-}
-
-fn what_is_old(config: &Config, parts: &Parts, ages: &Ages) -> Prune {
+fn what_is_old(config: &Config, parts: &Parts, ages: &KeptAges) -> Prune {
     let now = parts.clock.now().wall;
     let before = |age: Duration| ages.before(age);
     Prune {

@@ -138,14 +138,14 @@ async fn redials(phone: Phone, comes_back: bool) {
 /// Looks until all are right.
 async fn right_after(world: &World, node: &Node, truth: Truth) -> Vec<RightAfter> {
     let began = world.ms();
-    let never = |app: &Arc<App>| RightAfter { app: app.kind.name(), by_seq: None, in_order: None };
+    let never = |app: &Arc<App>| RightAfter { app: app.kind().name(), by_seq: None, in_order: None };
     let mut right: Vec<_> = world.apps.iter().map(never).collect();
     while world.ms() - began < LOOKS_FOR.as_millis() as u64 {
         let seconds = (world.ms() - began) as f64 / 1_000.0;
         for (app, right) in world.apps.iter().zip(&mut right) {
             let truth = match truth {
-                Truth::Herald => what_herald_says(node, app.kind).await,
-                Truth::Sockets => what_the_sockets_say(world, node, app.kind),
+                Truth::Herald => what_herald_says(node, app.kind()).await,
+                Truth::Sockets => what_the_sockets_say(world, node, app.kind()),
             };
             let views = app.views();
             if right.by_seq.is_none() && views.by_seq() == truth {

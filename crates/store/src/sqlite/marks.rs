@@ -56,7 +56,22 @@ impl Batch<'_> {
         if !may_be || change.kind == Kind::KickOff {
             return Ok(());
         }
-        self.unmark((endpoint, user, subject), change.seq, learn)
+        for mark in self.marks_of(endpoint, user)? {
+            // Its own subject may be another, where it was made under another `offline.scope`.
+            if subject.covers(&mark.detail.missed) {
+                self.unmark((endpoint, user, mark.subject), change.seq, learn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of a user. One that cannot be read is as good as none.
+    fn marks_of(&self, endpoint: &EndpointName, user: &UserId) -> Result<Vec<Mark>> {
+        let sql = format!("{} WHERE endpoint = ?1 AND user = ?2", rows::Table::Marks.select());
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let values = params![endpoint.as_str(), user.as_str()];
+        let found = statement.query_map(values, |row| Ok(rows::mark(row).ok()))?;
+        found.filter_map(Result::transpose).collect()
     }
 
     /// Takes back the mark of a subject, unless it is about a later change.
