@@ -313,7 +313,11 @@ impl World {
     fn is_refused_session(&self, session: &SessionKey, began: u64) -> bool {
         let plan = &self.plan;
         let holds = plan.policy.refused_for.as_millis() as u64;
-        // A clock that steps, or a user who is forgotten, ends a refusal early.
+        // A clock that steps, a process that did not run before the next one started, or a user who is
+        // forgotten, ends a refusal early.
+        if self.frozen_ms(0, self.ms()) > 0 {
+            return false;
+        }
         if plan.faults.clock_steps || plan.faults.clock_days || plan.forget_after_ms < holds {
             return false;
         }

@@ -45,7 +45,8 @@ fn every_kind_of_fault_is_exercised() {
         gate: covered, gate: admitted after a failure, gate: admitted while the App is away, \
         refusal: ends one, refusal: nothing to end, socket: to dial again, socket: bad token, \
         store: slow for one user, client: half-open line, client: line breaks, \
-        client: logs out, client: redial, clock: step, crash: unanswered write kept, \
+        client: logs out, client: redial, clock: step, clock: jump, node: freeze, operator: new settings, \
+        operator: replay, callback dead at the end, crash: unanswered write kept, \
         crash: unsynced write lost, network: duplicate, network: no answer in time, \
         network: no connection, node: crash, node: failed start, node: stop, operator: resume, \
         operator: replay of a dead callback, socket: kicked, store: failed commit, store: failed claim, store: failed load, store: failed settle, \

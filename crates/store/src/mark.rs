@@ -12,6 +12,8 @@ use std::{
 pub(crate) const MARKS_MAX: usize = 100_000;
 /// How many marks that are due are looked at in one go; those of users who are owed something wait.
 const LOOKED_AT_MAX: usize = 1_000;
+/// A wall clock that was ahead by more has been set back.
+const AHEAD_MS: u64 = 60_000;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// One endpoint may be wrong about something of one user, because it was not told a change.
@@ -72,8 +74,9 @@ impl Mark {
     }
 
     /// After the App was told.
-    pub(crate) fn told(mut self) -> Mark {
+    pub(crate) fn told(mut self, now: Timestamp) -> Mark {
         self.detail.told += 1;
+        self.detail.marked_at = self.detail.marked_at.min(now);
         self.due_at = retold_at(&self.detail);
         self
     }
@@ -101,6 +104,8 @@ fn retold_at(detail: &MarkDetail) -> Timestamp {
 pub(crate) struct Marks {
     by_user: HashMap<UserId, Vec<Mark>>,
     due: BTreeSet<(Timestamp, UserId, Subject)>,
+    /// By when they were made.
+    made: BTreeSet<(Timestamp, UserId, Subject)>,
 }
 
 impl Marks {
@@ -118,6 +123,7 @@ impl Marks {
 
     pub(crate) fn put(&mut self, mark: Mark) {
         self.remove(&mark.user, mark.subject);
+        self.made.insert((mark.detail.marked_at, mark.user.clone(), mark.subject));
         self.due.insert((mark.due_at, mark.user.clone(), mark.subject));
         self.by_user.entry(mark.user.clone()).or_default().push(mark);
     }
@@ -133,14 +139,19 @@ impl Marks {
     pub(crate) fn remove(&mut self, user: &UserId, subject: Subject) {
         let Some(marks) = self.by_user.get_mut(user) else { return };
         for gone in marks.extract_if(.., |mark| mark.subject == subject) {
-            self.due.remove(&(gone.due_at, gone.user, gone.subject));
+            let Mark { user, subject, due_at, detail, .. } = gone;
+            let mut key = (due_at, user, subject);
+            self.due.remove(&key);
+            key.0 = detail.marked_at;
+            self.made.remove(&key);
         }
         if marks.is_empty() {
             self.by_user.remove(user);
         }
     }
 
-    /// Those that are due, of users who are not in `busy`.
+    /// Those that are due, of users who are not in `busy`. One that was made while the wall clock was
+    /// ahead waits for nothing: it may have waited for long.
     pub(crate) fn due(
         &self,
         now: Timestamp,
@@ -148,7 +159,9 @@ impl Marks {
         busy: impl Fn(&UserId) -> bool,
     ) -> Vec<Mark> {
         let due = self.due.iter().take_while(|(at, ..)| *at <= now).take(LOOKED_AT_MAX);
-        let free = due.filter(|(_, user, _)| !busy(user));
+        let ahead = |at: &Timestamp| at.0 > now.0 + AHEAD_MS;
+        let ahead = self.made.iter().rev().take_while(|(at, ..)| ahead(at)).take(LOOKED_AT_MAX);
+        let free = due.chain(ahead).filter(|(_, user, _)| !busy(user));
         free.filter_map(|(_, user, subject)| self.get(user, *subject))
             .take(limit)
             .cloned()
@@ -157,7 +170,7 @@ impl Marks {
 
     /// Those that were made before then.
     pub(crate) fn made_before(&self, at: Timestamp, limit: usize) -> Vec<Mark> {
-        let all = self.by_user.values().flatten();
-        all.filter(|mark| mark.detail.marked_at < at).take(limit).cloned().collect()
+        let old = self.made.iter().take_while(|(made_at, ..)| *made_at < at);
+        old.filter_map(|(_, user, subject)| self.get(user, *subject)).take(limit).cloned().collect()
     }
 }

@@ -119,7 +119,7 @@ impl Store for Memory {
                 state.take_back(&mark);
             } else if state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject).is_some()
             {
-                state.index.marks_mut(&mark.endpoint.clone()).put(mark.told());
+                state.index.marks_mut(&mark.endpoint.clone()).put(mark.told(commit.at));
             }
         }
         state.highest_seq = state.highest_seq.max(commit.state.last_seq());

@@ -38,6 +38,7 @@ for_every_backend! {
     a_replay_waits_for_the_one_in_flight
     what_is_given_up_is_marked_until_something_newer_is_accepted
     a_mark_that_was_made_at_a_finer_scope_is_answered_at_the_present_one
+    a_mark_that_was_made_while_the_clock_was_ahead_waits_for_nothing
     it_is_told_again_less_and_less_often
     what_is_not_wanted_is_told_as_it_is_now
     an_app_is_asked_to_resync_every_ten_minutes_at_most
@@ -350,6 +351,20 @@ async fn a_mark_that_was_made_at_a_finer_scope_is_answered_at_the_present_one(wo
     world.offline("a").await;
     world.deliver_all().await;
     assert_eq!(world.marks_due(60_009).await, [("b".to_owned(), 2)], "its App keeps flags now");
+}
+
+async fn a_mark_that_was_made_while_the_clock_was_ahead_waits_for_nothing(world: World) {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    world.online("u").await;
+    let claimed = world.claim(1).await;
+    let at = Timestamp(92 * DAY_MS);
+    let given_up = Settlement { at, ..settlement(&claimed[0], Fate::Dead) };
+    world.store.settle(given_up).await.unwrap();
+    let mark = world.store.marks_due(&main(), Timestamp(9), 9).await.unwrap().remove(0);
+    world.retell(&mark, 9).await;
+    world.settle(&world.claim(1).await[0], Fate::Dropped).await.unwrap();
+    assert_eq!(world.marks_due(300_000 + 8).await, [], "five minutes after it was told");
+    assert_eq!(world.marks_due(300_000 + 9).await.len(), 1);
 }
 
 async fn it_is_told_again_less_and_less_often(world: World) {

@@ -324,7 +324,7 @@ impl<'a> Batch<'a> {
         self.put_user(&commit.user, version, &commit.state, commit.wake_at, commit.at)?;
         self.versions.insert(commit.user.clone(), version);
         if let Some(mark) = commit.answers {
-            self.answer(mark, commit.callbacks.is_empty(), &mut learn)?;
+            self.answer(mark, commit.at, commit.callbacks.is_empty(), &mut learn)?;
         }
         for callback in commit.callbacks {
             let row = self.queue(&commit.user, &callback)?;
@@ -336,12 +336,18 @@ impl<'a> Batch<'a> {
     }
 
     /// Its App is told again, or nothing can be told.
-    fn answer(&mut self, mark: Mark, is_over: bool, learn: &mut Vec<Fact>) -> Result<()> {
+    fn answer(
+        &mut self,
+        mark: Mark,
+        at: Timestamp,
+        is_over: bool,
+        learn: &mut Vec<Fact>,
+    ) -> Result<()> {
         if is_over {
             return self.unmark((&mark.endpoint, &mark.user, mark.subject), mark.seq, learn);
         }
         match self.marked(&mark)? {
-            Some(_) => self.put_mark(mark.told(), learn),
+            Some(_) => self.put_mark(mark.told(at), learn),
             // The App was told something newer meanwhile.
             None => Ok(()),
         }
