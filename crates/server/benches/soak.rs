@@ -150,6 +150,9 @@ impl Sample {
     }
 }
 
+/// One of its figures, with its name.
+type Figure = (&'static str, fn(&Sample) -> f64);
+
 impl std::fmt::Display for Sample {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -172,7 +175,7 @@ fn compare(samples: &[Sample], is_judged: bool) {
     let settled = &samples[samples.len() / 10..];
     let (first, second) = settled.split_at(settled.len() / 2);
     let mut grew = Vec::new();
-    let figures: [(&str, fn(&Sample) -> f64); 5] = [
+    let figures: [Figure; 5] = [
         ("resident MiB", |sample| sample.resident),
         ("file MiB", |sample| sample.file),
         ("its log MiB", |sample| sample.log),
@@ -223,7 +226,7 @@ impl Crowd {
         loop {
             let user = format!("person-{n}-{}", sessions / SESSIONS_OF_A_NAME);
             let over = self.stop.load(Relaxed);
-            if over && n % 10 != 0 {
+            if over && !n.is_multiple_of(10) {
                 return None;
             }
             let Some(client) = self.login(&user).await else {

@@ -8,9 +8,9 @@ use crate::{
     world::World,
 };
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use presence::{Attempt, Refusal};
 use server::callbacks::{Endpoint, Sender, Sent};
-use futures_util::FutureExt;
 use std::{pin::pin, sync::Arc, time::Duration};
 use store::Claimed;
 use tokio::sync::{Mutex, oneshot};

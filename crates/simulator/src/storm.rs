@@ -10,8 +10,8 @@ use crate::{
     world::{StoreWeather, World},
 };
 use presence::{Author, Availability, Event, Kick, Permit, Platform, Status, Timestamp, UserId};
-use std::{future::Future, sync::Arc, time::Duration};
 use server::callbacks::scopes;
+use std::{future::Future, sync::Arc, time::Duration};
 use store::{Account, CallbackQuery, CallbackState, EndpointChange, Memory, Replay, Store};
 
 /// Ten minutes in all.

@@ -1,7 +1,13 @@
 //! What all actors of a run share: time, chance, the trace, and what they know of each other.
 
 use crate::{
-    app::App, bite::Bite, coverage::Coverage, dice::Dice, disk::Op, ledger::Ledger, node::Node,
+    app::App,
+    bite::Bite,
+    coverage::Coverage,
+    dice::Dice,
+    disk::Op,
+    ledger::Ledger,
+    node::Node,
     plan::{Plan, Settings},
 };
 use presence::{Instant, Now, Timestamp, UserId};
@@ -170,9 +176,10 @@ impl World {
     /// For how long in that time no process ran.
     pub(crate) fn frozen_ms(&self, from: u64, until: u64) -> u64 {
         let state = self.state();
-        let overlaps = state.freezes.iter().map(|(began, ended)| {
-            (*ended).min(until).saturating_sub((*began).max(from))
-        });
+        let overlaps = state
+            .freezes
+            .iter()
+            .map(|(began, ended)| (*ended).min(until).saturating_sub((*began).max(from)));
         overlaps.sum()
     }
 

@@ -138,7 +138,8 @@ async fn redials(phone: Phone, comes_back: bool) {
 /// Looks until all are right.
 async fn right_after(world: &World, node: &Node, truth: Truth) -> Vec<RightAfter> {
     let began = world.ms();
-    let never = |app: &Arc<App>| RightAfter { app: app.kind().name(), by_seq: None, in_order: None };
+    let never =
+        |app: &Arc<App>| RightAfter { app: app.kind().name(), by_seq: None, in_order: None };
     let mut right: Vec<_> = world.apps.iter().map(never).collect();
     while world.ms() - began < LOOKS_FOR.as_millis() as u64 {
         let seconds = (world.ms() - began) as f64 / 1_000.0;
