@@ -266,6 +266,40 @@ async fn no_redirect_is_followed_wherever_it_goes() {
     assert!(trap.received().is_empty());
 }
 
+/// A request that was on its way before the App asked for time says nothing about that.
+#[tokio::test]
+async fn who_asks_for_time_is_given_it_though_an_earlier_request_succeeds_later() {
+    let app = App::start().await;
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let asks = Arc::clone(&asked);
+    app.answer(move |received, _| {
+        let (first, asks) = (received.what() == "online first", Arc::clone(&asks));
+        async move {
+            if first {
+                asks.notified().await;
+                return ok();
+            }
+            let mut response = answer(429, "");
+            response.headers_mut().insert("retry-after", "600".parse().unwrap());
+            response
+        }
+    });
+    let url = app.url();
+    let herald = Herald::start(|config| config.callbacks.url = Some(url)).await;
+    let endpoint = async || herald.admin("GET", "/v1/endpoints", "").await.1[0].clone();
+    let _first = herald.login("first", Platform::Ios).await;
+    eventually("the first is on its way", || async { app.received().len() == 1 }).await;
+    let _second = herald.login("second", Platform::Ios).await;
+    herald.failure_of("second").await;
+    assert_eq!(endpoint().await["state"], "backing_off");
+    asked.notify_one();
+    eventually("the first is delivered", || async { endpoint().await["owed"] == 1 }).await;
+    assert_eq!(endpoint().await["state"], "backing_off");
+    let _third = herald.login("third", Platform::Ios).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(app.heard(), ["online first", "online second"]);
+}
+
 /// T-22: the wait that the App asks for holds for the endpoint, and is shown.
 #[tokio::test]
 async fn who_asks_for_time_is_given_it() {

@@ -3,9 +3,10 @@
 
 mod support;
 
-use presence::Scope;
+use presence::{Author, Event, Now, Policy, Scope, Status, Subject, Timestamp, User, UserId};
 use serde_json::json;
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
+use store::{Claim, Commit, EndpointName, Fate, NewCallback, Settlement, Sqlite, Store, Sync};
 use support::*;
 use wire::platform::Platform;
 
@@ -179,4 +180,91 @@ async fn dead_callbacks_are_replayed_or_purged_by_what_they_have_in_common() {
         assert_eq!(post("purge", bad.clone()).await.0, 400, "{bad}");
         assert_eq!(post("replay", bad.clone()).await.0, 400, "{bad}");
     }
+}
+
+/// Fills the store as a server would have, with so many callbacks that were delivered.
+async fn fill(folder: &Path, callbacks: u64) {
+    let store = Arc::new(Sqlite::open(folder, Sync::Full).unwrap());
+    let commits = (0..callbacks).map(|n| {
+        let store = Arc::clone(&store);
+        let policy = Policy { user_budget: 0, ..Policy::default() };
+        tokio::spawn(async move {
+            let status = Event::StatusSet {
+                platform: presence::Platform::Ios,
+                status: Status::default(),
+                by: Author::Admin,
+            };
+            let mut state = User::default();
+            let now = Now { mono: presence::Instant(n), wall: Timestamp(n + 1) };
+            let effects = state.apply(status, now, &policy);
+            let callbacks = effects.changes.into_iter().map(|change| NewCallback {
+                endpoint: EndpointName::new("main"),
+                change,
+                operation_id: "op".into(),
+                due_at: presence::Instant(0),
+                asks: false,
+                speaks_for: Vec::new(),
+            });
+            let commit = Commit {
+                user: UserId::new(format!("u{n}")),
+                based_on: 0,
+                state,
+                wake_at: None,
+                callbacks: callbacks.collect(),
+                settles: None,
+                answers: None,
+                at: Timestamp(n + 1),
+            };
+            store.commit(commit).await.unwrap();
+        })
+    });
+    futures_util::future::join_all(commits.collect::<Vec<_>>()).await;
+    let claim = Claim {
+        endpoint: EndpointName::new("main"),
+        now: presence::Instant(0),
+        lease: Duration::from_secs(600),
+        limit: usize::MAX,
+    };
+    let settled = store.claim(claim).await.unwrap().into_iter().map(|claimed| {
+        let settlement = Settlement {
+            lease: claimed.lease,
+            subject: Subject::User,
+            change: claimed.change,
+            attempt: None,
+            fate: Fate::Delivered,
+            at: Timestamp(1),
+        };
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.settle(settlement).await.unwrap() })
+    });
+    futures_util::future::join_all(settled.collect::<Vec<_>>()).await;
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn ten_thousand_are_replayed_and_purged_with_one_answer_each() {
+    const MANY: u64 = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), MANY).await;
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(503, "") });
+    let url = app.url();
+    let path = folder.path().to_owned();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.collapse_after = Duration::ZERO;
+        config.presence.restart_grace = Duration::from_secs(600);
+        config.store.path = path;
+    })
+    .await;
+    let post = async |what: &str, body: serde_json::Value| {
+        herald.admin("POST", &format!("/v1/callbacks/{what}"), &body.to_string()).await
+    };
+    // One less, so that it is said that this was all.
+    let filter = json!({ "state": "delivered", "since": 2 });
+    let all = json!({ "done": MANY - 1, "inFlight": 0, "more": false });
+    assert_eq!(post("replay", filter.clone()).await, (200, all.clone()));
+    assert_eq!(herald.running.owed().await.unwrap(), MANY - 1);
+    let left = json!({ "state": "delivered" });
+    assert_eq!(post("purge", left).await.1["done"], 1);
 }
