@@ -99,8 +99,11 @@ pub(crate) fn docs() -> Result<()> {
 }
 
 pub(crate) fn crash(cycles: &str) -> Result<()> {
+    let kills: u32 = cycles.parse().with_context(|| format!("{cycles} is no number"))?;
     let mut crash = workspace_tests();
-    crash.args(["--test", "crash", "--", "--nocapture"]).env("CRASH_CYCLES", cycles);
+    crash.args(["--test", "crash", "--test", "healing", "--", "--nocapture"]);
+    // A life of those takes longer.
+    crash.env("CRASH_CYCLES", cycles).env("HEALING_CYCLES", kills.div_ceil(4).to_string());
     run(crash)
 }
 

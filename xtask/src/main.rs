@@ -65,7 +65,7 @@ const STEPS: &[Step] = &[
         &[CCompiler, Make, Node, Chromium],
         e2e::real_sdks,
     ),
-    step("crash", "kill -9 under load: 50 times, or `crash N`", RUST, |arguments| {
+    step("crash", "kill -9 under load and all other troubles: 50 times, or `crash N`", RUST, |arguments| {
         build::crash(one_of(arguments, "50")?)
     }),
     step(

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used)]
 
+pub mod crowd;
 pub mod faulty;
 pub mod places;
 pub mod process;

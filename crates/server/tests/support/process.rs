@@ -124,6 +124,20 @@ impl Process {
         matches!(http(self.admin, "GET", "/readyz", &[], "").await, Ok((200, _)))
     }
 
+    /// One call of the management API: status and body. None while it does not answer.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Option<u16> {
+        let authorization = format!("Bearer {SECRET}");
+        let headers = [("Authorization", authorization.as_str())];
+        let answer = http(self.admin, "POST", path, &headers, &body.to_string()).await;
+        answer.ok().map(|(status, _)| status)
+    }
+
+    /// From the next start on.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != variable);
+        self.environment.push((variable.to_owned(), value.to_owned()));
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.child.take().expect("it runs").kill();
