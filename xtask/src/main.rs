@@ -65,9 +65,12 @@ const STEPS: &[Step] = &[
         &[CCompiler, Make, Node, Chromium],
         e2e::real_sdks,
     ),
-    step("crash", "kill -9 under load and all other troubles: 50 times, or `crash N`", RUST, |arguments| {
-        build::crash(one_of(arguments, "50")?)
-    }),
+    step(
+        "crash",
+        "kill -9 under load and all other troubles: 50 times, or `crash N`",
+        RUST,
+        |arguments| build::crash(one_of(arguments, "50")?),
+    ),
     step(
         "fuzz",
         "every target of fuzz/, instrumented: 60 seconds each, or `fuzz SECONDS`",

@@ -3,8 +3,8 @@
 //!
 //! `cargo xtask soak` runs it for two hours, `cargo xtask soak 10m` for ten minutes. The outbox, the
 //! history and what is known of users are kept for minutes here, so that everything is pruned in one
-//! run; callbacks expire in its longest trouble. The first tenth is not compared, and less than an hour
-//! is not judged: caches and the file fill.
+//! run; callbacks expire in its longest trouble. Compared are the ends of both halves, which is the same
+//! time after that trouble in both; less than two hours are not judged.
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "a stopwatch is what this is")]
 
@@ -44,8 +44,8 @@ const PAUSE: u64 = 20_000;
 /// The App's troubles come round in so many minutes.
 const CYCLE: u64 = 60;
 const GROWTH_MAX: f64 = 1.15;
-/// In a shorter run the file still fills.
-const JUDGED_FROM: Duration = Duration::from_secs(3600);
+/// In a shorter run not every half has all troubles.
+const JUDGED_FROM: Duration = Duration::from_secs(2 * CYCLE * 60);
 
 const SETTINGS: [(&str, &str); 7] = [
     ("HERALD_PRESENCE__OFFLINE_GRACE", "2s"),
@@ -170,10 +170,9 @@ impl std::fmt::Display for Sample {
     }
 }
 
-/// Prints both halves. If the run is judged, fails if the mean of the second is well above that of the first.
+/// Prints both halves. If the run is judged, fails if the end of the second is well above that of the first.
 fn compare(samples: &[Sample], is_judged: bool) {
-    let settled = &samples[samples.len() / 10..];
-    let (first, second) = settled.split_at(settled.len() / 2);
+    let (first, second) = samples.split_at(samples.len() / 2);
     let mut grew = Vec::new();
     let figures: [Figure; 5] = [
         ("resident MiB", |sample| sample.resident),
@@ -183,11 +182,14 @@ fn compare(samples: &[Sample], is_judged: bool) {
         ("descriptors without connections", |sample| sample.descriptors),
     ];
     for (what, of) in figures {
-        let mean = |half: &[Sample]| half.iter().map(of).sum::<f64>() / half.len() as f64;
+        let mean = |half: &[Sample]| {
+            let end = &half[half.len() * 3 / 4..];
+            end.iter().map(of).sum::<f64>() / end.len() as f64
+        };
         let most = |half: &[Sample]| half.iter().map(of).fold(0.0, f64::max);
         let (before, after) = (mean(first), mean(second));
         println!(
-            "{what}: mean {before:.1} in the first half and {after:.1} in the second; \
+            "{what}: mean {before:.1} at the end of the first half and {after:.1} at that of the second; \
              most {:.1} and {:.1}",
             most(first),
             most(second)

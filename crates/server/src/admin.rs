@@ -45,7 +45,7 @@ use axum::{
 use problem::Problem;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use store::Store;
+use store::{EndpointName, Store};
 use tokio::sync::Semaphore;
 
 /// How many rows a page has unless asked otherwise, and at most.
@@ -77,6 +77,19 @@ impl Admin {
     /// Why the store cannot be used, if so: by the last look at it, or by what clients met.
     fn store_problem(&self) -> Option<String> {
         self.readiness.store_problem().or_else(|| self.driver.store_failing())
+    }
+
+    /// The endpoint that a filter names: one of the configured ones, or one that was and is still owed or
+    /// noted something. Another name is a mistake, not an empty list.
+    async fn named(&self, name: Option<String>) -> Result<Option<EndpointName>, Problem> {
+        let Some(name) = name else { return Ok(None) };
+        match self.endpoint(&name) {
+            Ok(endpoint) => Ok(Some(endpoint.settings.name.clone())),
+            Err(problem) => {
+                let known = self.store.endpoints().await?;
+                known.into_iter().find(|one| one.as_str() == name).map(Some).ok_or(problem)
+            }
+        }
     }
 
     /// One of the configured endpoints.

@@ -914,6 +914,17 @@ async fn a_bad_request_to_the_management_api_is_told_by_a_problem_document() {
         &[
             ("an unknown state", "GET /v1/users?state=away", "400: state=away: only online is"),
             ("an unknown state", "GET /v1/callbacks?state=lost", "400: state=lost: pending, del"),
+            ("an unknown endpoint", "GET /v1/callbacks?endpoint=mian", "404: no endpoint \"mian\""),
+            (
+                "an unknown endpoint to replay to",
+                r#"POST /v1/callbacks/replay {"state":"dead","endpoint":"mian"}"#,
+                "404: no endpoint",
+            ),
+            (
+                "an unknown endpoint to purge of",
+                r#"POST /v1/callbacks/purge {"state":"dead","endpoint":"mian"}"#,
+                "404: no endpoint",
+            ),
             ("no id", "GET /v1/callbacks/7", "400: a callback id has the form endpoint:seq:user"),
             ("no number", "GET /v1/callbacks/main:x:u1", "400: has the form endpoint:seq:user"),
             ("unknown", "GET /v1/callbacks/main:7:u1", "404: no callback main:7:u1 is known"),

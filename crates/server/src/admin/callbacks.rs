@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use presence::UserId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use store::{CallbackQuery, CallbackState, EndpointName};
+use store::{CallbackQuery, CallbackState};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +38,7 @@ pub(super) async fn run(
     let query = CallbackQuery {
         state: state.transpose()?,
         user: params.user.map(UserId::new),
-        endpoint: params.endpoint.map(EndpointName::new),
+        endpoint: admin.named(params.endpoint).await?,
         before: params.cursor,
         limit,
     };

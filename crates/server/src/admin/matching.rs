@@ -43,10 +43,11 @@ impl Filter {
         let state = CallbackState::parse(&self.state).filter(|s| *s != CallbackState::Pending);
         let known = "dead, expired, superseded and delivered are known";
         let state = state.ok_or_else(|| Problem::bad_request(format!("state: {known}")))?;
+        let endpoint = admin.named(self.endpoint.clone()).await?;
         let mut found = Vec::new();
         let mut before = None;
         loop {
-            let page = self.page(admin, state, before).await?;
+            let page = self.page(admin, state, &endpoint, before).await?;
             let Some(last) = page.last().map(|record| record.row) else { break };
             let more = page.len() == PAGE_MAX;
             found.extend(page.into_iter().filter(|record| self.is_in_time(record)));
@@ -65,12 +66,13 @@ impl Filter {
         &self,
         admin: &Admin,
         state: CallbackState,
+        endpoint: &Option<EndpointName>,
         before: Option<u64>,
     ) -> Result<Vec<CallbackRecord>, StoreError> {
         let query = CallbackQuery {
             state: Some(state),
             user: self.user.as_deref().map(UserId::new),
-            endpoint: self.endpoint.as_deref().map(EndpointName::new),
+            endpoint: endpoint.clone(),
             before,
             limit: PAGE_MAX,
         };
