@@ -67,7 +67,11 @@ async fn check(change: impl FnOnce(&mut Config), expected: Expect) {
     owes(&herald, 8).await;
     let herald = herald.restart_with(change).await;
     app.answer(|_, _| async { ok() });
-    herald.all_told().await;
+    eventually("all is told, and retold", || async {
+        let of_main = herald.admin("GET", "/v1/endpoints", "").await.1[0].clone();
+        (&of_main["owed"], &of_main["untold"]) == (&json!(0), &json!(0))
+    })
+    .await;
     let lines =
         taken(&app).into_iter().map(|(user, told)| format!("{user}: {}\n", told.join(", ")));
     expected.assert_eq(&lines.collect::<String>());
