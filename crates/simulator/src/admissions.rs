@@ -119,9 +119,10 @@ impl Admissions {
         self.absent.remove(session);
     }
 
-    /// The next process knows nothing of how Apps are doing, except that one is paused.
-    pub(crate) fn app_answers(&mut self, now: u64) {
-        let failing = self.away.iter_mut().filter(|away| !away.paused);
+    /// It has answered a request: one that began before it failed says nothing of what it is like since. The
+    /// next process knows nothing of how Apps are doing, except that one is paused.
+    pub(crate) fn app_answers(&mut self, began: u64, now: u64) {
+        let failing = self.away.iter_mut().filter(|away| !away.paused && away.from <= began);
         failing.for_each(|away| _ = away.until.get_or_insert(now));
     }
 
@@ -174,7 +175,7 @@ impl World {
     }
 
     /// Notes what the App said, whether or not Herald does what follows from it.
-    pub(crate) fn app_said(&self, app: usize, callback: &Claimed, sent: &Sent) {
+    pub(crate) fn app_said(&self, app: usize, callback: &Claimed, sent: &Sent, began: u64) {
         let settings = self.settings();
         let is_asked = settings.gate.is_some_and(|gate| gate.endpoint == app);
         let (now, id) = (self.ms(), &callback.lease.id);
@@ -183,7 +184,7 @@ impl World {
             match verdict(sent.attempt, 1, true) {
                 Verdict::BackOff => admissions.app_is_away(now, false),
                 Verdict::Pause => admissions.app_is_away(now, true),
-                _ => admissions.app_answers(now),
+                _ => admissions.app_answers(began, now),
             }
         }
         // What was said about an earlier attempt was not recorded, or does not count any more.

@@ -39,6 +39,7 @@ impl Sender for Network {
         self.world.runs().await;
         let id = &callback.lease.id;
         self.world.attempt_begins(self.app, callback);
+        let began = self.world.ms();
         self.world.note(&format!(
             "send {id} {:?}, attempt {}",
             callback.change.kind,
@@ -61,7 +62,7 @@ impl Sender for Network {
         });
         self.world.note(&format!("sent {id} {:?}", sent.attempt));
         self.world.attempt_ended(self.app, callback, sent.attempt);
-        self.world.app_said(self.app, callback, &sent);
+        self.world.app_said(self.app, callback, &sent, began);
         sent
     }
 }

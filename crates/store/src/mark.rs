@@ -159,7 +159,7 @@ impl Marks {
         busy: impl Fn(&UserId) -> bool,
     ) -> Vec<Mark> {
         let due = self.due.iter().take_while(|(at, ..)| *at <= now).take(LOOKED_AT_MAX);
-        let ahead = |at: &Timestamp| at.0 > now.0 + AHEAD_MS;
+        let ahead = |at: &Timestamp| at.0 > now.0.saturating_add(AHEAD_MS);
         let ahead = self.made.iter().rev().take_while(|(at, ..)| ahead(at)).take(LOOKED_AT_MAX);
         let free = due.chain(ahead).filter(|(_, user, _)| !busy(user));
         free.filter_map(|(_, user, subject)| self.get(user, *subject))

@@ -248,10 +248,7 @@ impl Dispatcher {
     }
 
     fn note_over(&self, callback: &Claimed) {
-        if callback.change.reason == Reason::Resync {
-            self.endpoint.note_retold(-1);
-        }
-        if callback.replayed {
+        if callback.change.reason == Reason::Resync || callback.replayed {
             self.endpoint.look_at_marks();
         }
     }

@@ -7,7 +7,7 @@ use presence::{Health, Interest, Kind, Pace, RefusalLimit, Refusals, Scope};
 use std::{
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -27,8 +27,6 @@ pub struct Endpoint {
     refusals: Mutex<Refusals>,
     /// As in the store, for the header that tells the App.
     needs_resync: AtomicBool,
-    /// Callbacks that tell again how things are, and are not settled.
-    retold: AtomicUsize,
     /// A mark may be due at once.
     look_at_marks: AtomicBool,
     epoch: OnceLock<String>,
@@ -81,8 +79,7 @@ pub struct Timeouts {
 impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
-        let (health, pace, refusals, needs_resync, retold, look_at_marks, epoch) =
-            Default::default();
+        let (health, pace, refusals, needs_resync, look_at_marks, epoch) = Default::default();
         let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
         let news = Notify::new();
         Endpoint {
@@ -93,7 +90,6 @@ impl Endpoint {
             pace,
             refusals,
             needs_resync,
-            retold,
             look_at_marks,
             epoch,
         }
@@ -129,18 +125,7 @@ impl Endpoint {
         self.needs_resync.load(Relaxed)
     }
 
-    /// How many callbacks tell again how things are, and are not settled.
-    pub(super) fn retold(&self) -> usize {
-        self.retold.load(Relaxed)
-    }
-
-    /// One more of them, or one less. Those of the process before this one are not known.
-    pub(super) fn note_retold(&self, more: isize) {
-        let sum = |known: usize| Some(known.saturating_add_signed(more));
-        let _ = self.retold.fetch_update(Relaxed, Relaxed, sum);
-    }
-
-    /// A callback was settled that is not the last word about its user.
+    /// A callback was settled after which there may be more to tell again.
     pub(super) fn look_at_marks(&self) {
         self.look_at_marks.store(true, Relaxed);
     }

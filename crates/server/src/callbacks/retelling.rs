@@ -4,8 +4,8 @@
 //! about that user, the core makes one callback of the present truth, for this endpoint alone.
 
 use super::dispatcher::Dispatcher;
-use presence::{Instant, Permit};
-use std::time::Duration;
+use presence::{Instant, Permit, UserId};
+use std::{mem, time::Duration};
 use store::Mark;
 
 /// How often marks are looked at, unless one is known to be due.
@@ -17,6 +17,8 @@ const SHARE: usize = 10;
 #[derive(Default)]
 pub(super) struct Retelling {
     look_at: Instant,
+    /// About whom something was told again that may still be owed.
+    told: Vec<UserId>,
 }
 
 impl Retelling {
@@ -29,7 +31,8 @@ impl Retelling {
         }
         self.look_at = now.mono + LOOK_EVERY;
         let most = endpoint.settings.concurrency_max.div_ceil(SHARE);
-        let room = most.saturating_sub(endpoint.retold());
+        self.forget_delivered(dispatcher).await;
+        let room = most.saturating_sub(self.told.len());
         if room == 0 {
             return;
         }
@@ -42,11 +45,21 @@ impl Retelling {
         }
     }
 
-    async fn tell(&self, dispatcher: &Dispatcher, mark: Mark) {
+    /// However a callback ended: it may have been delivered, left out, expired.
+    async fn forget_delivered(&mut self, dispatcher: &Dispatcher) {
+        for user in mem::take(&mut self.told) {
+            let owed = dispatcher.store.owes(&dispatcher.endpoint.settings.name, &user).await;
+            if owed.unwrap_or(true) {
+                self.told.push(user);
+            }
+        }
+    }
+
+    async fn tell(&mut self, dispatcher: &Dispatcher, mark: Mark) {
         let (endpoint, user) = (&dispatcher.endpoint, mark.user.clone());
         match dispatcher.driver.retell(endpoint, mark).await {
             Ok(true) => {
-                endpoint.note_retold(1);
+                self.told.push(user);
                 dispatcher.metrics.retold.inc();
             }
             // Of what is true now it is not told.
