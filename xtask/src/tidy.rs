@@ -19,6 +19,7 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
             "crates/store/src/sqlite",
             "crates/store/tests/",
             "crates/server/tests/store_files.rs",
+            "crates/server/tests/support/file.rs",
             "crates/receiver/src/sql.rs",
             RECEIVER_TESTS,
         ],

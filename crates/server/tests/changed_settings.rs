@@ -255,13 +255,8 @@ async fn what_was_given_up_is_retold_once_retelling_is_switched_on() {
         async |herald: &Herald| herald.metric("herald_endpoint_marks{endpoint=\"main\"}").await;
     eventually("it is given up", || async { marks(&herald).await == 1.0 }).await;
     app.answer(|_, _| async { ok() });
-    let due = |config: &mut Config| {
-        let file = rusqlite::Connection::open(config.store.path.join("herald.db")).unwrap();
-        // As if it had been given up long ago.
-        let sql = "UPDATE marks SET due_at = 1, detail = json_set(detail, '$.marked_at', 0)";
-        assert_eq!(file.execute(sql, []).unwrap(), 1);
-    };
-    let herald = herald.restart_with(due).await;
+    let herald =
+        herald.restart_with(|config| assert_eq!(file::make_marks_due(&config.store.path), 1)).await;
     tokio::time::sleep(MOMENT).await;
     assert_eq!(taken(&app), BTreeMap::new());
     let herald = herald.restart_with(|config| config.callbacks.retell = true).await;

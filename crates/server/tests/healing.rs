@@ -76,7 +76,7 @@ async fn an_app_that_applies_what_comes_is_right_in_the_end_whatever_happened() 
         eprintln!("cycle {cycle}: {requests:?} requests");
     }
     weather.store(u64::MAX, Relaxed);
-    make_marks_due(folder.path());
+    eprintln!("{} marks", file::make_marks_due(&folder.path().join("data")));
     herald.start().await;
     crowd.stop.store(true, Relaxed);
     let stayed: Vec<_> = users.join_all().await.into_iter().flatten().collect();
@@ -163,13 +163,6 @@ async fn resume(herald: &Process) {
     for name in ["main", "connections", "platforms"] {
         herald.post(&format!("/v1/endpoints/{name}/resume"), &json!({})).await;
     }
-}
-
-/// Retelling begins a minute after something was given up, or later; this test does not wait for that.
-fn make_marks_due(folder: &std::path::Path) {
-    let file = rusqlite::Connection::open(folder.join("data").join("herald.db")).unwrap();
-    let marks = file.execute("UPDATE marks SET due_at = 1", []).unwrap();
-    eprintln!("{marks} marks");
 }
 
 async fn is_done(herald: &Process) -> bool {

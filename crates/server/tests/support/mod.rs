@@ -4,6 +4,7 @@
 
 pub mod crowd;
 pub mod faulty;
+pub mod file;
 pub mod places;
 pub mod process;
 pub mod spawned;
