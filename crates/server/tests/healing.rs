@@ -12,6 +12,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -99,6 +100,11 @@ async fn an_app_that_applies_what_comes_is_right_in_the_end_whatever_happened() 
     {
         assert_eq!(view(app, subject), right, "the App that keeps: {subject}");
     }
+    assert_eq!(herald.terminate().await, Some(0));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_herald"));
+    check.args(["store", "check"]).arg(folder.path().join("data"));
+    let checked = spawned::output(&mut check);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
 
 /// Faults by the weather, and some always.
