@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How many marks one endpoint may have. Beyond that its App must read who is online.
-pub(crate) const MARKS_MAX: usize = 100_000;
+const MARKS_MAX: usize = 100_000;
 /// How many marks that are due are looked at in one go; those of users who are owed something wait.
 const LOOKED_AT_MAX: usize = 1_000;
 /// A wall clock that was ahead by more has been set back.
@@ -113,6 +113,11 @@ impl Marks {
         self.due.len()
     }
 
+    /// Whether one more may be made, of a subject that has none.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= MARKS_MAX
+    }
+
     pub(crate) fn has(&self, user: &UserId) -> bool {
         self.by_user.contains_key(user)
     }
@@ -172,5 +177,55 @@ impl Marks {
     pub(crate) fn made_before(&self, at: Timestamp, limit: usize) -> Vec<Mark> {
         let old = self.made.iter().take_while(|(made_at, ..)| *made_at < at);
         old.filter_map(|(_, user, subject)| self.get(user, *subject)).take(limit).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use presence::{ConnId, Edges, Kind, Platform, Reason};
+
+    fn mark(user: usize, at: u64) -> Mark {
+        let missed = Change {
+            seq: 1,
+            kind: Kind::Offline,
+            reason: Reason::Closed,
+            platform: Platform::Ios,
+            conn: Some(ConnId([1; 16])),
+            background: false,
+            edges: Edges { connection: true, platform: true, user: true },
+            at: Timestamp(at),
+        };
+        let of = (EndpointName::new("main"), UserId::new(format!("u{user}")), Subject::User);
+        Mark::given_up(of, missed, Timestamp(at))
+    }
+
+    #[test]
+    fn an_endpoint_has_so_many_marks_and_no_more() {
+        let mut marks = Marks::default();
+        (0..MARKS_MAX - 1).for_each(|user| marks.put(mark(user, 1)));
+        assert!(!marks.is_full());
+        marks.put(mark(0, 2));
+        assert!(!marks.is_full(), "it takes the place of the one before");
+        marks.put(mark(MARKS_MAX, 1));
+        assert!(marks.is_full());
+        marks.remove(&UserId::new("u7"), Subject::User);
+        assert!(!marks.is_full());
+    }
+
+    #[test]
+    fn those_that_are_due_go_first_and_old_ones_are_found_by_when_they_were_made() {
+        let mut marks = Marks::default();
+        for (user, at) in [(1, 500), (2, 100), (3, 300)] {
+            marks.put(mark(user, at));
+        }
+        let users = |found: Vec<Mark>| found.iter().map(|m| m.user.to_string()).collect::<Vec<_>>();
+        let minute = 60_000;
+        assert_eq!(users(marks.due(Timestamp(minute + 300), 9, |_| false)), ["u2", "u3"]);
+        assert_eq!(
+            users(marks.due(Timestamp(minute + 500), 1, |user| user.as_str() == "u2")),
+            ["u3"]
+        );
+        assert_eq!(users(marks.made_before(Timestamp(400), 9)), ["u2", "u3"]);
     }
 }

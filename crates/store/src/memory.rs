@@ -7,7 +7,6 @@ use crate::{
     Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
-    mark::MARKS_MAX,
     query::scope_of,
     queue::Row,
 };
@@ -422,7 +421,7 @@ impl State {
         let is_first = !marks.has(&mark.user);
         let mark = match marks.get(&mark.user, mark.subject) {
             Some(older) => mark.with(older),
-            None if marks.len() >= MARKS_MAX => {
+            None if marks.is_full() => {
                 let why = "more was not told than can be told again".to_owned();
                 let resync = Resync { since: at, why, heals: false };
                 return self.change_endpoint(&endpoint, EndpointChange::NeedsResync(resync));

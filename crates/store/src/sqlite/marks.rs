@@ -4,7 +4,7 @@ use super::{
     rows,
     write::{Batch, Fact},
 };
-use crate::{EndpointChange, EndpointName, Mark, Resync, mark::MARKS_MAX};
+use crate::{EndpointChange, EndpointName, Mark, Resync, mark::Marks};
 use presence::{Change, Kind, Subject, Timestamp, UserId};
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -16,7 +16,7 @@ impl Batch<'_> {
         let is_first = !self.is_marked(&endpoint, &mark.user)?;
         let mark = match self.marked(&mark)? {
             Some(older) => mark.with(&older),
-            None if self.index.lock().marks(&endpoint).map_or(0, |m| m.len()) >= MARKS_MAX => {
+            None if self.index.lock().marks(&endpoint).is_some_and(Marks::is_full) => {
                 let why = "more was not told than can be told again".to_owned();
                 let change = EndpointChange::NeedsResync(Resync { since: at, why, heals: false });
                 learn.extend(self.note_endpoint(endpoint, change)?);
