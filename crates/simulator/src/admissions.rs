@@ -2,7 +2,12 @@
 //! answered, whom it refused, and which lost sessions may still come back. What the real code says of
 //! itself counts for nothing here, except the states that it commits.
 
-use crate::{ledger::short, node::Node, sockets::NotAdmitted, world::World};
+use crate::{
+    ledger::{Stage, short},
+    node::Node,
+    sockets::NotAdmitted,
+    world::World,
+};
 use presence::{
     Attempt, Change, ConnId, Connection, Kind, Platform, Reason, Scope, Session, TokenHash, User,
     UserId, Verdict, verdict,
@@ -288,10 +293,16 @@ impl World {
         before: &[Connection],
     ) {
         let session = (user.clone(), connection.platform, connection.token);
+        let now = self.ms();
         let (began, lingered) = {
             let ledger = &mut *self.ledger();
             let Some(socket) = ledger.sockets.get_mut(&connection.id) else { return };
             socket.admitted = true;
+            // Its client was turned away while the commit was under way: it came back, and is lost again.
+            if matches!(socket.stage, Stage::Ended(..)) {
+                let node = socket.node;
+                ledger.admissions.is_absent(session.clone(), now, node);
+            }
             let lingers = |c: &Connection| {
                 matches!(c.session, Session::Lingering { .. }) && is_of(c, &session)
             };

@@ -114,7 +114,8 @@ pub(crate) async fn at_the_end(world: &Arc<World>) {
         // What was told again since needs nothing else.
         let name = &endpoint.settings.name;
         let marks = node.disk.memory.backlog(name).await.unwrap_or_default().marks;
-        if marks > 0 && stands.resync.is_none() && world.apps[number].resyncs() == 0 {
+        if expired > 0 && marks > 0 && stands.resync.is_none() && world.apps[number].resyncs() == 0
+        {
             let text = format!("{expired} callbacks expired, {marks} marks, and no App was told");
             world.violated("P1", &text);
         }
