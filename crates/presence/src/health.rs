@@ -133,6 +133,12 @@ impl Health {
         }
     }
 
+    /// Nothing is owed, so nothing would find out whether the App is back. Whatever is told next does.
+    pub fn rest(&mut self) {
+        self.failed_users.clear();
+        self.trouble = None;
+    }
+
     /// Since when the endpoint has been failing, if it is.
     pub fn failing_since(&self) -> Option<Instant> {
         self.trouble.map(|trouble| trouble.began_at)

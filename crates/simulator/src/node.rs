@@ -283,7 +283,13 @@ async fn prune(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{disk::Op, world::StoreWeather};
+    use crate::{
+        app::Mode,
+        dice::Dice,
+        disk::Op,
+        plan::{Kind, Plan},
+        world::StoreWeather,
+    };
     use presence::{Author, Event, Platform, Status, UserId};
 
     #[tokio::test(start_paused = true)]
@@ -313,6 +319,28 @@ mod tests {
             by: Author::Admin,
         };
         node.driver.handle(user, event, None).await.unwrap();
+    }
+
+    /// Everything it was owed has expired, so nothing but what is told again can find out that it is well.
+    #[tokio::test(start_paused = true)]
+    async fn an_app_that_was_away_until_all_expired_is_told_how_things_are() {
+        let mut plan = Plan::calm(1, &[Kind::Flag]);
+        (plan.owed_max, plan.prune_every) = (0, Duration::from_secs(10));
+        plan.policy.virtual_lease = Duration::from_secs(3_600);
+        let world = Arc::new(World::planned(plan, Dice::new(1), None));
+        let node = Node::boot(&world, Memory::default(), 1).await.map_err(|_| ()).unwrap();
+        let name = world.plan.endpoint_name(0);
+        let backlog = async || node.disk.memory.backlog(&name).await.unwrap();
+        world.apps[0].set_mode(Mode::Unreachable);
+        // Pruned for the first time, and not again before it was tried.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        come_online(&node, &UserId::new("u")).await;
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        assert_eq!((backlog().await.owed, backlog().await.marks), (0, 1));
+        world.apps[0].set_mode(Mode::Well);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!((backlog().await.owed, backlog().await.marks), (0, 0));
+        assert_eq!(world.apps[0].views().naive.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

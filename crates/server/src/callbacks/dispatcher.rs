@@ -77,6 +77,9 @@ impl Dispatcher {
             if found {
                 continue;
             }
+            if in_flight.is_empty() {
+                self.rest().await;
+            }
             let sleep = tokio::time::sleep(self.idle_for(room).await);
             tokio::select! {
                 biased;
@@ -88,6 +91,19 @@ impl Dispatcher {
             while in_flight.try_join_next().is_some() {}
         }
         while in_flight.join_next().await.is_some() {}
+    }
+
+    /// Ends a trouble whose wait is over where nothing is owed any more, because all of it expired. Telling
+    /// again, and logins that would ask, hold back while there is trouble: no probe would ever be sent.
+    async fn rest(&self) {
+        let permit = self.endpoint.health().permit(self.clock.now().mono);
+        if !matches!(permit, Permit::Probe | Permit::Suspect) {
+            return;
+        }
+        let backlog = self.store.backlog(&self.endpoint.settings.name).await;
+        if backlog.is_ok_and(|backlog| backlog.owed == 0) {
+            self.endpoint.health().rest();
+        }
     }
 
     /// How many more may be sent now.

@@ -26,17 +26,12 @@ impl Retelling {
     pub(super) async fn look(&mut self, dispatcher: &Dispatcher) {
         let (endpoint, now) = (&dispatcher.endpoint, dispatcher.clock.now());
         let is_early = now.mono < self.look_at && !endpoint.is_to_look_at_marks();
-        if is_early {
+        if is_early || endpoint.health().permit(now.mono) != Permit::Open {
             return;
         }
-        let most = match endpoint.health().permit(now.mono) {
-            Permit::Open => endpoint.settings.concurrency_max.div_ceil(SHARE),
-            // Where nothing else is owed, nothing else finds out that the App is well again.
-            Permit::Probe | Permit::Suspect => 1,
-            Permit::Wait(_) | Permit::Paused => return,
-        };
         self.look_at = now.mono + LOOK_EVERY;
         self.forget_delivered(dispatcher).await;
+        let most = endpoint.settings.concurrency_max.div_ceil(SHARE);
         let room = most.saturating_sub(self.told.len());
         if room == 0 {
             return;
