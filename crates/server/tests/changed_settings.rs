@@ -161,6 +161,20 @@ async fn without_onlines_none_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_left_out_is_listed_as_superseded() {
+    let (app, herald) = before().await;
+    let _stays = herald.login("u", Platform::Web).await;
+    herald.login("u", Platform::Ios).await.close().await;
+    owes(&herald, 3).await;
+    let herald = herald.restart_with(|config| config.callbacks.offline.scope = Scope::User).await;
+    app.answer(|_, _| async { ok() });
+    herald.all_told().await;
+    assert!(!taken(&app)["u"].contains(&"offline".to_owned()), "{:?}", taken(&app));
+    let left_out = herald.admin("GET", "/v1/callbacks?state=superseded", "").await.1;
+    assert_eq!(left_out["callbacks"][0]["kind"], "offline");
+}
+
+#[tokio::test]
 async fn what_is_owed_is_told_in_the_dialect_of_now() {
     let (app, herald) = before().await;
     herald.login("u", Platform::Ios).await.close().await;

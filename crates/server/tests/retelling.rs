@@ -106,30 +106,3 @@ async fn an_app_that_fails_at_everybody_loses_nothing() {
         assert_eq!(endpoint().await["state"], "open");
     }
 }
-
-/// Told of connections it is owed the offline of one; told of users that is no news.
-#[tokio::test]
-async fn what_is_owed_is_told_under_the_settings_of_now() {
-    let app = App::start().await;
-    app.answer(|_, _| async { answer(503, "") });
-    let url = app.url();
-    let herald = Herald::start(|config| {
-        config.callbacks.url = Some(url);
-        config.callbacks.offline.scope = Scope::Connection;
-        config.presence.offline_grace = Duration::from_millis(20);
-        config.presence.restart_grace = Duration::from_secs(600);
-    })
-    .await;
-    let _stays = herald.login("u", Platform::Web).await;
-    herald.login("u", Platform::Ios).await.close().await;
-    let owed = async || herald.running.owed().await.unwrap();
-    eventually("the offline is owed", || async { owed().await == 3 }).await;
-    let herald = herald.restart_with(|config| config.callbacks.offline.scope = Scope::User).await;
-    app.answer(|_, _| async { ok() });
-    herald.all_told().await;
-    let taken = app.received().into_iter().filter(Received::taken);
-    let told: Vec<String> = taken.map(|heard| heard.what()).collect();
-    assert!(!told.contains(&"offline u".to_owned()), "{told:?}");
-    let left_out = herald.admin("GET", "/v1/callbacks?state=superseded", "").await.1;
-    assert_eq!(left_out["callbacks"][0]["kind"], "offline");
-}

@@ -24,7 +24,7 @@ pub struct Crowd {
     /// The operationID of each login and each status that was answered with success.
     pub told: Mutex<HashSet<String>>,
     operations: AtomicU64,
-    random: AtomicU64,
+    random: Random,
     pub stop: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ impl Crowd {
             api: herald.api,
             told: Mutex::default(),
             operations: AtomicU64::new(0),
-            random: AtomicU64::new(0),
+            random: Random::default(),
             stop: AtomicBool::new(false),
         })
     }
@@ -43,7 +43,7 @@ impl Crowd {
     /// Comes and goes until told to stop; the first few then hold a connection.
     pub async fn live(self: Arc<Crowd>, n: usize) -> Option<Client> {
         loop {
-            let client = self.login(n).await;
+            let client = self.login(&user(n)).await;
             if self.stop.load(Relaxed) {
                 match client {
                     Some(client) if n < STAY => return Some(client),
@@ -59,25 +59,30 @@ impl Crowd {
                 continue;
             };
             sleep(Duration::from_millis(self.chance(200))).await;
-            match self.chance(4) {
-                0 => client.close().await,
-                1 => client.cut(),
-                2 => {
-                    self.set_status(n).await;
-                    client.cut();
-                }
-                _ => {
-                    let mut client = client;
-                    let _ = client.request(&user(n), wire::identifier::LOGOUT, "").await;
-                    client.close().await;
-                }
+            self.leaves(&user(n), client).await;
+        }
+    }
+
+    /// In one of the ways in which clients go.
+    pub async fn leaves(&self, user: &str, mut client: Client) {
+        match self.chance(4) {
+            0 => client.close().await,
+            1 => client.cut(),
+            2 => {
+                self.set_status(user).await;
+                client.cut();
+            }
+            _ => {
+                let _ = client.request(user, wire::identifier::LOGOUT, "").await;
+                client.close().await;
             }
         }
     }
 
-    async fn login(&self, n: usize) -> Option<Client> {
-        let (user, operation) = (user(n), self.operation());
-        let token = token(&user, Platform::Ios);
+    /// None: it was not let in.
+    pub async fn login(&self, user: &str) -> Option<Client> {
+        let operation = self.operation();
+        let token = token(user, Platform::Ios);
         let url = format!(
             "ws://{}/?sendID={user}&token={token}&platformID=1&operationID={operation}\
              &isBackground=false&isMsgResp=true&sdkType=js",
@@ -88,9 +93,9 @@ impl Crowd {
         Some(client)
     }
 
-    async fn set_status(&self, n: usize) {
-        let (user, operation) = (user(n), self.operation());
-        let token = token(&user, Platform::Ios);
+    async fn set_status(&self, user: &str) {
+        let operation = self.operation();
+        let token = token(user, Platform::Ios);
         let headers = [("operationID", operation.as_str()), ("token", &token)];
         // Each text is news, so each success owes a callback: the client is connected meanwhile.
         let status = serde_json::json!({
@@ -109,10 +114,20 @@ impl Crowd {
         format!("op-{}", self.operations.fetch_add(1, Relaxed))
     }
 
-    /// A number below `limit`.
     pub fn chance(&self, limit: u64) -> u64 {
+        self.random.below(limit)
+    }
+}
+
+/// Numbers that look random.
+#[derive(Default)]
+pub struct Random(AtomicU64);
+
+impl Random {
+    /// A number below `limit`.
+    pub fn below(&self, limit: u64) -> u64 {
         // SplitMix64: a counter, well mixed.
-        let x = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
+        let x = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
         let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (x >> 33) % limit
