@@ -133,8 +133,9 @@ impl Health {
         }
     }
 
-    /// Nothing is owed, so nothing would find out whether the App is back. Whatever is told next does.
-    pub fn rest(&mut self) {
+    /// For an endpoint that is owed nothing: no callback would find out whether the App is back. The next one
+    /// that is told does.
+    pub fn forget_trouble(&mut self) {
         self.failed_users.clear();
         self.trouble = None;
     }
@@ -163,6 +164,19 @@ mod tests {
         let waits: Vec<u64> = (1..=8).map(|failures| back_off(failures).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(back_off(u32::MAX).as_secs(), 30);
+    }
+
+    #[test]
+    fn an_endpoint_that_is_owed_nothing_is_open_again() {
+        let mut health = Health::default();
+        health.failed(at(0), at(1), None, 1.0);
+        assert_eq!(health.permit(at(9)), Permit::Probe);
+        health.forget_trouble();
+        assert_eq!((health.permit(at(9)), health.failing_since()), (Permit::Open, None));
+        (0..SUSPECT_USERS as u64).for_each(|user| _ = health.failed_at(user, at(10)));
+        assert_eq!(health.permit(at(11)), Permit::Suspect);
+        health.forget_trouble();
+        assert_eq!(health.permit(at(11)), Permit::Open);
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Dispatcher {
                 continue;
             }
             if in_flight.is_empty() {
-                self.rest().await;
+                self.forget_trouble_if_nothing_is_owed().await;
             }
             let sleep = tokio::time::sleep(self.idle_for(room).await);
             tokio::select! {
@@ -95,14 +95,14 @@ impl Dispatcher {
 
     /// Ends a trouble whose wait is over where nothing is owed any more, because all of it expired. Telling
     /// again, and logins that would ask, hold back while there is trouble: no probe would ever be sent.
-    async fn rest(&self) {
+    async fn forget_trouble_if_nothing_is_owed(&self) {
         let permit = self.endpoint.health().permit(self.clock.now().mono);
         if !matches!(permit, Permit::Probe | Permit::Suspect) {
             return;
         }
         let backlog = self.store.backlog(&self.endpoint.settings.name).await;
         if backlog.is_ok_and(|backlog| backlog.owed == 0) {
-            self.endpoint.health().rest();
+            self.endpoint.health().forget_trouble();
         }
     }
 
