@@ -25,8 +25,10 @@ impl Retelling {
     /// Makes callbacks for some of the marks that are due. They are claimed like all others.
     pub(super) async fn look(&mut self, dispatcher: &Dispatcher) {
         let (endpoint, now) = (&dispatcher.endpoint, dispatcher.clock.now());
-        let is_early = now.mono < self.look_at && !endpoint.is_to_look_at_marks();
-        if is_early || endpoint.health().permit(now.mono) != Permit::Open {
+        if endpoint.health().permit(now.mono) != Permit::Open {
+            return;
+        }
+        if now.mono < self.look_at && !endpoint.is_to_look_at_marks() {
             return;
         }
         self.look_at = now.mono + LOOK_EVERY;
