@@ -77,7 +77,7 @@ pub enum OpenError {
     InUse(PathBuf),
     #[error("{0} was written by a newer herald (schema {1}, this one knows {2}); upgrade this one")]
     TooNew(PathBuf, u32, u32),
-    #[error("cannot use {0}")]
+    #[error("cannot use {path}{hint}", path = .0.display(), hint = disk::hint(.1))]
     File(PathBuf, #[source] rusqlite::Error),
     #[error("cannot use {0}: {1}")]
     NoStore(PathBuf, String),

@@ -132,8 +132,46 @@ fn uri_byte(byte: u8) -> String {
     }
 }
 
+/// What a person can do about an error, to be said beside it.
+pub(super) fn hint(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    match error.sqlite_error_code() {
+        _ if is_damaged(error) => " (see `herald store check`)",
+        // To SQLite a full disk is either, by what it was writing.
+        Some(DiskFull | SystemIoFailure) => {
+            " (the disk may be full or broken: see `df` and the system's log)"
+        }
+        Some(CannotOpen | PermissionDenied | ReadOnly) => {
+            " (all files of the folder must be readable and writable to the user that runs herald)"
+        }
+        _ => "",
+    }
+}
+
 /// Whether the file itself is broken, not just a row.
 pub(super) fn is_damaged(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn an_error_says_what_a_person_can_do() {
+        for (code, words) in [
+            (ffi::SQLITE_FULL, "disk may be full"),
+            (ffi::SQLITE_IOERR_SHMSIZE, "disk may be full"),
+            (ffi::SQLITE_IOERR_FSYNC, "or broken"),
+            (ffi::SQLITE_CANTOPEN, "readable and writable"),
+            (ffi::SQLITE_READONLY_DIRECTORY, "readable and writable"),
+            (ffi::SQLITE_NOTADB, "herald store check"),
+            (ffi::SQLITE_CORRUPT_INDEX, "herald store check"),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert!(hint(&error).contains(words), "{code}: {}", hint(&error));
+        }
+    }
 }

@@ -15,8 +15,7 @@ use std::mem;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
-        let hint = if disk::is_damaged(&error) { "; see `herald store check`" } else { "" };
-        StoreError::Unavailable(format!("{error}{hint}"))
+        StoreError::Unavailable(format!("{error}{}", disk::hint(&error)))
     }
 }
 
