@@ -12,7 +12,11 @@ const ARCHITECTURE_LINES_MAX: usize = 200;
 
 /// A word, and the only files (beginnings of paths) that may hold it.
 const ONLY_IN: [(&str, &[&str]); 6] = [
-    ("reqwest::", &["crates/server/src/callbacks/http", "crates/server/src/config/"]),
+    // Who speaks to an App does so with bounds, without proxies, and follows no redirect.
+    (
+        "client::conn",
+        &["crates/server/src/callbacks/http", "crates/server/src/conformance/line.rs"],
+    ),
     (
         "rusqlite::",
         &[
@@ -128,7 +132,7 @@ mod tests {
         for (path, text, expected) in [
             ("crates/server/src/room.rs", "use std;\n", "begin with"),
             ("crates/server/src/utils.rs", fine, "the name says nothing"),
-            ("crates/server/src/room.rs", "//! x\nuse reqwest::Client;", "belongs in"),
+            ("crates/server/src/room.rs", "//! x\nuse hyper::client::conn::http1;", "belongs in"),
             ("crates/wire/src/room.rs", "//! x\nuse axum::Router;", "belongs in"),
         ] {
             let problems = problems_of(path, text).join("\n");

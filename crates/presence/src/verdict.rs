@@ -19,6 +19,12 @@ pub enum Attempt {
         /// to say either.
         refuses: bool,
     },
+    /// An HTTP answer came that is not read: too long, or packed in a way that nobody asked for. What it
+    /// says is not known, so it is no success.
+    Unread {
+        /// The HTTP status.
+        status: u16,
+    },
     /// No connection, TLS failure, timeout, or an answer that broke off.
     Unanswered,
 }
@@ -47,8 +53,11 @@ pub enum Verdict {
 /// Decides what an attempt means. `tries` counts those that were about the callback, this included;
 /// `can_refuse`: it told of an arrival, and refusals of it are carried out.
 pub fn verdict(attempt: Attempt, tries: u32, can_refuse: bool) -> Verdict {
-    let Attempt::Answered { status, action_code, refuses } = attempt else {
-        return Verdict::BackOff;
+    let (status, action_code, refuses) = match attempt {
+        Attempt::Answered { status, action_code, refuses } => (status, action_code, refuses),
+        // As if the App had failed at it.
+        Attempt::Unread { status } => (status, 1, false),
+        Attempt::Unanswered => return Verdict::BackOff,
     };
     match status {
         200..=299 if refuses && (can_refuse || action_code == 0) => Verdict::Refused,
@@ -111,6 +120,10 @@ mod tests {
             (http(599),                  9,     BackOff),
             (http(101),                  1,     BackOff),
             (http(999),                  1,     BackOff),
+            (Attempt::Unread { status: 200 }, 1, Again),
+            (Attempt::Unread { status: 204 }, 3, Dead),
+            (Attempt::Unread { status: 503 }, 9, BackOff),
+            (Attempt::Unread { status: 410 }, 1, Pause),
             (Attempt::Unanswered,        1,     BackOff),
             (Attempt::Unanswered,        99,    BackOff),
         ];

@@ -7,17 +7,15 @@ mod cases;
 mod judge;
 mod line;
 mod script;
-mod tls;
 
 pub use cases::USER_PREFIX;
-pub use tls::Tls;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, trust::Trust};
 use cases::{CASES, Case, farewell};
 use contract::signature::SigningSecret;
 use line::{Reply, Silence};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The App that is tried.
 #[derive(Debug, Clone)]
@@ -25,7 +23,7 @@ pub struct Tested {
     /// Its callback URL.
     pub url: String,
     /// Whom it may be, where that begins with `https`; none: it does not.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Trust>>,
     /// What it checks signatures with; none signs nothing.
     pub secret: Option<SigningSecret>,
     /// What it checks `sdkName` against; `""` sends none.

@@ -11,10 +11,11 @@ use crate::{
     config::{Callbacks, Config, Mode, Secret, section_of},
     files::Places,
     running::StartError,
+    trust::TlsFiles,
 };
 use contract::signature::SigningSecret;
 use presence::Interest;
-use std::{fs, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 use store::EndpointName;
 
 /// Those that are sent to.
@@ -40,10 +41,8 @@ pub(crate) fn senders(
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<HttpSender>, StartError> {
     let sender = |((name, callbacks), endpoint): ((&str, &Callbacks), &Arc<Endpoint>)| {
-        let section = section_of(name);
-        let settings = http_settings(&section, callbacks)?;
-        let sender = HttpSender::new(endpoint, &settings, Arc::clone(clock));
-        sender.map_err(|source| StartError::Sender { section, source })
+        let sender = HttpSender::new(endpoint, &http_settings(callbacks), Arc::clone(clock));
+        sender.map_err(|source| StartError::Sender { section: section_of(name), source })
     };
     config.endpoints().zip(endpoints).map(sender).collect()
 }
@@ -86,25 +85,13 @@ fn signing_secret(secret: &Secret) -> SigningSecret {
     secret.expose().parse().expect("the configuration was checked")
 }
 
-fn http_settings(section: &str, callbacks: &Callbacks) -> Result<HttpSettings, StartError> {
+fn http_settings(callbacks: &Callbacks) -> HttpSettings {
     let Callbacks { ca, client_cert, client_key, headers, bearer, .. } = callbacks;
-    let read = |name: &str, path| read_pem(&format!("{section}.{name}"), path);
-    let (ca, cert, key) =
-        (read("ca", ca)?, read("client_cert", client_cert)?, read("client_key", client_key)?);
     let plain = |(name, value): (&str, &Secret)| (name.to_owned(), value.expose().to_owned());
-    Ok(HttpSettings {
-        ca,
-        client: cert.zip(key),
+    HttpSettings {
+        tls: TlsFiles { ca: ca.clone(), client: client_cert.clone().zip(client_key.clone()) },
         headers: headers.iter().map(plain).collect(),
         bearer: bearer.as_ref().map(|token| token.expose().to_owned()),
         deny_private: callbacks.deny_private,
-    })
-}
-
-fn read_pem(key: &str, path: &Option<PathBuf>) -> Result<Option<String>, StartError> {
-    let read = |path: &PathBuf| {
-        let pem = fs::read_to_string(path);
-        pem.map_err(|source| StartError::Pem { key: key.to_owned(), path: path.clone(), source })
-    };
-    path.as_ref().map(read).transpose()
+    }
 }

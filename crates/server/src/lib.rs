@@ -29,3 +29,4 @@ pub mod running;
 pub mod said;
 pub mod supervision;
 pub mod tokens;
+pub mod trust;

@@ -97,16 +97,6 @@ pub enum StartError {
     /// The process may have too few files.
     #[error("too few files")]
     Files(#[from] TooFew),
-    /// A file of certificates or keys cannot be read.
-    #[error("cannot read {key} = {path:?}")]
-    Pem {
-        /// The key that names it.
-        key: String,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// An endpoint cannot be sent to.
     #[error("cannot set up the endpoint of {section}")]
     Sender {

@@ -170,6 +170,8 @@ fn a_callback_url_must_be_one_that_can_be_called() {
             callbacks.url = "https://app.example\\cb"
             callbacks.url = "https://app.example:99999/"
             callbacks.url = "http://[::1/"
+            callbacks.url = "https://app.example:0/cb"
+            callbacks.url = "http://*:8080/cb"
             callbacks.url = "https://app.example/cb?tenant=7"
             callbacks.url = "https://a" ⏎ callbacks.ca = "none.pem"
             callbacks.url = "https://a" ⏎ callbacks.ca = "text.txt"
@@ -187,6 +189,8 @@ fn a_callback_url_must_be_one_that_can_be_called() {
             herald.toml:1: callbacks.url = "https://app.example\\cb": must not contain spaces or backslashes; write %20 for a space
             herald.toml:1: callbacks.url = "https://app.example:99999/": is no URL: invalid port number
             herald.toml:1: callbacks.url = "http://[::1/": is no URL: invalid IPv6 address
+            herald.toml:1: callbacks.url = "https://app.example:0/cb": must not be on port 0: nobody listens there
+            herald.toml:1: callbacks.url = "http://*:8080/cb": must name one host: there is no address for a *
             ok 
             herald.toml:2: callbacks.ca = "none.pem": cannot be read: entity not found
             herald.toml:2: callbacks.ca = "text.txt": holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)

@@ -536,7 +536,7 @@ impl Questions {
 
 fn record(sent: &Sent, verdict: Verdict, began: Now, took_ms: u64) -> AttemptRecord {
     let status = match sent.attempt {
-        Attempt::Answered { status, .. } => Some(status),
+        Attempt::Answered { status, .. } | Attempt::Unread { status } => Some(status),
         Attempt::Unanswered => None,
     };
     AttemptRecord {

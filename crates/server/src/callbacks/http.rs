@@ -1,28 +1,37 @@
 //! Speaks HTTP to the App; nothing else in Herald does.
 //!
 //! It never follows a redirect, never uses a proxy from the environment, and never reads more of an
-//! answer than [`ANSWER_BYTES_MAX`]. How it connects is in `client.rs`.
+//! answer than [`ANSWER_BYTES_MAX`]. `client.rs` says how a request goes its way: over a connection of
+//! the pool, or a new one.
 
 mod client;
+mod connect;
+mod exchange;
+mod failure;
+mod pool;
+mod redirect;
 mod resolve;
 
 pub use client::{HttpSettings, SenderError};
+pub use exchange::ANSWER_BYTES_MAX;
 
 use super::{Endpoint, Sender, Sent, told::told};
 use crate::clock::Clock;
 use async_trait::async_trait;
+use client::Client;
 use contract::{
     Answer, Dialect,
     signature::{sign, webhook_id},
 };
+use exchange::{Body, Response};
+use failure::Failure;
+use http::{HeaderName, HeaderValue, header::LOCATION, header::RETRY_AFTER};
 use presence::{Attempt, Refusal, Timestamp};
-use reqwest::{Response, header::RETRY_AFTER};
 use resolve::refusal_of_literal;
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use store::{CallbackId, Claimed};
+use url::Url;
 
-/// How much of an answer is read.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How much of an answer is kept for people to look at.
 const ANSWER_BYTES_KEPT: usize = 2 * 1024;
 
@@ -37,8 +46,7 @@ const EPOCH_HEADER: &str = "herald-epoch";
 
 /// Sends callbacks as the contract says.
 pub struct HttpSender {
-    #[expect(clippy::disallowed_types, reason = "this is the place")]
-    client: reqwest::Client,
+    client: Client,
     clock: Arc<dyn Clock>,
     /// Why nothing is ever sent to that address.
     refusal: Option<String>,
@@ -51,30 +59,33 @@ impl HttpSender {
         settings: &HttpSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<HttpSender, SenderError> {
-        let url = &endpoint.settings.target.url;
-        let client = client::client(url, endpoint.settings.concurrency_max, settings)?;
-        let refusal = settings.deny_private.then(|| refusal_of_literal(url)).flatten();
+        let url = Url::parse(&endpoint.settings.target.url).map_err(SenderError::Url)?;
+        let client = Client::new(&url, endpoint.settings.concurrency_max, settings, &clock)?;
+        let refusal = settings.deny_private.then(|| refusal_of_literal(&url)).flatten();
         Ok(HttpSender { client, clock, refusal })
     }
 
-    async fn post(&self, endpoint: &Endpoint, callback: &Claimed) -> reqwest::Result<Sent> {
+    async fn post(&self, endpoint: &Endpoint, callback: &Claimed) -> Result<Sent, Failure> {
         let settings = &endpoint.settings;
         let Claimed { lease, change, operation_id, collapsed, .. } = callback;
         let told = told(&lease.id.user, change, operation_id, *collapsed, endpoint.epoch());
         let request = contract::request(settings.dialect, &settings.target, &told);
+        let url = Url::parse(&request.url).map_err(|error| Failure::unreachable(&error))?;
         let signature = self.sign(endpoint, callback, &request.body);
-        let mut post = self.client.post(request.url).body(request.body);
-        for (name, value) in request.headers.into_iter().chain(signature) {
-            post = post.header(name, value);
-        }
-        post = post.header(EPOCH_HEADER, endpoint.epoch());
+        let mut headers: Vec<_> = request.headers.into_iter().chain(signature).collect();
+        headers.push((EPOCH_HEADER, endpoint.epoch().to_owned()));
         if endpoint.needs_resync() {
-            post = post.header(RESYNC_HEADER, "needed");
+            headers.push((RESYNC_HEADER, "needed".to_owned()));
         }
+        let header = |(name, value): (&str, String)| -> Result<_, http::Error> {
+            Ok((HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(&value)?))
+        };
+        let headers: Result<Vec<_>, _> = headers.into_iter().map(header).collect();
+        let headers = headers.map_err(|error| Failure::unreachable(&error))?;
         let timeout = endpoint.timeout(callback.change.kind);
-        let mut response = post.timeout(timeout).send().await?;
-        let body = read(&mut response).await?;
-        Ok(answered(settings.dialect, &response, body, self.clock.now().wall))
+        let response = self.client.post(&url, headers, request.body, timeout).await?;
+        let now = self.clock.now().wall;
+        Ok(answered(settings.dialect, &settings.target.url, &url, response, now))
     }
 
     /// The headers of this attempt: its own time, and the id that all attempts have.
@@ -92,7 +103,7 @@ impl Sender for HttpSender {
             return unanswered(refusal.clone());
         }
         let sent = self.post(endpoint, callback).await;
-        sent.unwrap_or_else(|error| unanswered(in_words(error)))
+        sent.unwrap_or_else(|failure| unanswered(failure.in_words()))
     }
 }
 
@@ -107,31 +118,41 @@ fn unanswered(error: String) -> Sent {
     }
 }
 
-/// The answer, or its beginning. What is not read closes the connection, not us.
-async fn read(response: &mut Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        let room = ANSWER_BYTES_MAX - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    Ok(body)
-}
-
-fn answered(dialect: Dialect, response: &Response, body: Vec<u8>, now: Timestamp) -> Sent {
+fn answered(
+    dialect: Dialect,
+    configured: &str,
+    asked: &Url,
+    response: Response,
+    now: Timestamp,
+) -> Sent {
+    let Response { status, headers, body } = response;
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let retry_after = header(RETRY_AFTER).and_then(|asked| retry_after(asked, now));
+    // What such a status means does not depend on what is said with it.
+    let about_status = if status.is_redirection() {
+        Some(redirect::hint(asked, configured, header(LOCATION)))
+    } else {
+        (!status.is_success()).then(|| format!("the App answered {status}"))
+    };
+    let (body, why_unread) = match body {
+        Body::Whole(body) => (body, None),
+        Body::Unread(why, body) => (body, Some(why)),
+    };
     let answer = Answer::read_in(dialect, &body);
-    let status = response.status().as_u16();
-    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Sent {
-        attempt: Attempt::Answered {
+    let status = status.as_u16();
+    let attempt = match why_unread {
+        Some(_) => Attempt::Unread { status },
+        None => Attempt::Answered {
             status,
             action_code: failure_code(dialect, &answer),
             refuses: answer.refuses,
         },
-        retry_after: asked.and_then(|asked| retry_after(asked, now)),
-        error: complaint(response, &answer, body.is_empty()),
+    };
+    let error = about_status.or(why_unread).or_else(|| complaint(&answer, body.is_empty()));
+    Sent {
+        attempt,
+        retry_after,
+        error,
         answer: Some(shown(&body)),
         refusal: Refusal { msg: brief(&answer.err_msg), detail: brief(&answer.err_dlt) },
         consents: answer.readable || body.is_empty(),
@@ -152,15 +173,7 @@ fn brief(text: &str) -> Box<str> {
 }
 
 /// What a person should know about an answer that is not plainly good.
-fn complaint(response: &Response, answer: &Answer, empty: bool) -> Option<String> {
-    let status = response.status();
-    if status.is_redirection() {
-        let to = response.headers().get("location").and_then(|to| to.to_str().ok());
-        return Some(format!("redirects are not followed; set the URL to {}", to.unwrap_or("?")));
-    }
-    if !status.is_success() {
-        return Some(format!("the App answered {status}"));
-    }
+fn complaint(answer: &Answer, empty: bool) -> Option<String> {
     match answer {
         _ if empty => Some("the answer is empty; taken as success".into()),
         Answer { readable: false, .. } => {
@@ -185,24 +198,6 @@ fn retry_after(asked: &str, now: Timestamp) -> Option<Duration> {
 
 fn shown(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(ANSWER_BYTES_KEPT)]).into_owned()
-}
-
-/// The whole chain of causes, without the URL, which may hold the App's secrets.
-fn in_words(error: reqwest::Error) -> String {
-    let kind = match () {
-        () if error.is_timeout() => "no answer in time",
-        () if error.is_connect() => "no connection",
-        () => "the exchange broke off",
-    };
-    let error = error.without_url();
-    let mut words = kind.to_owned();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        words.push_str(": ");
-        words.push_str(&source.to_string());
-        cause = source.source();
-    }
-    words
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use http::Uri;
 use serde_json::json;
 use server::{
     clock::SystemClock,
-    conformance::{Row, Tested, Tls, USER_PREFIX, play},
+    conformance::{Row, Tested, USER_PREFIX, play},
+    trust::{TlsFiles, Trust},
 };
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 const HEAD: &str = "CASE                               \
     SENT                                       EXPECTED                 GOT";
@@ -62,7 +63,9 @@ fn tested(arguments: &Arguments) -> anyhow::Result<Tested> {
     ensure!(is_web, "the URL must begin with http:// or https://");
     // A machine without CA certificates can still speak plain HTTP.
     let is_secure = uri.scheme_str() == Some("https");
-    let tls = is_secure.then(|| Tls::trusting(arguments.ca.as_deref())).transpose();
+    let files = TlsFiles { ca: arguments.ca.clone(), client: None };
+    let trust = || Trust::new(files, Arc::new(SystemClock::start())).map(Arc::new);
+    let tls = is_secure.then(trust).transpose();
     let secret = arguments.secret.as_ref().map(|secret| secret.parse());
     Ok(Tested {
         url: arguments.url.clone(),

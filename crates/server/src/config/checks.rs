@@ -5,6 +5,7 @@
 use super::{Headers, MAIN, Secret, setting::Setting};
 use contract::signature::SigningSecret;
 use std::{collections::BTreeSet, path::PathBuf};
+use url::Url;
 
 /// What a value must be: `Err` says it in words.
 type Checked = Result<(), String>;
@@ -139,7 +140,14 @@ pub(super) fn callback_url(url: &String) -> Checked {
         "must not have a fragment: what follows # is never sent"
     } else {
         // By the parser of the one who sends.
-        return reqwest::Url::parse(url).map(|_| ()).map_err(|error| format!("is no URL: {error}"));
+        match Url::parse(url) {
+            Ok(parsed) if parsed.port() == Some(0) => "must not be on port 0: nobody listens there",
+            Ok(parsed) if parsed.host_str().is_some_and(|host| host.contains('*')) => {
+                "must name one host: there is no address for a *"
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(format!("is no URL: {error}")),
+        }
     };
     Err(wrong.to_owned())
 }

@@ -6,6 +6,7 @@ use crate::{
     listener::REQUEST_TIMEOUT,
 };
 use std::net::{IpAddr, SocketAddr};
+use url::Url;
 
 /// Notes every rule that is broken.
 pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
@@ -183,9 +184,9 @@ fn check_authorization(draft: &mut Draft) {
 /// What is looked up is checked at each connection; what stands there already can be told now.
 fn check_address(draft: &mut Draft) {
     let Callbacks { url, deny_private: true, .. } = &draft.config.callbacks else { return };
-    let url = url.as_ref().and_then(|url| reqwest::Url::parse(url).ok());
+    let url = url.as_ref().and_then(|url| Url::parse(url).ok());
     let other = ("callbacks.deny_private", "must be false for");
-    if let Some(port) = url.as_ref().and_then(reqwest::Url::port).filter(|p| is_odd_port(*p)) {
+    if let Some(port) = url.as_ref().and_then(Url::port).filter(|p| is_odd_port(*p)) {
         let wrong =
             format!("is on port {port}, where other services listen, which must not be with");
         return refuse_pair(draft, ("callbacks.url", &wrong), other);

@@ -2,13 +2,14 @@
 //!
 //! It never follows a redirect and uses no proxy.
 
-use super::{script::Sent, tls::Tls};
+use super::script::Sent;
+use crate::trust::{Trust, server_name};
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -19,7 +20,7 @@ use tokio::{
 /// The default within which an App must answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// As much of an answer as Herald reads.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What the App answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(super) enum Silence {
     Late,
 }
 
-pub(super) async fn send(sent: Sent, tls: Option<&Tls>) -> Result<Reply, Silence> {
+pub(super) async fn send(sent: Sent, tls: Option<&Arc<Trust>>) -> Result<Reply, Silence> {
     let uri: Uri = sent.url.parse().map_err(unreachable)?;
     let title_case = sent.title_case;
     let request = request(&uri, sent).map_err(unreachable)?;
@@ -51,7 +52,9 @@ pub(super) async fn send(sent: Sent, tls: Option<&Tls>) -> Result<Reply, Silence
         Err(_) => return Err(unreachable(format!("{address}: no connection within 5 s"))),
     };
     if let Some(tls) = tls {
-        let line = timeout(ANSWER_TIMEOUT, tls.secure(host, line)).await;
+        let line =
+            timeout(ANSWER_TIMEOUT, tls.secure(server_name(host).map_err(unreachable)?, line))
+                .await;
         let line = line.map_err(|_| Silence::Late)?.map_err(unreachable)?;
         return answered(exchange(line, title_case, request)).await;
     }

@@ -25,15 +25,22 @@ pub struct Tls {
     /// For whom its certificate is.
     name: &'static str,
     is_expired: bool,
+    /// Shows the certificate of the CA itself, as one of `openssl req -x509` does.
+    is_self_signed: bool,
 }
 
 impl Tls {
     pub fn make(ca: PathBuf) -> Tls {
-        let mut params = CertificateParams::new([]).unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(&ca, issuer.pem()).unwrap();
-        Tls { ca, issuer, asks: false, name: "localhost", is_expired: false }
+        Tls { ca, issuer, asks: false, name: "localhost", is_expired: false, is_self_signed: false }
+    }
+
+    /// Its certificate is self-signed, and says that it is a CA.
+    pub fn self_signed(self) -> Tls {
+        Tls { is_self_signed: true, ..self }
     }
 
     /// Lets in only who has a certificate of this CA.
@@ -81,9 +88,15 @@ impl Tls {
         } else {
             builder.with_no_client_auth()
         };
-        let (certificate, key) = self.issue(self.name);
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        builder.with_single_cert(vec![certificate.der().clone()], key).unwrap()
+        let (certificate, key) = match self.is_self_signed {
+            true => (self.issuer.der().clone(), self.issuer.key().serialize_der()),
+            false => {
+                let (certificate, key) = self.issue(self.name);
+                (certificate.der().clone(), key.serialize_der())
+            }
+        };
+        let key = PrivatePkcs8KeyDer::from(key).into();
+        builder.with_single_cert(vec![certificate], key).unwrap()
     }
 
     pub async fn serve(&self, app: &App) -> SocketAddr {

@@ -1,24 +1,31 @@
-//! The HTTP client of an endpoint: whom it trusts, who it says it is, and what it adds.
+//! The HTTP client of an endpoint: what it adds to each request, and which connection it goes over.
 
-use super::resolve::{PublicOnly, system};
-use reqwest::{
-    Certificate, Identity,
-    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
-    redirect,
+use super::{
+    connect::{Origin, host_header},
+    exchange::Response,
+    failure::Failure,
+    pool::Pool,
+    resolve::Names,
 };
+use crate::{
+    clock::Clock,
+    trust::{TlsFiles, Trust, TrustError},
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, USER_AGENT},
+};
+use http_body_util::Full;
 use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+use url::Url;
 
-/// Shorter than the 5 s after which common servers (Node's) close an idle connection: to meet
-/// that close would be a failed attempt.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-
-/// How requests are made, beside what the contract says of them. Files are here as their text.
+/// How requests are made, beside what the contract says of them.
 #[derive(Default)]
 pub struct HttpSettings {
-    /// The CAs to trust, in PEM; none: the system's.
-    pub ca: Option<String>,
-    /// Our certificate and its key, in PEM, for an App that asks for one.
-    pub client: Option<(String, String)>,
+    /// Whom to trust, and who we are, where the URL begins with `https`.
+    pub tls: TlsFiles,
     /// Added to every request.
     pub headers: Vec<(String, String)>,
     /// Sent as `Authorization: Bearer …`.
@@ -29,78 +36,102 @@ pub struct HttpSettings {
 
 /// Why a sender cannot be built.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SenderError {
-    /// The certificates are not PEM.
-    #[error("ca holds no certificate in PEM form")]
-    Certificates(#[source] Option<reqwest::Error>),
-    /// The certificate of our own, or its key, is not PEM.
-    #[error("client_cert and client_key hold no certificate and key")]
-    Client(#[source] reqwest::Error),
+    /// The URL is none.
+    #[error("url is no URL")]
+    Url(#[source] url::ParseError),
+    /// The URL has no host.
+    #[error("url has no host or port")]
+    NoHost,
     /// A header is none.
     #[error("headers or bearer cannot be sent")]
     Header(#[source] http::Error),
-    /// The system's certificates, or our own, cannot be used.
-    #[error("cannot set up TLS; set ca to a PEM file with the CA of the App")]
-    Tls(#[source] reqwest::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[from] TrustError),
 }
 
-#[expect(clippy::disallowed_types, reason = "this is the place")]
-pub(super) fn client(
-    url: &str,
-    connections_max: usize,
-    settings: &HttpSettings,
-) -> Result<reqwest::Client, SenderError> {
-    let mut builder = reqwest::ClientBuilder::new()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(connections_max)
-        .pool_idle_timeout(POOL_IDLE)
-        .default_headers(headers(settings).map_err(SenderError::Header)?)
-        .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
-    if let Some((cert, key)) = &settings.client {
-        builder = builder.identity(identity(cert, key).map_err(SenderError::Client)?);
+pub(super) struct Client {
+    origin: Origin,
+    pool: Arc<Pool>,
+    headers: HeaderMap,
+}
+
+impl Client {
+    pub(super) fn new(
+        url: &Url,
+        connections_max: usize,
+        settings: &HttpSettings,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Client, SenderError> {
+        let trust = match url.scheme() {
+            "https" => Some(Arc::new(Trust::new(settings.tls.clone(), Arc::clone(clock))?)),
+            // A machine without CA certificates can still speak plain HTTP.
+            _ => None,
+        };
+        let origin = Origin {
+            host: url.host().ok_or(SenderError::NoHost)?.to_owned(),
+            port: url.port_or_known_default().ok_or(SenderError::NoHost)?,
+            trust,
+            names: Names::of_the_system(settings.deny_private),
+            clock: Arc::clone(clock),
+        };
+        let headers = headers(url, settings).map_err(SenderError::Header)?;
+        Ok(Client { origin, pool: Pool::new(connections_max, Arc::clone(clock)), headers })
     }
-    if settings.deny_private {
-        builder = builder.dns_resolver(PublicOnly(Arc::new(system)));
-    }
-    let builder = match &settings.ca {
-        Some(pem) => builder.tls_certs_only(certificates(pem)?),
-        // A machine without CA certificates can still speak plain HTTP.
-        None if url.starts_with("http:") => builder.tls_certs_only([]),
-        None => builder,
-    };
-    builder.build().map_err(SenderError::Tls)
-}
 
-fn certificates(pem: &str) -> Result<Vec<Certificate>, SenderError> {
-    let certificates = Certificate::from_pem_bundle(pem.as_bytes());
-    let certificates = certificates.map_err(|error| SenderError::Certificates(Some(error)))?;
-    if certificates.is_empty() { Err(SenderError::Certificates(None)) } else { Ok(certificates) }
-}
-
-/// Each file may hold more than is wanted of it; both may be the same one.
-fn identity(cert: &str, key: &str) -> reqwest::Result<Identity> {
-    let pem = blocks(cert, "CERTIFICATE") + &blocks(key, "PRIVATE KEY");
-    Identity::from_pem(pem.as_bytes())
-}
-
-/// The blocks of a PEM file whose kind ends in a word.
-fn blocks(pem: &str, kind: &str) -> String {
-    let (mut inside, mut blocks) = (false, String::new());
-    for line in pem.lines() {
-        inside |=
-            line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{kind}-----"));
-        if inside {
-            blocks.extend([line, "\n"]);
+    /// Posts to a URL of the App. The headers take the place of the client's own.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+        body: Vec<u8>,
+        within: Duration,
+    ) -> Result<Response, Failure> {
+        let mut request =
+            Request::post(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
+        if let Some(all) = request.headers_mut() {
+            all.clone_from(&self.headers);
+            all.extend(headers);
         }
-        inside &= !line.starts_with("-----END ");
+        let request = request.body(Full::new(Bytes::from(body)));
+        let request = request.map_err(|error| Failure::unreachable(&error))?;
+        let sent = timeout(within, self.send(request)).await;
+        sent.unwrap_or(Err(Failure::Late(within)))
     }
-    blocks
+
+    /// An old connection may have been closed by the App, or by what is between: what fails there before
+    /// a byte of an answer came is sent again at once. Whether it was taken the first time, nobody knows.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, Failure> {
+        if let Some(line) = self.pool.take() {
+            match line.exchange(request.clone()).await {
+                Err(Failure::BrokeOff { nothing_came: true, .. }) => {}
+                exchanged => return self.keep(exchanged),
+            }
+        }
+        let line = self.origin.connect().await?;
+        self.keep(line.exchange(request).await)
+    }
+
+    fn keep(
+        &self,
+        exchanged: Result<(Response, Option<super::exchange::Line>), Failure>,
+    ) -> Result<Response, Failure> {
+        let (response, line) = exchanged?;
+        line.into_iter().for_each(|line| self.pool.keep(line));
+        Ok(response)
+    }
 }
 
-/// None of their values is ever logged.
-fn headers(settings: &HttpSettings) -> Result<HeaderMap, http::Error> {
+/// None of the operator's values is ever logged.
+fn headers(url: &Url, settings: &HttpSettings) -> Result<HeaderMap, http::Error> {
     let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_str(&host_header(url))?);
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let agent = concat!("herald/", env!("CARGO_PKG_VERSION"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(agent));
     let secret = |text: &str| -> Result<HeaderValue, http::Error> {
         let mut value = HeaderValue::from_str(text)?;
         value.set_sensitive(true);
@@ -113,24 +144,4 @@ fn headers(settings: &HttpSettings) -> Result<HeaderMap, http::Error> {
         headers.insert(AUTHORIZATION, secret(&format!("Bearer {token}"))?);
     }
     Ok(headers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rcgen::generate_simple_self_signed;
-
-    #[test]
-    fn a_certificate_and_its_key_are_found_among_whatever_else_their_files_hold() {
-        let made = generate_simple_self_signed(["herald".to_owned()]).unwrap();
-        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        let public = made.signing_key.public_key_pem();
-        let all = format!("Subject: herald\n{public}{key}{cert}");
-        for (cert, key) in [(&cert, &key), (&all, &all), (&all, &key), (&cert, &all)] {
-            assert!(identity(cert.trim_end(), key).is_ok(), "{cert}{key}");
-        }
-        assert_eq!(blocks(&all, "CERTIFICATE"), cert.replace("\r\n", "\n"));
-        assert_eq!(blocks(&all, "PRIVATE KEY"), key.replace("\r\n", "\n"));
-        assert!(identity(&cert, &cert).is_err() && identity(&key, &key).is_err());
-    }
 }

@@ -5,37 +5,41 @@
 //! URL are not looked up; for those see [`refusal_of_literal`].
 
 use crate::address;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use url::Url;
 
 pub(super) type LookingUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Refuses what is not public. It holds who looks up.
-pub(super) struct PublicOnly(pub(super) Arc<dyn Fn(String) -> LookingUp + Send + Sync>);
-
-/// As the system looks up.
-pub(super) fn system(name: String) -> LookingUp {
-    // The port of the URL takes the place of 0.
-    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+/// Looks names up.
+pub(super) struct Names {
+    look_up: Arc<dyn Fn(String, u16) -> LookingUp + Send + Sync>,
+    public_only: bool,
 }
 
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_owned();
-        let looking_up = (self.0)(name.clone());
-        Box::pin(async move {
-            let addresses = looking_up.await?;
-            match addresses.iter().find_map(|address| address::refusal(&name, address.ip())) {
-                Some(refusal) => Err(refusal.into()),
-                None => Ok(Box::new(addresses.into_iter()) as Addrs),
-            }
-        })
+impl Names {
+    /// As the system looks up.
+    pub(super) fn of_the_system(public_only: bool) -> Names {
+        let look_up = |name: String, port| -> LookingUp {
+            Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+        };
+        Names { look_up: Arc::new(look_up), public_only }
+    }
+
+    /// The addresses of a name, or why none is used.
+    pub(super) async fn look_up(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let addresses = (self.look_up)(name.to_owned(), port).await;
+        let addresses =
+            addresses.map_err(|error| format!("the host {name} cannot be looked up: {error}"))?;
+        let refusal = |address: &SocketAddr| address::refusal(name, address.ip());
+        match addresses.iter().find_map(refusal).filter(|_| self.public_only) {
+            Some(refusal) => Err(refusal),
+            None => Ok(addresses),
+        }
     }
 }
 
 /// Why the address that stands in a URL is not connected to; none if it may be, or if there is none.
-pub(super) fn refusal_of_literal(url: &str) -> Option<String> {
-    let url = reqwest::Url::parse(url).ok()?;
+pub(super) fn refusal_of_literal(url: &Url) -> Option<String> {
     let host = url.host_str()?;
     address::refusal(host, address::literal(host)?)
 }
@@ -49,16 +53,17 @@ mod tests {
     /// Answers each look-up with the next of these lists, and tells what may be connected to.
     async fn check(answers: &'static [&'static [&'static str]]) -> String {
         let asked = AtomicUsize::new(0);
-        let resolver = PublicOnly(Arc::new(move |_| {
+        let look_up = move |_, port| -> LookingUp {
             let answer = answers[asked.fetch_add(1, Relaxed)];
-            let port = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), 0);
-            let addresses = answer.iter().map(port).collect();
+            let address = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), port);
+            let addresses = answer.iter().map(address).collect();
             Box::pin(async move { Ok(addresses) })
-        }));
+        };
+        let names = Names { look_up: Arc::new(look_up), public_only: true };
         let mut told = String::new();
         for _ in answers {
-            told += &match resolver.resolve("app.example".parse().unwrap()).await {
-                Ok(addresses) => format!("{:?}\n", addresses.collect::<Vec<_>>()),
+            told += &match names.look_up("app.example", 80).await {
+                Ok(addresses) => format!("{addresses:?}\n"),
                 Err(error) => format!("{error}\n"),
             };
         }
@@ -75,10 +80,10 @@ mod tests {
             app.example 8.8.8.8 0x08080808 [2606:4700::1111]";
         let line = |host: &str| {
             let url = format!("http://{host}:8080/cb?a=b");
-            let told = match reqwest::Url::parse(&url) {
+            let told = match Url::parse(&url) {
                 Err(error) => format!("no URL: {error}"),
                 Ok(parsed) => {
-                    let refusal = refusal_of_literal(&url);
+                    let refusal = refusal_of_literal(&parsed);
                     let refusal = refusal.as_deref().and_then(|text| text.split(", and ").next());
                     format!("{} {}", parsed.host_str().unwrap(), refusal.unwrap_or("-"))
                 }
@@ -131,11 +136,11 @@ mod tests {
             check(&[&[]]).await,
         ];
         expect![[r#"
-            [93.184.216.34:0, [2606:2800::1]:0]
+            [93.184.216.34:80, [2606:2800::1]:80]
             the callback URL's host app.example has the address 10.0.0.5, a private address, and deny_private is true; give the App a public address, or set deny_private = false
             the callback URL's host app.example has the address 10.0.0.5, a private address, and deny_private is true; give the App a public address, or set deny_private = false
             the callback URL's host app.example has the address ::ffff:127.0.0.1, a loopback address, and deny_private is true; give the App a public address, or set deny_private = false
-            [93.184.216.34:0]
+            [93.184.216.34:80]
             the callback URL's host app.example has the address 127.0.0.1, a loopback address, and deny_private is true; give the App a public address, or set deny_private = false
             []
         "#]].assert_eq(&told.concat());
@@ -143,8 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_names_of_this_machine_are_looked_up_and_refused() {
-        let resolver = PublicOnly(Arc::new(system));
-        let refused = resolver.resolve("localhost".parse().unwrap()).await.err().unwrap();
-        assert!(refused.to_string().contains("a loopback address"), "{refused}");
+        let refused = Names::of_the_system(true).look_up("localhost", 80).await.unwrap_err();
+        assert!(refused.contains("a loopback address"), "{refused}");
+        assert!(Names::of_the_system(false).look_up("localhost", 80).await.is_ok());
     }
 }
