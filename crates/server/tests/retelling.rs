@@ -106,3 +106,26 @@ async fn an_app_that_fails_at_everybody_loses_nothing() {
         assert_eq!(endpoint().await["state"], "open");
     }
 }
+
+/// What is told again is decided in its user's turn, and that user may have to wait for long.
+#[tokio::test]
+async fn nobody_waits_for_the_user_who_is_told_again() {
+    let (app, store) = (App::start().await, faulty::Faulty::new());
+    let url = app.url();
+    let herald = Herald::start_on(store.clone(), |config| config.callbacks.url = Some(url)).await;
+    herald.login("slow", Platform::Ios).await.close().await;
+    app.hears(&["online slow", "offline slow"]).await;
+    herald.all_told().await;
+    let first = id_of(&herald, "slow", "online").await;
+    store.commits(|user| match user.as_str() {
+        "slow" => (Duration::from_secs(600), None),
+        _ => (Duration::ZERO, None),
+    });
+    herald.admin("POST", &format!("/v1/callbacks/{first}/replay"), "").await;
+    app.hears(&["online slow", "offline slow", "online slow"]).await;
+    for n in 0..3 {
+        let _client = herald.login(&format!("u{n}"), Platform::Ios).await;
+        let told = format!("online u{n}");
+        eventually("others are told", || async { app.heard().contains(&told) }).await;
+    }
+}

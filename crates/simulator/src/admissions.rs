@@ -42,8 +42,8 @@ pub(crate) struct Admissions {
     refused: BTreeMap<SessionKey, (u64, u64)>,
     /// Sessions that ended by loss: since when, in which process.
     absent: BTreeMap<SessionKey, (u64, u32)>,
-    /// When the App that is asked could not be.
-    away: Vec<Away>,
+    /// When an App could not be asked. Another one may be asked from the next start on.
+    away: BTreeMap<usize, Vec<Away>>,
     /// When more logins waited than may.
     crowded_at: Option<u64>,
 }
@@ -124,21 +124,36 @@ impl Admissions {
         self.absent.remove(session);
     }
 
-    /// It has answered a request: one that began before it failed says nothing of what it is like since. The
-    /// next process knows nothing of how Apps are doing, except that one is paused.
-    pub(crate) fn app_answers(&mut self, began: u64, now: u64) {
-        let failing = self.away.iter_mut().filter(|away| !away.paused && away.from <= began);
+    /// It has answered a request: one that began before it failed says nothing of what it is like since.
+    fn app_answers(&mut self, app: usize, began: u64, now: u64) {
+        let failing = self
+            .away
+            .entry(app)
+            .or_default()
+            .iter_mut()
+            .filter(|away| !away.paused && away.from <= began);
         failing.for_each(|away| _ = away.until.get_or_insert(now));
     }
 
-    fn app_is_away(&mut self, now: u64, paused: bool) {
-        if !self.away.iter().any(|away| away.until.is_none() && away.paused == paused) {
-            self.away.push(Away { from: now, until: None, paused });
+    /// The next process knows nothing of how Apps are doing, except that one is paused.
+    pub(crate) fn process_is_gone(&mut self, now: u64) {
+        let failing = self.away.values_mut().flatten().filter(|away| !away.paused);
+        failing.for_each(|away| _ = away.until.get_or_insert(now));
+    }
+
+    fn app_is_away(&mut self, app: usize, now: u64, paused: bool) {
+        let away = self.away.entry(app).or_default();
+        if !away.iter().any(|away| away.until.is_none() && away.paused == paused) {
+            away.push(Away { from: now, until: None, paused });
         }
     }
 
-    fn app_is_resumed(&mut self, now: u64) {
-        self.away.iter_mut().for_each(|away| _ = away.until.get_or_insert(now));
+    fn app_is_resumed(&mut self, app: usize, now: u64) {
+        self.away
+            .entry(app)
+            .or_default()
+            .iter_mut()
+            .for_each(|away| _ = away.until.get_or_insert(now));
     }
 }
 
@@ -185,12 +200,10 @@ impl World {
         let is_asked = settings.gate.is_some_and(|gate| gate.endpoint == app);
         let (now, id) = (self.ms(), &callback.lease.id);
         let admissions = &mut self.ledger().admissions;
-        if is_asked {
-            match verdict(sent.attempt, 1, true) {
-                Verdict::BackOff => admissions.app_is_away(now, false),
-                Verdict::Pause => admissions.app_is_away(now, true),
-                _ => admissions.app_answers(began, now),
-            }
+        match verdict(sent.attempt, 1, true) {
+            Verdict::BackOff => admissions.app_is_away(app, now, false),
+            Verdict::Pause => admissions.app_is_away(app, now, true),
+            _ => admissions.app_answers(app, began, now),
         }
         // What was said about an earlier attempt was not recorded, or does not count any more.
         admissions.refusing.remove(id);
@@ -227,9 +240,7 @@ impl World {
     /// The endpoint was resumed by hand.
     pub(crate) fn app_is_resumed(&self, app: usize) {
         let now = self.ms();
-        if self.settings().gate.is_some_and(|gate| gate.endpoint == app) {
-            self.ledger().admissions.app_is_resumed(now);
-        }
+        self.ledger().admissions.app_is_resumed(app, now);
     }
 
     /// What a step means for logins. Called once it is durable.
@@ -398,7 +409,7 @@ impl World {
             let lasts = until.saturating_sub(away.from) + SLACK_MS >= timeout;
             until >= began && (lasts || away.paused)
         };
-        if admissions.away.iter().any(is_away) {
+        if admissions.away.get(&gate.endpoint).into_iter().flatten().any(is_away) {
             return Some("gate: admitted while the App is away");
         }
         let crowded = admissions.crowded_at.is_some_and(|at| at >= began);

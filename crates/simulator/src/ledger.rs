@@ -176,7 +176,7 @@ impl World {
             }
         }
         ledger.lanes.values_mut().for_each(|lane| lane.in_flight = None);
-        ledger.admissions.app_answers(now, now);
+        ledger.admissions.process_is_gone(now);
     }
 
     /// A step is durable, and decides from now on.

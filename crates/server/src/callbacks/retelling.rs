@@ -5,8 +5,9 @@
 
 use super::dispatcher::Dispatcher;
 use presence::{Instant, Permit, UserId};
-use std::{mem, time::Duration};
-use store::Mark;
+use std::{collections::HashSet, mem, sync::Arc, time::Duration};
+use store::{Mark, StoreError};
+use tokio::task::JoinSet;
 
 /// How often marks are looked at, unless one is known to be due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -17,6 +18,10 @@ const SHARE: usize = 10;
 #[derive(Default)]
 pub(super) struct Retelling {
     look_at: Instant,
+    /// A user may be busy for long, and nobody else waits for that.
+    under_way: JoinSet<(UserId, Result<bool, StoreError>)>,
+    /// About whom something is under way.
+    users: HashSet<UserId>,
     /// About whom something was told again that may still be owed.
     told: Vec<UserId>,
 }
@@ -24,6 +29,7 @@ pub(super) struct Retelling {
 impl Retelling {
     /// Makes callbacks for some of the marks that are due. They are claimed like all others.
     pub(super) async fn look(&mut self, dispatcher: &Dispatcher) {
+        self.note_ended(dispatcher);
         let (endpoint, now) = (&dispatcher.endpoint, dispatcher.clock.now());
         if endpoint.health().permit(now.mono) != Permit::Open {
             return;
@@ -34,15 +40,19 @@ impl Retelling {
         self.look_at = now.mono + LOOK_EVERY;
         self.forget_delivered(dispatcher).await;
         let most = endpoint.settings.concurrency_max.div_ceil(SHARE);
-        let room = most.saturating_sub(self.told.len());
+        let room = most.saturating_sub(self.told.len() + self.under_way.len());
         if room == 0 {
             return;
         }
-        let due = dispatcher.store.marks_due(&endpoint.settings.name, now.wall, room).await;
+        // Those under way are still due.
+        let many = room + self.users.len();
+        let due = dispatcher.store.marks_due(&endpoint.settings.name, now.wall, many).await;
         // An outbox that cannot be read is logged where callbacks are claimed.
-        for mark in due.unwrap_or_default() {
-            if endpoint.settings.retell || mark.is_at_once() {
-                self.tell(dispatcher, mark).await;
+        let mut due = due.unwrap_or_default();
+        due.retain(|mark| endpoint.settings.retell || mark.is_at_once());
+        for mark in due {
+            if self.under_way.len() + self.told.len() < most && !self.users.contains(&mark.user) {
+                self.tell(dispatcher, mark);
             }
         }
     }
@@ -57,17 +67,33 @@ impl Retelling {
         }
     }
 
-    async fn tell(&mut self, dispatcher: &Dispatcher, mark: Mark) {
-        let (endpoint, user) = (&dispatcher.endpoint, mark.user.clone());
-        match dispatcher.driver.retell(endpoint, mark).await {
-            Ok(true) => {
-                self.told.push(user);
-                dispatcher.metrics.retold.inc();
-            }
-            // Of what is true now it is not told.
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(%error, user.id = %user, "an App could not be told again how things are");
+    fn tell(&mut self, dispatcher: &Dispatcher, mark: Mark) {
+        let (driver, endpoint) = (Arc::clone(&dispatcher.driver), Arc::clone(&dispatcher.endpoint));
+        let user = mark.user.clone();
+        self.users.insert(user.clone());
+        self.under_way.spawn(async move {
+            let told = driver.retell(&endpoint, mark).await;
+            endpoint.look_at_marks();
+            endpoint.news.notify_one();
+            (user, told)
+        });
+    }
+
+    fn note_ended(&mut self, dispatcher: &Dispatcher) {
+        while let Some(ended) = self.under_way.try_join_next() {
+            // What panics in it is contained by the driver.
+            let Ok((user, told)) = ended else { continue };
+            self.users.remove(&user);
+            match told {
+                Ok(true) => {
+                    self.told.push(user);
+                    dispatcher.metrics.retold.inc();
+                }
+                // Of what is true now it is not told.
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, user.id = %user, "an App could not be told again how things are");
+                }
             }
         }
     }
