@@ -21,10 +21,10 @@ mod subscribe_users_status;
 mod sync;
 mod user_register;
 
-use crate::{clock::Clock, config::Secret, driver::Driver, tokens::Tokens};
+use crate::{bodies::Bodies, clock::Clock, config::Secret, driver::Driver, tokens::Tokens};
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
@@ -63,6 +63,8 @@ pub struct Api {
     pub watching: Arc<dyn Watching>,
     /// Makes and checks tokens.
     pub tokens: Arc<Tokens>,
+    /// What bodies of requests may hold.
+    pub bodies: Bodies,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What the operator configured.
@@ -81,7 +83,6 @@ pub struct ApiSettings {
 /// All routes; an upgrade on any other path is for `clients`, so that one port can serve a browser
 /// app.
 pub fn router(api: Arc<Api>, clients: Router) -> Router {
-    let body_bytes_max = api.settings.body_bytes_max;
     Router::new()
         .route("/auth/get_admin_token", open(get_admin_token::run))
         .route("/auth/parse_token", open(parse_token::run))
@@ -100,7 +101,6 @@ pub fn router(api: Arc<Api>, clients: Router) -> Router {
         .merge(sync::router())
         .with_state(api)
         .fallback(move |request: Request| fallback(clients.clone(), request))
-        .layer(DefaultBodyLimit::max(body_bytes_max))
         .layer(CompressionLayer::new().gzip(true))
         .layer(from_fn(cors))
 }

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod ages;
 pub mod api;
 pub mod app;
+pub mod bodies;
 pub mod callbacks;
 pub mod client;
 pub mod clock;

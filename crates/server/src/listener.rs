@@ -4,6 +4,7 @@
 //! one byte a minute would stay for ever, and has no limit of connections.
 
 mod places;
+mod unread;
 
 use crate::{
     files,
@@ -22,11 +23,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use places::{Place, Places};
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use unread::MustBeRead;
 
 /// Connections before their upgrade, or half of the files that may be open if that is less.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -34,6 +36,13 @@ const CONNECTIONS_MAX: usize = 16_384;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a client may read nothing of what it is sent, be it an answer, a stream or frames.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// What the system holds of a connection in each direction (it doubles that): a client that never reads,
+/// or whose body is never read, takes no more.
+const SOCKET_BUFFER_BYTES: u32 = 64 * 1024;
+/// How many may wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// How long requests may take to finish when the server stops.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,7 +56,7 @@ pub struct Listener {
 impl Listener {
     /// Binds; port 0 takes a free one.
     pub async fn bind(address: SocketAddr, head_timeout: Duration) -> io::Result<Listener> {
-        let tcp = TcpListener::bind(address).await?;
+        let tcp = listen(address)?;
         let connections_max = CONNECTIONS_MAX.min(files::limit_now() / 2);
         Ok(Listener { tcp, head_timeout, connections_max })
     }
@@ -96,6 +105,16 @@ impl Listener {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Connections have those of the socket that they come to.
+    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// A panic is the request's own. A body that never comes, or a disk that never answers, must not hold
 /// a connection for ever.
 async fn in_time(request: Request, next: Next) -> Response {
@@ -128,7 +147,7 @@ async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(MustBeRead::new(stream, READ_WITHIN)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

@@ -5,6 +5,7 @@ mod upkeep;
 use crate::{
     admin::{self, Admin},
     api::{self, Api, ApiSettings},
+    bodies::Bodies,
     callbacks::{
         Dispatcher, Endpoint, EndpointSettings,
         http::{HttpSender, SenderError},
@@ -423,6 +424,7 @@ impl Parts {
 
     fn api(&self, config: &Config) -> Api {
         Api {
+            bodies: Bodies::default(),
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
             tokens: Arc::clone(&self.tokens),

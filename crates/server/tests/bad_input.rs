@@ -662,7 +662,11 @@ async fn a_bad_call_is_refused_with_the_code_that_fits() {
             ("the root", ("GET", "/", ""), "404: no such route: GET /"),
             ("a GET", ("GET", "/user/get_users_info", ""), "405"),
             ("a PUT", ("PUT", "/auth/parse_token", "{}"), "405"),
-            ("a long body", ("POST", "/auth/parse_token", &long), "1001: length limit exceeded"),
+            (
+                "a long body",
+                ("POST", "/auth/parse_token", &long),
+                "1001: body: longer than 16384 bytes",
+            ),
         ],
         async |(method, path, body)| call(&herald, method, path, &with(&good), body).await,
     )

@@ -1,10 +1,13 @@
 //! What every operation has in common: operationID, token, body, envelope.
 
 use super::{Api, answer, refuse, request_json};
-use crate::{said, tokens};
+use crate::{
+    bodies::{self, Unread},
+    said, tokens,
+};
 use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    body::Body,
+    extract::State,
     http::HeaderMap,
     response::Response,
     routing::{MethodRouter, post},
@@ -24,6 +27,8 @@ pub(super) struct Call<T> {
     pub(super) operation_id: String,
     pub(super) caller: Caller,
     pub(super) request: T,
+    /// What was read of it takes memory for as long.
+    _body: bodies::Read,
 }
 
 /// Who calls.
@@ -122,8 +127,6 @@ where
     })
 }
 
-type Body = Result<Bytes, BytesRejection>;
-
 async fn read<T: DeserializeOwned>(
     api: Arc<Api>,
     whose: For,
@@ -138,9 +141,28 @@ async fn read<T: DeserializeOwned>(
     if whose == For::Administrators && caller != Caller::Admin {
         return Err(Code::NoPermission.with("this needs an administrator's token"));
     }
-    let body = body.map_err(|error| Code::Args.with(error.body_text()))?;
+    let body = read_body(&api, &caller, body).await?;
     let request = request_json::read(&body)?;
-    Ok(Call { api, operation_id, caller, request })
+    Ok(Call { api, operation_id, caller, request, _body: body })
+}
+
+/// Nobody knows whose is that of an operation for everybody: it is short.
+pub(super) async fn read_body(
+    api: &Api,
+    caller: &Caller,
+    body: Body,
+) -> Result<bodies::Read, WireError> {
+    let most = api.settings.body_bytes_max;
+    let (most, caller) = match caller {
+        Caller::Nobody => (most.min(bodies::FREE_BYTES), None),
+        Caller::User { id, .. } => (most, Some(id.as_str())),
+        Caller::Admin => (most, None),
+    };
+    let read = api.bodies.read(body, most, caller).await;
+    read.map_err(|unread| match unread {
+        Unread::NoRoom => Code::ServerInternal.with(unread.to_string()),
+        Unread::TooLong(_) | Unread::Broken(_) => Code::Args.with(unread.to_string()),
+    })
 }
 
 /// Who calls; the operationID is asked for as well, as OpenIM does.

@@ -3,8 +3,12 @@
 use super::call::{Call, check_users, unavailable};
 use presence::UserId;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use store::Account;
-use wire::code::WireError;
+use wire::code::{Code, WireError};
+
+/// A thousand accounts with all that can be registered.
+const ANSWER_BYTES_MAX: usize = 1_000 * 6 * 1024;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -36,15 +40,31 @@ struct UserInfo {
 pub(super) async fn run(call: Call<Request>) -> Result<Answer, WireError> {
     let Request { userids } = call.request;
     check_users("userIDs", &userids)?;
-    let users: Vec<UserId> = userids.iter().map(|user| UserId::new(user.as_str())).collect();
+    let users = each_once(&userids);
     let accounts = call.api.store.accounts(&users).await.map_err(unavailable)?;
-    let mut users_info: Vec<UserInfo> = accounts.into_iter().flatten().map(info).collect();
+    let accounts: Vec<Account> = accounts.into_iter().flatten().collect();
+    // Those of an older version may be of any length.
+    let bytes: usize =
+        accounts.iter().map(|a| a.nickname.len() + a.face_url.len() + a.ex.len()).sum();
+    if bytes > ANSWER_BYTES_MAX {
+        let text =
+            format!("these accounts are {bytes} bytes, {ANSWER_BYTES_MAX} at most; ask for fewer");
+        return Err(Code::Args.with(text));
+    }
+    let mut users_info: Vec<UserInfo> = accounts.into_iter().map(info).collect();
     // A user who logged in without being registered still is somebody: SDKs need an entry for
     // themselves, or their sync fails.
     if users_info.is_empty() && users.len() == 1 && call.caller.is(&userids[0]) {
         users_info.push(nameless(&userids[0]));
     }
     Ok(Answer { users_info })
+}
+
+/// In the order in which they are named first.
+fn each_once(userids: &[String]) -> Vec<UserId> {
+    let mut named = HashSet::new();
+    let once = userids.iter().filter(|user| named.insert(user.as_str()));
+    once.map(|user| UserId::new(user.as_str())).collect()
 }
 
 fn info(account: Account) -> UserInfo {

@@ -22,7 +22,7 @@ pub(super) struct Request {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
-    let Call { api, operation_id, caller, request } = call;
+    let Call { api, operation_id, caller, request, .. } = call;
     check_user("userID", &request.userid)?;
     caller.must_be(&request.userid)?;
     let user = UserId::new(request.userid.as_str());

@@ -6,12 +6,12 @@
 
 use super::{
     Api, answer,
-    call::{Caller, caller, check_user},
+    call::{caller, check_user, read_body},
     refuse, request_json,
 };
 use axum::{
     Router,
-    body::Bytes,
+    body::Body,
     extract::State,
     http::{HeaderMap, header},
     response::Response,
@@ -57,14 +57,14 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/user/del_user_client_config", post(keep_no_config))
         .route("/user/page_user_client_config", post(keep_no_config));
     for (path, data) in EMPTY {
-        let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes| {
-            told(check(&api, &headers, &body).await.map(|()| envelope::success_with(&data())))
+        let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Body| {
+            told(check(&api, &headers, body).await.map(|()| envelope::success_with(&data())))
         };
         router = router.route(path, post(run));
     }
     for path in NOTED {
-        let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes| {
-            told(check(&api, &headers, &body).await.map(|()| envelope::SUCCESS.to_owned()))
+        let run = async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Body| {
+            told(check(&api, &headers, body).await.map(|()| envelope::SUCCESS.to_owned()))
         };
         router = router.route(path, post(run));
     }
@@ -86,14 +86,14 @@ fn full(list: &str) -> Value {
 async fn active_conversations(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("application/x-protobuf")) {
         return told(caller(&api, &headers).await.map(|_| envelope::success_with(&"")));
     }
     let none = json!({ "unreadCount": 0, "conversations": [] });
-    told(check(&api, &headers, &body).await.map(|()| envelope::success_with(&none)))
+    told(check(&api, &headers, body).await.map(|()| envelope::success_with(&none)))
 }
 
 async fn send_msg(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
@@ -121,9 +121,10 @@ struct Request {
 }
 
 /// Whose they are may ask, and administrators. Some SDKs leave the user out: then it is the caller.
-async fn check(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), WireError> {
-    let caller: Caller = caller(api, headers).await?;
-    let Request { userid, owneruserid } = request_json::read(body)?;
+async fn check(api: &Api, headers: &HeaderMap, body: Body) -> Result<(), WireError> {
+    let caller = caller(api, headers).await?;
+    let body = read_body(api, &caller, body).await?;
+    let Request { userid, owneruserid } = request_json::read(&body)?;
     for user in [userid, owneruserid] {
         if !user.is_empty() {
             check_user("userID", &user)?;

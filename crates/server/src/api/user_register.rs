@@ -8,6 +8,11 @@ use std::collections::HashSet;
 use store::{Account, Registered};
 use wire::code::{Code, WireError};
 
+/// A thousand accounts with all of that are one answer.
+const NICKNAME_BYTES_MAX: usize = 256;
+const FACE_URL_BYTES_MAX: usize = 1024;
+const EX_BYTES_MAX: usize = 4 * 1024;
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Request {
@@ -56,11 +61,24 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
 fn check(users: &[User]) -> Result<(), WireError> {
     let names: Vec<String> = users.iter().map(|user| user.userid.clone()).collect();
     check_users("users", &names)?;
+    let too_long = |user: &User| {
+        [
+            ("nickname", &user.nickname, NICKNAME_BYTES_MAX),
+            ("faceURL", &user.faceurl, FACE_URL_BYTES_MAX),
+            ("ex", &user.ex, EX_BYTES_MAX),
+        ]
+        .into_iter()
+        .find(|(_, text, most)| text.len() > *most)
+        .map(|(field, _, most)| format!("has a {field} of more than {most} bytes"))
+    };
     let allowed =
         |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.' || c == '@';
     let mut seen = HashSet::new();
-    for User { userid, nickname, .. } in users {
+    for user in users {
+        let User { userid, nickname, .. } = user;
+        let too_long = too_long(user);
         let problem = match () {
+            () if too_long.is_some() => too_long.as_deref().unwrap_or_default(),
             () if !userid.chars().all(allowed) => "may hold letters, digits and _ - . @ only",
             () if nickname.is_empty() => "has no nickname",
             () if !seen.insert(userid) => "is in the list twice",

@@ -7,6 +7,7 @@ use super::{
     connection::Newcomer,
     watchers::{Watcher, element, seen_by},
 };
+use crate::said;
 use presence::{ConnId, End, Event, UserId};
 use std::sync::Arc;
 use wire::{
@@ -75,7 +76,10 @@ async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Res
         outbound: Arc::clone(&from.outbound),
     };
     let watchers = &gateway.registry.watchers;
-    let names = |names: Vec<String>| names.into_iter().map(UserId::new);
+    // A name that nobody can have is watched by nobody, and not repeated.
+    let names = |names: Vec<String>| {
+        names.into_iter().filter(|name| said::check_user(name).is_ok()).map(UserId::new)
+    };
     let unwatched: Vec<UserId> = names(said.unsubscribe_user_ids).collect();
     unwatched.iter().for_each(|user| watchers.unwatch(watcher.conn, user));
     let mut subscribers = Vec::with_capacity(said.subscribe_user_ids.len());

@@ -18,6 +18,8 @@ use wire::{
 
 /// How many users one connection may watch; further ones are answered as offline and not watched.
 pub(super) const WATCHED_MAX: usize = 3_000;
+/// How many all connections of one user may watch together.
+const WATCHED_BY_USER_MAX: usize = 4 * WATCHED_MAX;
 
 /// All subscriptions in this process.
 #[derive(Default)]
@@ -28,7 +30,15 @@ struct Subscriptions {
     /// Who watches a user.
     watchers: HashMap<UserId, HashMap<ConnId, Watcher>>,
     /// Whom a connection watches.
-    watched: HashMap<ConnId, HashSet<UserId>>,
+    watched: HashMap<ConnId, Watched>,
+    /// How many all connections of a user watch.
+    by_user: HashMap<UserId, usize>,
+}
+
+struct Watched {
+    /// Who watches.
+    by: UserId,
+    names: HashSet<UserId>,
 }
 
 /// A connection that watches.
@@ -40,14 +50,21 @@ pub(super) struct Watcher {
 }
 
 impl Watchers {
-    /// False: this connection watches as many as it may.
+    /// False: this connection, or those of its user together, watch as many as they may.
     pub(super) fn watch(&self, watcher: &Watcher, user: &UserId) -> bool {
         let subscriptions = &mut *self.lock();
-        let watched = subscriptions.watched.entry(watcher.conn).or_default();
-        if watched.len() >= WATCHED_MAX && !watched.contains(user) {
-            return false;
+        let Subscriptions { watched, by_user, .. } = subscriptions;
+        let watched = watched
+            .entry(watcher.conn)
+            .or_insert_with(|| Watched { by: watcher.user.clone(), names: HashSet::new() });
+        if !watched.names.contains(user) {
+            let theirs = by_user.entry(watcher.user.clone()).or_default();
+            if watched.names.len() >= WATCHED_MAX || *theirs >= WATCHED_BY_USER_MAX {
+                return false;
+            }
+            *theirs += 1;
+            watched.names.insert(user.clone());
         }
-        watched.insert(user.clone());
         let watchers = subscriptions.watchers.entry(user.clone()).or_default();
         watchers.insert(watcher.conn, watcher.clone());
         true
@@ -55,8 +72,11 @@ impl Watchers {
 
     pub(super) fn unwatch(&self, conn: ConnId, user: &UserId) {
         let subscriptions = &mut *self.lock();
-        if let Some(watched) = subscriptions.watched.get_mut(&conn) {
-            watched.remove(user);
+        if let Some(watched) = subscriptions.watched.get_mut(&conn)
+            && watched.names.remove(user)
+        {
+            let by = watched.by.clone();
+            subscriptions.count_less(&by, 1);
         }
         subscriptions.forget(conn, user);
     }
@@ -64,7 +84,7 @@ impl Watchers {
     /// Whom a connection watches, by name.
     pub(super) fn watched(&self, conn: ConnId) -> Vec<UserId> {
         let subscriptions = self.lock();
-        let watched = subscriptions.watched.get(&conn).into_iter().flatten();
+        let watched = subscriptions.watched.get(&conn).into_iter().flat_map(|one| &one.names);
         let mut watched: Vec<UserId> = watched.cloned().collect();
         watched.sort_unstable();
         watched
@@ -73,7 +93,9 @@ impl Watchers {
     /// The connection is gone, and with it all it watched.
     pub(super) fn forget(&self, conn: ConnId) {
         let subscriptions = &mut *self.lock();
-        for user in subscriptions.watched.remove(&conn).unwrap_or_default() {
+        let Some(Watched { by, names }) = subscriptions.watched.remove(&conn) else { return };
+        subscriptions.count_less(&by, names.len());
+        for user in names {
             subscriptions.forget(conn, &user);
         }
     }
@@ -104,6 +126,14 @@ impl Watchers {
 }
 
 impl Subscriptions {
+    fn count_less(&mut self, by: &UserId, names: usize) {
+        let left = self.by_user.get(by).map_or(0, |theirs| theirs.saturating_sub(names));
+        match left {
+            0 => self.by_user.remove(by),
+            left => self.by_user.insert(by.clone(), left),
+        };
+    }
+
     fn forget(&mut self, conn: ConnId, user: &UserId) {
         if let Some(watchers) = self.watchers.get_mut(user) {
             watchers.remove(&conn);

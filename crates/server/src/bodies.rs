@@ -1,0 +1,196 @@
+//! Bodies of requests, read with one budget for all, and one for each caller.
+//!
+//! Who calls is known before anything is read. The first part of each body is free, so that whoever fills
+//! the budgets keeps nobody's small request out.
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What all bodies together may hold.
+const ALL_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What the bodies of one caller may hold, or one body of the longest kind if that is more.
+const CALLER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What counts for neither.
+pub const FREE_BYTES: usize = 16 * 1024;
+
+/// The budgets.
+#[derive(Clone, Default)]
+pub struct Bodies(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    all: usize,
+    of: HashMap<Box<str>, usize>,
+}
+
+/// Why a body is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// It is longer than allowed.
+    #[error("body: longer than {0} bytes")]
+    TooLong(usize),
+    /// It broke off.
+    #[error("body: {0}")]
+    Broken(String),
+    /// The others are too long, at this moment.
+    #[error("too many long requests at the same time; try again")]
+    NoRoom,
+}
+
+/// A body, which counts until it is dropped.
+pub struct Read {
+    bytes: Vec<u8>,
+    charge: Charge,
+}
+
+impl Read {
+    /// How much of the budgets it takes.
+    pub fn charged(&self) -> usize {
+        self.charge.bytes
+    }
+}
+
+impl Deref for Read {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+struct Charge {
+    bodies: Bodies,
+    caller: Option<Box<str>>,
+    caller_max: usize,
+    bytes: usize,
+}
+
+impl Bodies {
+    /// Reads a body of at most so many bytes. `caller`: whose budget it takes; none: it only takes that of
+    /// all.
+    pub async fn read(
+        &self,
+        mut body: Body,
+        most: usize,
+        caller: Option<&str>,
+    ) -> Result<Read, Unread> {
+        if body.size_hint().lower() > most as u64 {
+            return Err(Unread::TooLong(most));
+        }
+        let mut charge = Charge {
+            bodies: self.clone(),
+            caller: caller.map(Into::into),
+            caller_max: CALLER_BYTES_MAX.max(most),
+            bytes: 0,
+        };
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let length = bytes.len() + data.len();
+            if length > most {
+                return Err(Unread::TooLong(most));
+            }
+            charge.grow_to(length.saturating_sub(FREE_BYTES))?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Read { bytes, charge })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Charge {
+    fn grow_to(&mut self, bytes: usize) -> Result<(), Unread> {
+        let more = bytes - self.bytes;
+        if more == 0 {
+            return Ok(());
+        }
+        let mut held = self.bodies.held();
+        if held.all + more > ALL_BYTES_MAX {
+            return Err(Unread::NoRoom);
+        }
+        if let Some(caller) = &self.caller {
+            let theirs = held.of.entry(caller.clone()).or_default();
+            if *theirs + more > self.caller_max {
+                return Err(Unread::NoRoom);
+            }
+            *theirs += more;
+        }
+        held.all += more;
+        drop(held);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut held = self.bodies.held();
+        held.all -= self.bytes;
+        let Some(caller) = &self.caller else { return };
+        let left = held.of.get(caller).map_or(0, |theirs| theirs - self.bytes);
+        match left {
+            0 => held.of.remove(caller),
+            left => held.of.insert(caller.clone(), left),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use futures_util::stream;
+    use std::convert::Infallible;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn body(bytes: usize) -> Body {
+        let chunks = vec![Bytes::from(vec![b'x'; 64 * 1024]); bytes / (64 * 1024)];
+        Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, Infallible>)))
+    }
+
+    #[tokio::test]
+    async fn all_have_one_budget_and_each_caller_another() {
+        let bodies = Bodies::default();
+        let read = async |bytes, caller| bodies.read(body(bytes), MIB, caller).await;
+        let mut kept =
+            vec![read(MIB, Some("u")).await.unwrap(), read(MIB, Some("u")).await.unwrap()];
+        assert_eq!(kept[0].len(), MIB);
+        assert_eq!(kept[0].charged(), MIB - FREE_BYTES);
+        assert!(matches!(read(MIB, Some("u")).await, Err(Unread::NoRoom)));
+        while let Ok(read) = read(MIB, None).await {
+            kept.push(read);
+        }
+        assert_eq!(kept.len(), ALL_BYTES_MAX / MIB, "what is free makes room for no more");
+        assert!(matches!(read(MIB, Some("v")).await, Err(Unread::NoRoom)));
+        let small = bodies.read(Body::from(vec![b'x'; FREE_BYTES]), MIB, Some("u")).await;
+        assert_eq!(small.unwrap().charged(), 0);
+        drop(kept);
+        assert_eq!(read(MIB, Some("u")).await.unwrap().len(), MIB);
+        let held = bodies.held();
+        assert!(held.all == 0 && held.of.is_empty(), "what was charged was given back");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_is_not_read() {
+        let bodies = Bodies::default();
+        let announced = Body::from(vec![b'x'; 11]);
+        let unread = bodies.read(announced, 10, None).await.err().unwrap();
+        assert_eq!(unread.to_string(), "body: longer than 10 bytes");
+        assert!(matches!(bodies.read(body(MIB), MIB - 1, None).await, Err(Unread::TooLong(_))));
+        assert_eq!(bodies.held().all, 0);
+    }
+}
