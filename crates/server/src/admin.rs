@@ -31,17 +31,24 @@ mod view;
 mod why;
 
 use crate::{
-    callbacks::Endpoint, clock::Clock, driver::Driver, metrics::Metrics, readiness::Readiness,
+    callbacks::Endpoint,
+    clock::Clock,
+    driver::Driver,
+    guesses::Guesses,
+    metrics::Metrics,
+    peer::{self, Peer},
+    readiness::Readiness,
     supervision::CoreLoops,
 };
 use axum::{
     Router,
-    extract::{Request, State},
-    http::header,
+    extract::{OriginalUri, Request, State},
+    http::{Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use presence::ConnId;
 use problem::Problem;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -55,9 +62,16 @@ const PAGE_MAX: usize = 1_000;
 /// How many streams of events may be open.
 pub const STREAMS_MAX: usize = events::STREAMS_MAX;
 
+/// Where clients are. The gateway knows it; nobody else does.
+pub trait Addresses: Send + Sync + 'static {
+    /// The address of an open connection.
+    fn address(&self, conn: ConnId) -> Option<Peer>;
+}
+
 /// What the operations share.
 #[allow(missing_docs)]
 pub struct Admin {
+    pub addresses: Arc<dyn Addresses>,
     pub store: Arc<dyn Store>,
     pub driver: Arc<Driver>,
     pub endpoints: Vec<Arc<Endpoint>>,
@@ -71,6 +85,8 @@ pub struct Admin {
     pub epoch: String,
     /// The bearer token.
     pub token: String,
+    /// Who sent wrong ones.
+    pub guesses: Arc<Guesses>,
 }
 
 impl Admin {
@@ -131,14 +147,39 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
 }
 
-async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+async fn authorize(
+    State(admin): State<Arc<Admin>>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let peer = peer::of(request.extensions());
     let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = said.and_then(|said| said.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let token = token.map_or("", |(_, token)| token);
-    // Digests take as long to compare for a good guess as for a bad one.
-    if Sha256::digest(token) == Sha256::digest(&admin.token) {
-        return next.run(request).await;
+    if token.is_empty() {
+        return Problem::unauthorized().into_response();
     }
-    Problem::unauthorized().into_response()
+    if let Err(error) = admin.guesses.may_try(peer) {
+        return Problem::too_many_requests(error.to_string()).into_response();
+    }
+    // Digests take as long to compare for a good guess as for a bad one.
+    if Sha256::digest(token) != Sha256::digest(&admin.token) {
+        admin.guesses.failed(peer, "admin.token");
+        return Problem::unauthorized().into_response();
+    }
+    let reads = request.method() == Method::GET || request.uri().path().ends_with("/diff");
+    let what = format!("{} {}", request.method(), uri.path());
+    let response = next.run(request).await;
+    if !reads {
+        let about = response.extensions().get().map_or("", |Noted(about): &Noted| about);
+        let status = response.status().as_u16();
+        tracing::info!(who = "management", address = %peer, what, about, status, "management call");
+    }
+    response
 }
+
+/// What a call was about beside its path, for the log.
+#[derive(Debug, Clone)]
+struct Noted(String);

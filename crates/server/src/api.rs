@@ -21,7 +21,9 @@ mod subscribe_users_status;
 mod sync;
 mod user_register;
 
-use crate::{bodies::Bodies, clock::Clock, config::Secret, driver::Driver, tokens::Tokens};
+use crate::{
+    bodies::Bodies, clock::Clock, config::Secret, driver::Driver, guesses::Guesses, tokens::Tokens,
+};
 use axum::{
     Router,
     extract::Request,
@@ -63,6 +65,8 @@ pub struct Api {
     pub watching: Arc<dyn Watching>,
     /// Makes and checks tokens.
     pub tokens: Arc<Tokens>,
+    /// Who sent wrong secrets.
+    pub guesses: Arc<Guesses>,
     /// What bodies of requests may hold.
     pub bodies: Bodies,
     /// The time.

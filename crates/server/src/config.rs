@@ -190,6 +190,10 @@ mod tests {
                 ping_interval: Duration::from_secs(3),
                 handshake_timeout: Duration::from_secs(36),
                 outbound_frames_max: 7,
+                pending_per_address_max: 8,
+                clients_per_address_max: 9,
+                trusted_proxies: vec!["10.0.0.0/8".to_owned()],
+                proxy_protocol: true,
             },
             api: Api { listen: ([127, 0, 0, 1], 8).into(), body_bytes_max: Size::kib(9) },
             admin: Admin {

@@ -11,12 +11,14 @@ mod ending;
 mod outbound;
 mod registry;
 mod request;
+mod sites;
 mod watchers;
 
 pub use admission::upgrade;
 pub use registry::Registry;
 
 use crate::{clock::Clock, driver::Driver, login::Logins, metrics::Metrics, tokens::Tokens};
+use sites::Sites;
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -33,6 +35,7 @@ pub struct Gateway {
     settings: GatewaySettings,
     /// One permit for each connection.
     places: Arc<Semaphore>,
+    sites: Arc<Sites>,
     text_refusals: Arc<Semaphore>,
 }
 
@@ -45,6 +48,8 @@ pub struct GatewaySettings {
     pub text_refusals_max: usize,
     pub frame_bytes_max: usize,
     pub outbound_frames_max: usize,
+    /// 0: as many as there are places.
+    pub clients_per_address_max: usize,
     pub read_timeout: Duration,
     pub ping_interval: Duration,
     pub handshake_timeout: Duration,
@@ -76,6 +81,7 @@ impl Gateway {
             clock,
             metrics,
             places: Arc::new(Semaphore::new(settings.connections_max)),
+            sites: Arc::new(Sites::new(settings.clients_per_address_max)),
             text_refusals: Arc::new(Semaphore::new(settings.text_refusals_max)),
             settings,
         }

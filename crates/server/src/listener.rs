@@ -8,6 +8,7 @@ mod unread;
 
 use crate::{
     files,
+    peer::{Peer, Proxies, proxied},
     supervision::{Panicked, contain},
 };
 use axum::{
@@ -21,7 +22,14 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use places::{Place, Places};
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::{sleep, timeout},
@@ -51,6 +59,22 @@ pub struct Listener {
     tcp: TcpListener,
     head_timeout: Duration,
     connections_max: usize,
+    addresses: Arc<Addresses>,
+}
+
+/// Whose addresses connections have.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Who says whose connection it hands on.
+    pub proxies: Proxies,
+    /// How many connections one address may have that are not upgraded; a proxy has as many as it likes.
+    pub pending_max: usize,
+}
+
+impl Default for Addresses {
+    fn default() -> Addresses {
+        Addresses { proxies: Proxies::default(), pending_max: usize::MAX }
+    }
 }
 
 impl Listener {
@@ -58,7 +82,12 @@ impl Listener {
     pub async fn bind(address: SocketAddr, head_timeout: Duration) -> io::Result<Listener> {
         let tcp = listen(address)?;
         let connections_max = CONNECTIONS_MAX.min(files::limit_now() / 2);
-        Ok(Listener { tcp, head_timeout, connections_max })
+        Ok(Listener { tcp, head_timeout, connections_max, addresses: Arc::default() })
+    }
+
+    /// Whose connections come, and how many of one address.
+    pub fn addresses(self, addresses: Addresses) -> Listener {
+        Listener { addresses: Arc::new(addresses), ..self }
     }
 
     /// At most so many connections at a time that are not upgraded. When all are taken, one that has
@@ -82,9 +111,14 @@ impl Listener {
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    let served =
-                        serve(stream, place, router.clone(), self.head_timeout, stop.clone());
+                Ok((stream, address, place)) => {
+                    let door = Door {
+                        router: router.clone(),
+                        head_timeout: self.head_timeout,
+                        addresses: Arc::clone(&self.addresses),
+                        stop: stop.clone(),
+                    };
+                    let served = serve(stream, address, place, door);
                     tokio::spawn(async move { contain("http", served).await });
                 }
                 // Out of file descriptors, most likely, though all have their share.
@@ -99,9 +133,9 @@ impl Listener {
         let _ = timeout(FINISH_TIMEOUT, places.all_free()).await;
     }
 
-    async fn accept(&self, places: &Arc<Places>) -> io::Result<(TcpStream, Place)> {
-        let (stream, _) = self.tcp.accept().await?;
-        Ok((stream, places.take().await))
+    async fn accept(&self, places: &Arc<Places>) -> io::Result<(TcpStream, IpAddr, Place)> {
+        let (stream, address) = self.tcp.accept().await?;
+        Ok((stream, address.ip(), places.take().await))
     }
 }
 
@@ -128,20 +162,35 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Serves one connection. A client that breaks HTTP or hangs up is its own matter.
-async fn serve(
-    stream: TcpStream,
-    place: Place,
+/// What every connection of a port shares.
+struct Door {
     router: Router,
     head_timeout: Duration,
+    addresses: Arc<Addresses>,
     stop: CancellationToken,
-) {
+}
+
+/// Serves one connection. A client that breaks HTTP or hangs up is its own matter.
+async fn serve(mut stream: TcpStream, address: IpAddr, place: Place, door: Door) {
+    let Door { router, head_timeout, addresses, stop } = door;
     // Small frames must not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
+    let Some(address) = whose(&mut stream, address, &place, &addresses, head_timeout).await else {
+        return;
+    };
+    let is_proxy = addresses.proxies.trust(address);
+    if !is_proxy && !place.belongs_to(Peer(address).site(), addresses.pending_max) {
+        tracing::info!(%address, "a connection is closed: that address has as many as it may");
+        return;
+    }
     let place = Arc::new(place);
     let service = {
         let place = Arc::clone(&place);
-        service_fn(move |request| answer(Arc::clone(&place), router.clone(), request))
+        service_fn(move |mut request: http::Request<Incoming>| {
+            let peer = addresses.proxies.client(address, request.headers());
+            request.extensions_mut().insert(peer);
+            answer(Arc::clone(&place), router.clone(), request)
+        })
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -157,6 +206,30 @@ async fn serve(
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+/// The client's address, if a proxy says whose connection this is; none: the connection is of no use.
+async fn whose(
+    stream: &mut TcpStream,
+    address: IpAddr,
+    place: &Place,
+    addresses: &Addresses,
+    within: Duration,
+) -> Option<IpAddr> {
+    let is_proxy = addresses.proxies.trust(address);
+    if !addresses.proxies.speak_proxy_protocol || !is_proxy {
+        return Some(address);
+    }
+    tokio::select! {
+        said = timeout(within, proxied(stream)) => match said.ok()? {
+            Ok(client) => Some(client.unwrap_or(address)),
+            Err(error) => {
+                tracing::warn!(%address, %error, "a connection of a trusted proxy is closed");
+                None
+            }
+        },
+        () = place.is_needed() => None,
     }
 }
 

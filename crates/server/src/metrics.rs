@@ -48,6 +48,8 @@ pub struct Metrics {
     pub superseded: Counter,
     /// Callbacks that told an App again how things are.
     pub retold: Counter,
+    /// Wrong secrets, and those that were not looked at after too many.
+    pub wrong_secrets: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,6 +86,7 @@ impl Default for Metrics {
             expired: Counter::default(),
             superseded: Counter::default(),
             retold: Counter::default(),
+            wrong_secrets: Counter::default(),
         };
         metrics.register();
         metrics
@@ -113,6 +116,8 @@ impl Metrics {
         r.register("endpoint_marks", help, self.marks.clone());
         let help = "Callbacks that told an App again how things are";
         r.register("callbacks_retold", help, self.retold.clone());
+        let help = "Wrong secrets of the two APIs, and those not looked at after too many";
+        r.register("wrong_secrets", help, self.wrong_secrets.clone());
         let help = "1: the App must read who is online";
         r.register("endpoint_needs_resync", help, self.resync.clone());
         let help = "Connections cut because they did not read";

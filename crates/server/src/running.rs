@@ -17,8 +17,10 @@ use crate::{
     entropy::{self, OperatingSystem},
     files::{self, Places, TooFew, Wanted},
     gateway::{self, Gateway, GatewaySettings, Registry},
-    listener::Listener,
+    guesses::Guesses,
+    listener::{Addresses, Listener},
     metrics::Metrics,
+    peer::{Network, Proxies},
     readiness::Readiness,
     supervision::{CoreLoops, LoopEnded},
     tokens::Tokens,
@@ -124,6 +126,7 @@ struct Parts {
     readiness: Arc<Readiness>,
     loops: Arc<CoreLoops>,
     registry: Arc<Registry>,
+    guesses: Arc<Guesses>,
     endpoints: Vec<Arc<Endpoint>>,
     driver: Arc<Driver>,
     tokens: Arc<Tokens>,
@@ -278,15 +281,25 @@ impl Running {
 
 impl Ports {
     async fn bind(config: &Config, places: &Places) -> Result<Ports, StartError> {
-        let bind = async |address, key, connections_max| {
+        let trusted = config.gateway.trusted_proxies.iter().flat_map(|network| network.parse());
+        let trusted: Vec<Network> = trusted.collect();
+        let from = |speak_proxy_protocol, pending_max| Addresses {
+            proxies: Proxies { trusted: trusted.clone(), speak_proxy_protocol },
+            pending_max,
+        };
+        let clients = from(config.gateway.proxy_protocol, config.gateway.pending_per_address_max);
+        // The management API is not for others: who may connect to it is the operator's choice.
+        let operators = from(false, usize::MAX);
+        let bind = async |address, key, connections_max, from: &Addresses| {
             let bound = Listener::bind(address, config.gateway.handshake_timeout).await;
             let bound = bound.map_err(|source| StartError::Listen { address, key, source })?;
-            Ok::<_, StartError>(bound.connections_max(connections_max))
+            Ok::<_, StartError>(bound.connections_max(connections_max).addresses(from.clone()))
         };
         Ok(Ports {
-            gateway: bind(config.gateway.listen, "gateway.listen", places.gateway).await?,
-            api: bind(config.api.listen, "api.listen", places.api).await?,
-            admin: bind(config.admin.listen, "admin.listen", places.admin).await?,
+            gateway: bind(config.gateway.listen, "gateway.listen", places.gateway, &clients)
+                .await?,
+            api: bind(config.api.listen, "api.listen", places.api, &clients).await?,
+            admin: bind(config.admin.listen, "admin.listen", places.admin, &operators).await?,
         })
     }
 }
@@ -320,6 +333,8 @@ impl Parts {
             registry.clone(),
             Arc::clone(&metrics),
         ));
+        let wrong = metrics.wrong_secrets.clone();
+        let guesses = Arc::new(Guesses::new(Arc::clone(&clock), wrong));
         let tokens = Arc::new(Tokens::new(
             config.auth.secret.expose(),
             config.auth.token_expiry,
@@ -336,6 +351,7 @@ impl Parts {
             places,
             readiness,
             loops,
+            guesses,
             registry,
             endpoints,
             driver,
@@ -407,6 +423,7 @@ impl Parts {
             text_refusals_max: self.places.text_refusals,
             frame_bytes_max: config.gateway.frame_bytes_max.0,
             outbound_frames_max: config.gateway.outbound_frames_max,
+            clients_per_address_max: config.gateway.clients_per_address_max,
             read_timeout: config.gateway.read_timeout,
             ping_interval: config.gateway.ping_interval,
             handshake_timeout: config.gateway.handshake_timeout,
@@ -425,6 +442,7 @@ impl Parts {
     fn api(&self, config: &Config) -> Api {
         Api {
             bodies: Bodies::default(),
+            guesses: Arc::clone(&self.guesses),
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
             tokens: Arc::clone(&self.tokens),
@@ -440,6 +458,8 @@ impl Parts {
 
     fn admin(&self, token: String, epoch: String) -> Admin {
         Admin {
+            addresses: self.registry.clone(),
+            guesses: Arc::clone(&self.guesses),
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
             endpoints: self.endpoints.clone(),

@@ -151,3 +151,168 @@ async fn accounts_are_bounded_and_told_once() {
     let answer = herald.rest("/user/get_users_info", &token("v", Platform::Ios), asks).await;
     assert_eq!(answer["data"]["usersInfo"].as_array().unwrap().len(), 1);
 }
+
+async fn admin_token(herald: &Herald, secret: &str) -> Value {
+    let asks = json!({ "secret": secret, "userID": "imAdmin" });
+    herald.rest("/auth/get_admin_token", "", asks).await
+}
+
+#[tokio::test]
+async fn after_ten_wrong_secrets_no_more_are_looked_at_for_a_while() {
+    let herald = Herald::start(|_| {}).await;
+    for n in 0..10 {
+        let answer = admin_token(&herald, &format!("guess {n}")).await;
+        assert_eq!(answer["errDlt"], "secret invalid", "{answer}");
+    }
+    let right = admin_token(&herald, SECRET).await;
+    assert_eq!(right["errCode"], 1002, "{right}");
+    let why = right["errDlt"].as_str().unwrap();
+    assert!(why.contains("too many wrong secrets from 127.0.0.1"), "{why}");
+    // Both APIs have the same guesser.
+    assert_eq!(herald.admin("GET", "/v1/endpoints", "").await.0, 429);
+    assert_eq!(herald.metric("herald_wrong_secrets_total").await, 12.0);
+    // Who needs no secret is not concerned.
+    let _client = herald.login("u", Platform::Ios).await;
+}
+
+#[tokio::test]
+async fn a_wrong_token_of_the_management_api_counts_and_none_at_all_does_not() {
+    let herald = Herald::start(|_| {}).await;
+    let (address, token) = herald.door();
+    for n in 0..12 {
+        let none = server::client::http(address, "GET", "/v1/endpoints", &[], "").await.unwrap();
+        assert_eq!(none.0, 401);
+        let status =
+            ask_admin(&(address, format!("wrong{n}")), "GET", "/v1/endpoints", b"").await.0;
+        assert_eq!(status, if n < 10 { 401 } else { 429 }, "{n}");
+    }
+    assert_eq!(ask_admin(&(address, token), "GET", "/v1/endpoints", b"").await.0, 429);
+}
+
+/// Dials with what a proxy puts before it; the first line of the answer, and the connection.
+async fn dial(herald: &Herald, user: &str, before: &str, headers: &str) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(herald.running.gateway).await.unwrap();
+    let token = token(user, Platform::Web);
+    let request = format!(
+        "{before}GET /?sendID={user}&platformID=5&token={token}&operationID=o&sdkType=js&isBackground=false HTTP/1.1\r\n\
+         Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut read = [0; 4096];
+    let count = timeout(Duration::from_secs(20), stream.read(&mut read)).await.unwrap();
+    let answer = String::from_utf8_lossy(&read[..count.unwrap_or_default()]).into_owned();
+    (answer.lines().next().unwrap_or_default().to_owned(), stream)
+}
+
+async fn address_of(herald: &Herald, user: &str) -> Value {
+    let (_, view) = herald.admin("GET", &format!("/v1/users/{user}"), "").await;
+    view["connections"][0]["address"].clone()
+}
+
+#[tokio::test]
+async fn the_address_of_a_client_is_known_also_behind_proxies_that_are_trusted() {
+    let forwarded = "X-Forwarded-For: 203.0.113.9, 127.0.0.1\r\n";
+    let direct = Herald::start(|_| {}).await;
+    let (first, _open) = dial(&direct, "u", "", forwarded).await;
+    assert!(first.contains("101"), "{first}");
+    assert_eq!(address_of(&direct, "u").await, "127.0.0.1", "nobody is trusted");
+
+    let behind = Herald::start(|c| c.gateway.trusted_proxies = vec!["127.0.0.0/8".into()]).await;
+    let (_, _open) = dial(&behind, "u", "", forwarded).await;
+    assert_eq!(address_of(&behind, "u").await, "203.0.113.9");
+
+    let spoken = Herald::start(|config| {
+        config.gateway.trusted_proxies = vec!["127.0.0.1".into()];
+        config.gateway.proxy_protocol = true;
+    })
+    .await;
+    let header = "PROXY TCP4 203.0.113.7 10.0.0.1 5 80\r\n";
+    let (first, _open) = dial(&spoken, "u", header, "").await;
+    assert!(first.contains("101"), "{first}");
+    assert_eq!(address_of(&spoken, "u").await, "203.0.113.7");
+    let (first, _closed) = dial(&spoken, "v", "", "").await;
+    assert_eq!(first, "", "a proxy that does not speak it is no proxy of ours");
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_keep_nobody_out() {
+    let herald = Herald::start(|c| c.gateway.pending_per_address_max = 3).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(herald.running.gateway).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _client = herald.login("u", Platform::Ios).await;
+    let closed = timeout(Duration::from_secs(20), silent[0].read(&mut [0; 9])).await.unwrap();
+    assert_eq!(closed.unwrap_or_default(), 0, "the one that is silent longest");
+    let open = timeout(Duration::from_millis(100), silent[2].read(&mut [0; 9])).await;
+    assert!(open.is_err(), "{open:?}");
+}
+
+#[tokio::test]
+async fn an_address_has_as_many_clients_as_the_operator_likes() {
+    let herald = Herald::start(|config| {
+        config.gateway.clients_per_address_max = 2;
+        config.gateway.trusted_proxies = vec!["127.0.0.1".into()];
+    })
+    .await;
+    let (_, first) = dial(&herald, "a", "", "X-Forwarded-For: 203.0.113.1\r\n").await;
+    let (_, _second) = dial(&herald, "b", "", "X-Forwarded-For: 203.0.113.1\r\n").await;
+    let third = async || dial(&herald, "c", "", "X-Forwarded-For: 203.0.113.1\r\n").await.0;
+    assert!(third().await.contains("200"), "it reads a refusal");
+    let (other, _open) = dial(&herald, "d", "", "X-Forwarded-For: 203.0.113.2\r\n").await;
+    assert!(other.contains("101"), "{other}");
+    drop(first);
+    eventually("a place is free again", || async { third().await.contains("101") }).await;
+}
+
+/// Who did it, from where, to whom; and never a token.
+#[tokio::test]
+async fn what_an_administrator_does_is_a_line_in_the_log() {
+    let (app, folder) = (App::start().await, tempfile::tempdir().unwrap());
+    let mut herald =
+        process::Process::new(folder.path(), &app.url(), &[("HERALD_LOG__LEVEL", "info")]);
+    herald.start().await;
+    let rest = async |path: &str, token: &str, body: Value| -> Value {
+        let headers = [("operationID", "op-audit"), ("token", token)];
+        let (_, answer) =
+            server::client::http(herald.api, "POST", path, &headers, &body.to_string())
+                .await
+                .unwrap();
+        serde_json::from_str(&answer).unwrap()
+    };
+    let asks = json!({ "secret": SECRET, "userID": "imAdmin" });
+    let admin = rest("/auth/get_admin_token", "", asks).await;
+    let admin = admin["data"]["token"].as_str().unwrap().to_owned();
+    let users = json!({ "users": [{ "userID": "victim", "nickname": "v" }] });
+    rest("/user/user_register", &admin, users).await;
+    let of = json!({ "userID": "victim", "platformID": 5 });
+    let made = rest("/auth/get_user_token", &admin, of.clone()).await;
+    let made = made["data"]["token"].as_str().unwrap().to_owned();
+    rest("/auth/force_logout", &admin, of).await;
+    let status = json!({ "userID": "victim", "platformID": 5, "status": 1 });
+    rest("/user/set_user_status", &admin, status).await;
+    for path in ["/v1/users/victim/kick", "/v1/endpoints/main/pause", "/v1/endpoints/main/resume"] {
+        herald.post(path, &json!({})).await.unwrap();
+    }
+    herald.post("/v1/callbacks/purge", &json!({ "state": "dead" })).await.unwrap();
+    let log = herald.log_text();
+    for words in [
+        ["an administrator's token was made", "auth.secret", "imAdmin"],
+        ["users were registered", "imAdmin", "victim"],
+        ["a token was made", "imAdmin", "victim"],
+        ["a forced logout", "imAdmin", "victim"],
+        ["a status was set", "imAdmin", "victim"],
+        ["management call", "POST /v1/users/victim/kick", "200"],
+        ["management call", "POST /v1/endpoints/main/pause", "204"],
+        ["management call", "POST /v1/endpoints/main/resume", "204"],
+        ["management call", "POST /v1/callbacks/purge", "0 callbacks"],
+    ] {
+        let told = |line: &&str| {
+            line.contains("127.0.0.1") && words.iter().all(|word| line.contains(word))
+        };
+        assert_eq!(log.lines().filter(told).count(), 1, "{words:?} in\n{log}");
+    }
+    assert!(!log.contains(&admin) && !log.contains(&made) && !log.contains(SECRET));
+}

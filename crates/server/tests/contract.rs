@@ -92,6 +92,7 @@ async fn three_scenarios(app: &App, target: &str, change: impl FnOnce(&mut Confi
         names.sort_unstable();
         let http = [
             "accept",
+            "accept-encoding",
             "content-length",
             "content-type",
             "herald-epoch",

@@ -10,7 +10,7 @@ const TAKEN_MAX: usize = 10_000;
 /// How many are written in one transaction, so that nobody else waits long.
 pub(super) const TRANSACTION_MAX: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     state: String,

@@ -1,20 +1,21 @@
 //! `POST /v1/callbacks/replay`: tells settled callbacks again, those that match; after them how things are.
 
 use super::{
-    Admin,
+    Admin, Noted,
     input::Body,
     matching::{Answer, Filter, TRANSACTION_MAX},
     problem::Problem,
 };
 use crate::callbacks::scopes;
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use std::sync::Arc;
 use store::Replay;
 
 pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
     Body(filter): Body<Filter>,
-) -> Result<Json<Answer>, Problem> {
+) -> Result<(Extension<Noted>, Json<Answer>), Problem> {
+    let noted = format!("{filter:?}");
     let (found, more) = Filter::of(filter)?.find(&admin).await?;
     let mut answer = Answer { done: 0, in_flight: 0, more };
     for some in found.chunks(TRANSACTION_MAX) {
@@ -25,5 +26,6 @@ pub(super) async fn run(
         answer.in_flight += replayed.in_flight;
     }
     admin.endpoints.iter().for_each(|endpoint| endpoint.news.notify_one());
-    Ok(Json(answer))
+    let noted = format!("{noted}: {} callbacks", answer.done);
+    Ok((Extension(Noted(noted)), Json(answer)))
 }

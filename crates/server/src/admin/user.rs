@@ -9,5 +9,5 @@ pub(super) async fn run(
     User(user): User,
 ) -> Result<Json<UserView>, Problem> {
     let state = admin.store.load(&user).await?.value;
-    Ok(Json(UserView::new(&user, &state, admin.clock.now().wall)))
+    Ok(Json(UserView::new(&user, &state, admin.clock.now().wall, &*admin.addresses)))
 }

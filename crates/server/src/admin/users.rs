@@ -40,6 +40,9 @@ pub(super) async fn run(
     let more = users.last().filter(|_| users.len() == limit);
     Ok(Json(Page {
         cursor: more.map(|(user, _)| user.to_string()),
-        users: users.iter().map(|(user, state)| UserView::new(user, state, now)).collect(),
+        users: users
+            .iter()
+            .map(|(user, state)| UserView::new(user, state, now, &*admin.addresses))
+            .collect(),
     }))
 }

@@ -1,5 +1,6 @@
 //! How users and callbacks look in the management API. Times are unix milliseconds.
 
+use super::Addresses;
 use presence::{Availability, Connection, Platform, Session, Status, Timestamp, User, UserId};
 use serde::Serialize;
 use store::{AttemptRecord, CallbackRecord};
@@ -34,10 +35,18 @@ struct ConnectionView {
     /// until `until`.
     session: &'static str,
     until: Option<u64>,
+    /// Where its client is, while the socket is open.
+    address: Option<String>,
 }
 
 impl UserView {
-    pub(super) fn new(user: &UserId, state: &User, now: Timestamp) -> UserView {
+    pub(super) fn new(
+        user: &UserId,
+        state: &User,
+        now: Timestamp,
+        addresses: &dyn Addresses,
+    ) -> UserView {
+        let connection = |connection| ConnectionView::new(connection, addresses);
         UserView {
             user_id: user.to_string(),
             online: state.is_online(),
@@ -45,7 +54,7 @@ impl UserView {
             since: state.since().0,
             seq: state.last_seq(),
             status: state.status(now).map(StatusView::new),
-            connections: state.connections().iter().map(ConnectionView::new).collect(),
+            connections: state.connections().iter().map(connection).collect(),
         }
     }
 }
@@ -67,7 +76,7 @@ impl StatusView {
 }
 
 impl ConnectionView {
-    fn new(connection: &Connection) -> ConnectionView {
+    fn new(connection: &Connection, addresses: &dyn Addresses) -> ConnectionView {
         let (session, until) = match connection.session {
             Session::AtGate => ("at_gate", None),
             Session::Live => ("live", None),
@@ -82,6 +91,7 @@ impl ConnectionView {
             since: connection.since.0,
             session,
             until,
+            address: addresses.address(connection.id).map(|peer| peer.to_string()),
         }
     }
 }

@@ -95,7 +95,7 @@ pub(super) async fn run(
     };
     let endpoints = told(&admin, &user, &records).await?;
     Ok(Json(Answer {
-        user: UserView::new(&user, &state, admin.clock.now().wall),
+        user: UserView::new(&user, &state, admin.clock.now().wall, &*admin.addresses),
         now,
         endpoints,
         callbacks: records.into_iter().map(CallbackView::from).collect(),

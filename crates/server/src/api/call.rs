@@ -3,11 +3,12 @@
 use super::{Api, answer, refuse, request_json};
 use crate::{
     bodies::{self, Unread},
+    peer::{self, Peer},
     said, tokens,
 };
 use axum::{
     body::Body,
-    extract::State,
+    extract::{Request, State},
     http::HeaderMap,
     response::Response,
     routing::{MethodRouter, post},
@@ -26,6 +27,7 @@ pub(super) struct Call<T> {
     pub(super) api: Arc<Api>,
     pub(super) operation_id: String,
     pub(super) caller: Caller,
+    pub(super) peer: Peer,
     pub(super) request: T,
     /// What was read of it takes memory for as long.
     _body: bodies::Read,
@@ -44,10 +46,43 @@ pub(super) enum Caller {
         token: TokenHash,
     },
     /// One of the configured administrators.
-    Admin,
+    Admin {
+        /// Their name.
+        id: String,
+    },
+}
+
+/// For a line in the log about what an administrator did.
+pub(super) struct Record {
+    who: String,
+    peer: Peer,
+    operation_id: String,
+}
+
+impl Record {
+    /// It is done.
+    pub(super) fn done(&self, what: &'static str, user: &str) {
+        let Record { who, peer, operation_id } = self;
+        tracing::info!(who, address = %peer, operation.id = operation_id, user.id = user, "{what}");
+    }
+}
+
+impl<T> Call<T> {
+    /// Who does it, and from where. Whoever knows the secret needs no name.
+    pub(super) fn record(&self) -> Record {
+        let who = match &self.caller {
+            Caller::Nobody => "auth.secret",
+            Caller::User { id, .. } | Caller::Admin { id } => id.as_str(),
+        };
+        Record { who: who.to_owned(), peer: self.peer, operation_id: self.operation_id.clone() }
+    }
 }
 
 impl Caller {
+    pub(super) fn is_admin(&self) -> bool {
+        matches!(self, Caller::Admin { .. })
+    }
+
     /// The user themselves, or an administrator; else 1002.
     pub(super) fn must_be(&self, user: &str) -> Result<(), WireError> {
         if self.is(user) {
@@ -60,7 +95,7 @@ impl Caller {
         match self {
             Caller::Nobody => false,
             Caller::User { id, .. } => id == user,
-            Caller::Admin => true,
+            Caller::Admin { .. } => true,
         }
     }
 }
@@ -113,8 +148,8 @@ where
     R: Serialize + 'static,
     F: Future<Output = Result<R, WireError>> + Send + 'static,
 {
-    post(async move |State(api): State<Arc<Api>>, headers: HeaderMap, body: Body| -> Response {
-        let call = match read(api, whose, &headers, body).await {
+    post(async move |State(api): State<Arc<Api>>, request: Request| -> Response {
+        let call = match read(api, whose, request).await {
             Ok(call) => call,
             Err(error) => return refuse(&error),
         };
@@ -130,20 +165,22 @@ where
 async fn read<T: DeserializeOwned>(
     api: Arc<Api>,
     whose: For,
-    headers: &HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Call<T>, WireError> {
+    let (head, body) = request.into_parts();
+    let headers = &head.headers;
+    let peer = peer::of(&head.extensions);
     let operation_id = header(headers, "operationID")?.to_owned();
     let caller = match whose {
         For::Everybody => Caller::Nobody,
         For::Users | For::Administrators => caller(&api, headers).await?,
     };
-    if whose == For::Administrators && caller != Caller::Admin {
+    if whose == For::Administrators && !caller.is_admin() {
         return Err(Code::NoPermission.with("this needs an administrator's token"));
     }
     let body = read_body(&api, &caller, body).await?;
     let request = request_json::read(&body)?;
-    Ok(Call { api, operation_id, caller, request, _body: body })
+    Ok(Call { api, operation_id, caller, peer, request, _body: body })
 }
 
 /// Nobody knows whose is that of an operation for everybody: it is short.
@@ -156,7 +193,7 @@ pub(super) async fn read_body(
     let (most, caller) = match caller {
         Caller::Nobody => (most.min(bodies::FREE_BYTES), None),
         Caller::User { id, .. } => (most, Some(id.as_str())),
-        Caller::Admin => (most, None),
+        Caller::Admin { .. } => (most, None),
     };
     let read = api.bodies.read(body, most, caller).await;
     read.map_err(|unread| match unread {
@@ -172,7 +209,7 @@ pub(super) async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, Wir
     let claims = api.tokens.read_good(token).await?;
     let is_admin = api.settings.admin_users.contains(&claims.user_id);
     if is_admin {
-        return Ok(Caller::Admin);
+        return Ok(Caller::Admin { id: claims.user_id });
     }
     Ok(Caller::User { id: claims.user_id, token: tokens::hash(token) })
 }

@@ -17,6 +17,7 @@ pub(super) struct Request {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
+    let record = call.record();
     let Request { platformid, userid } = call.request;
     check_user("userID", &userid)?;
     let no_platform = || Code::Args.with(format!("platformID {platformid} is not 1 to 11"));
@@ -26,5 +27,6 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
     let event = Event::Kicked(Kick::Tokens(platform, until));
     let user = UserId::new(userid);
     call.api.driver.handle(&user, event, Some(call.operation_id)).await.map_err(unavailable)?;
+    record.done("a forced logout", user.as_str());
     Ok(Nothing {})
 }

@@ -13,16 +13,23 @@ pub(super) struct Request {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
+    let record = call.record();
     let Request { secret, userid: user } = call.request;
     let settings = &call.api.settings;
+    let guesses = &call.api.guesses;
+    guesses.may_try(call.peer).map_err(|error| Code::NoPermission.with(error.to_string()))?;
     if !same(&secret, settings.secret.expose()) {
+        guesses.failed(call.peer, "auth.secret");
         return Err(Code::NoPermission.with("secret invalid"));
     }
     if !settings.admin_users.contains(&user) {
         let text = format!("userID {user:?} is none of auth.admin_users");
         return Err(Code::Args.with(text));
     }
-    call.api.issue(&UserId::new(user), Platform::Admin, call.operation_id).await
+    let admin = UserId::new(user);
+    let token = call.api.issue(&admin, Platform::Admin, call.operation_id).await?;
+    record.done("an administrator's token was made", admin.as_str());
+    Ok(token)
 }
 
 /// Takes as long for a good guess as for a bad one.

@@ -14,6 +14,7 @@ pub(super) struct Request {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
+    let record = call.record();
     let Request { platformid, userid: user } = call.request;
     check_user("userID", &user)?;
     let no_platform = || Code::Args.with(format!("platformID {platformid} is not 1 to 11"));
@@ -28,5 +29,7 @@ pub(super) async fn run(call: Call<Request>) -> Result<Token, WireError> {
         let text = format!("user \"{user}\" is not registered; see /user/user_register");
         return Err(Code::RecordNotFound.with(text));
     }
-    call.api.issue(&user, platform, call.operation_id).await
+    let token = call.api.issue(&user, platform, call.operation_id).await?;
+    record.done("a token was made", user.as_str());
+    Ok(token)
 }

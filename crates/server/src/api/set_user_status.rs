@@ -1,7 +1,7 @@
 //! `/user/set_user_status`: Herald's own. Sets or takes back a custom status; for a user without a
 //! connection, online brings them online until the lease ends.
 
-use super::call::{Call, Caller, Nothing, check_user, unavailable};
+use super::call::{Call, Nothing, check_user, unavailable};
 use crate::said;
 use presence::{Author, Availability, Event, Platform, Timestamp, UserId};
 use serde::Deserialize;
@@ -22,15 +22,19 @@ pub(super) struct Request {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
+    let record = call.record();
     let Call { api, operation_id, caller, request, .. } = call;
     check_user("userID", &request.userid)?;
     caller.must_be(&request.userid)?;
     let user = UserId::new(request.userid.as_str());
-    let by = if caller == Caller::Admin { Author::Admin } else { Author::User };
+    let by = if caller.is_admin() { Author::Admin } else { Author::User };
     let event = event(request, by, api.clock.now().wall)?;
     let outcome = api.driver.handle(&user, event, Some(operation_id)).await.map_err(unavailable)?;
     if outcome.denied.is_some() {
         return Err(Code::NoPermission.with(said::TOO_OFTEN));
+    }
+    if caller.is_admin() {
+        record.done("a status was set or taken back", user.as_str());
     }
     Ok(Nothing {})
 }

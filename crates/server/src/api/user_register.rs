@@ -32,6 +32,7 @@ struct User {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
+    let record = call.record();
     let users = call.request.users.into_iter().map(|user| {
         let user = serde_json::from_value(Value::Object(user));
         user.map_err(|error| Code::Args.with(format!("body: users: {error}")))
@@ -48,9 +49,13 @@ pub(super) async fn run(call: Call<Request>) -> Result<Nothing, WireError> {
         global_recv_msg_opt: user.globalrecvmsgopt,
         created_at,
     };
-    let accounts = users.into_iter().map(account).collect();
+    let accounts: Vec<Account> = users.into_iter().map(account).collect();
+    let first = accounts.first().map(|account| account.user.to_string());
     match call.api.store.register(accounts).await.map_err(unavailable)? {
-        Registered::All => Ok(Nothing {}),
+        Registered::All => {
+            record.done("users were registered; the first", &first.unwrap_or_default());
+            Ok(Nothing {})
+        }
         Registered::Already(user) => {
             let text = format!("userID {user} is registered already; nothing was changed");
             Err(Code::RegisteredAlready.with(text))

@@ -3,6 +3,7 @@
 #![allow(clippy::ptr_arg, reason = "the table hands out what a field is, not what it derefs to")]
 
 use super::{Headers, MAIN, Secret, setting::Setting};
+use crate::peer::Network;
 use contract::signature::SigningSecret;
 use std::{collections::BTreeSet, path::PathBuf};
 use url::Url;
@@ -112,6 +113,13 @@ pub(super) fn endpoint_name(name: &str) -> Checked {
 pub(super) fn names(names: &Vec<String>) -> Checked {
     must(!names.iter().any(|name| name.trim().is_empty()), || {
         "must not contain an empty name; [] for nobody".to_owned()
+    })
+}
+
+pub(super) fn networks(networks: &Vec<String>) -> Checked {
+    let wrong = networks.iter().find(|network| network.parse::<Network>().is_err());
+    wrong.map_or(Ok(()), |wrong| {
+        Err(format!("{wrong:?} is neither an address nor a network such as \"10.0.0.0/8\""))
     })
 }
 

@@ -3,8 +3,8 @@
 use super::{
     Config, Size,
     checks::{
-        anything, bearer, between, callback_url, headers, if_set, levels, names, path, sdk_name,
-        signing_secrets, strong_token,
+        anything, bearer, between, callback_url, headers, if_set, levels, names, networks, path,
+        sdk_name, signing_secrets, strong_token,
     },
     setting::Setting,
 };
@@ -60,6 +60,10 @@ pub(super) const KEYS: &[Key] = &[
     key!(gateway.ping_interval, between(MOMENT, HOUR)),
     key!(gateway.handshake_timeout, between(MOMENT, 5 * MINUTE)),
     key!(gateway.outbound_frames_max, between(1, 65_536)),
+    key!(gateway.pending_per_address_max, between(1, 1_000_000)),
+    key!(gateway.clients_per_address_max, between(0, 10_000_000)),
+    key!(gateway.trusted_proxies, networks),
+    key!(gateway.proxy_protocol),
     key!(api.listen),
     key!(api.body_bytes_max, between(Size::kib(1), Size::mib(64))),
     key!(admin.listen),

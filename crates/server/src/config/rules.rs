@@ -25,6 +25,7 @@ pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
 
 fn check_endpoint(draft: &mut Draft, read_file: ReadFile<'_>) {
     check_ca(draft, read_file);
+    check_proxies(draft);
     check_client(draft, read_file);
     check_authorization(draft);
     check_address(draft);
@@ -132,6 +133,14 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     };
     let overlap = covers(a.ip(), b.ip()) || covers(b.ip(), a.ip());
     a.port() != 0 && a.port() == b.port() && overlap
+}
+
+fn check_proxies(draft: &mut Draft) {
+    let gateway = &draft.config.gateway;
+    if gateway.proxy_protocol && gateway.trusted_proxies.is_empty() {
+        let wrong = "nobody may speak it: name your proxies in gateway.trusted_proxies";
+        draft.refuse("gateway.proxy_protocol", wrong);
+    }
 }
 
 fn check_ca(draft: &mut Draft, read_file: ReadFile<'_>) {

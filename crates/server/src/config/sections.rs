@@ -35,6 +35,10 @@ pub struct Gateway {
     pub ping_interval: Duration,
     pub handshake_timeout: Duration,
     pub outbound_frames_max: usize,
+    pub pending_per_address_max: usize,
+    pub clients_per_address_max: usize,
+    pub trusted_proxies: Vec<String>,
+    pub proxy_protocol: bool,
 }
 
 impl Default for Gateway {
@@ -47,6 +51,10 @@ impl Default for Gateway {
             ping_interval: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(10),
             outbound_frames_max: 256,
+            pending_per_address_max: 2_048,
+            clients_per_address_max: 0,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
         }
     }
 }

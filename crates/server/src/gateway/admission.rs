@@ -1,7 +1,12 @@
 //! Who is let in: parse, token, place, commit, and only then the 101.
 
-use super::{Gateway, connection, outbound::Outbound};
-use crate::{entropy, login::PendingLogin, tokens};
+use super::{Gateway, connection, outbound::Outbound, sites};
+use crate::{
+    entropy,
+    login::PendingLogin,
+    peer::{self, Peer},
+    tokens,
+};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -42,6 +47,8 @@ struct Checked {
     /// When the token was issued.
     issued_at: Timestamp,
     place: OwnedSemaphorePermit,
+    one_of_its_address: Option<sites::Client>,
+    peer: Peer,
 }
 
 /// Why somebody is not let in, and the form in which they can read it.
@@ -66,15 +73,30 @@ impl Refusal {
     }
 }
 
+/// Who is refused, for the log: as the query says it, which is not checked then.
+struct Who {
+    user: Option<String>,
+    peer: Peer,
+}
+
+impl Who {
+    fn of(request: &Request) -> Who {
+        let query = request.uri().query().unwrap_or_default();
+        let user = handshake::read(query, None).ok().map(|handshake| handshake.user_id);
+        Who { user, peer: peer::of(request.extensions()) }
+    }
+}
+
 /// Any request on the gateway's port, and upgrades on the API's.
 pub async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Response {
     let on_upgrade = hyper::upgrade::on(&mut request);
     let is_get = request.method() == http::Method::GET;
     let accept = accept_key(request.headers()).filter(|_| is_get);
     let checked = check(&gateway, &request);
+    let who = Who::of(&request);
     match admit(&gateway, checked, accept.is_some(), on_upgrade).await {
         Ok(()) => switching_protocols(accept.expect("only an upgrade is admitted")),
-        Err((refusal, on_upgrade)) => refuse(&gateway, refusal, accept, on_upgrade),
+        Err((refusal, on_upgrade)) => refuse(&gateway, refusal, who, accept, on_upgrade),
     }
 }
 
@@ -85,7 +107,7 @@ async fn admit(
     is_upgrade: bool,
     on_upgrade: OnUpgrade,
 ) -> Result<(), (Refusal, Option<OnUpgrade>)> {
-    let Checked { handshake, issued_at, place } = match checked {
+    let Checked { handshake, issued_at, place, one_of_its_address, peer } = match checked {
         Ok(checked) => checked,
         Err(refusal) => return Err((refusal, Some(on_upgrade))),
     };
@@ -113,8 +135,9 @@ async fn admit(
             operation_id: handshake.operation_id,
         },
         first_text_reply: as_text,
-        outbound: Arc::new(Outbound::new(codec, gateway.settings.outbound_frames_max)),
+        outbound: Arc::new(Outbound::new(codec, gateway.settings.outbound_frames_max, peer)),
         _place: place,
+        _one_of_its_address: one_of_its_address,
     };
     // A task of its own, so that a client that hangs up now leaves nothing half done.
     tokio::spawn(newcomer.live(Arc::clone(gateway), admitted, on_upgrade));
@@ -144,8 +167,15 @@ fn check(gateway: &Gateway, request: &Request) -> Result<Checked, Refusal> {
         claims.matches(&handshake.user_id, handshake.platform)?;
         Ok(tokens::issued_at(&claims))
     });
+    let peer = peer::of(request.extensions());
     match matched {
-        Ok(issued_at) => Ok(Checked { handshake, issued_at, place }),
+        Ok(issued_at) => {
+            let one_of_its_address = gateway.sites.enter(peer.site()).map_err(|most| {
+                let why = format!("this address has {most} clients, as many as it may");
+                Refusal::to(handshake.codec, Code::ConnOverMax.with(why), as_text)
+            })?;
+            Ok(Checked { handshake, issued_at, place, one_of_its_address, peer })
+        }
         Err(error) => Err(Refusal::to(handshake.codec, error, as_text)),
     }
 }
@@ -179,11 +209,15 @@ pub(super) fn switching_protocols(accept: String) -> Response {
 fn refuse(
     gateway: &Gateway,
     refusal: Refusal,
+    who: Who,
     accept: Option<String>,
     on_upgrade: Option<OnUpgrade>,
 ) -> Response {
     gateway.metrics.refused(refusal.error.code.number());
-    tracing::info!(code = refusal.error.code.number(), why = refusal.error.detail, "refused");
+    let Refusal { error, .. } = &refusal;
+    let Who { user, peer } = who;
+    let code = error.code.number();
+    tracing::info!(code, why = error.detail, user.id = user, address = %peer, "refused");
     let envelope = envelope::refusal(&refusal.error);
     let turn = Arc::clone(&gateway.text_refusals).try_acquire_owned();
     if let (true, Some(accept), Some(on_upgrade), Ok(turn)) =

@@ -6,6 +6,7 @@ use super::{
     ending::{Close, Ended, Ending},
     outbound::{Next, Outbound},
     request::{self, Handled},
+    sites,
 };
 use crate::{
     login::{Interruption, NotAdmitted, PendingLogin, PendingSocket},
@@ -48,6 +49,7 @@ pub(super) struct Newcomer {
     pub(super) outbound: Arc<Outbound>,
     /// Held for as long as the connection lives.
     pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _one_of_its_address: Option<sites::Client>,
 }
 
 impl Newcomer {

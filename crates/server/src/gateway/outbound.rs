@@ -2,6 +2,7 @@
 //! costs 1.5 KB.
 
 use super::ending::Ending;
+use crate::peer::Peer;
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -15,6 +16,8 @@ use wire::frame::Codec;
 pub(super) struct Outbound {
     /// How frames are written for this client.
     pub(super) codec: Codec,
+    /// Where the client is.
+    pub(super) peer: Peer,
     slot: Mutex<Slot>,
     frames_max: usize,
 }
@@ -34,8 +37,8 @@ pub(super) enum Next {
 }
 
 impl Outbound {
-    pub(super) fn new(codec: Codec, frames_max: usize) -> Outbound {
-        Outbound { codec, slot: Mutex::default(), frames_max }
+    pub(super) fn new(codec: Codec, frames_max: usize, peer: Peer) -> Outbound {
+        Outbound { codec, peer, slot: Mutex::default(), frames_max }
     }
 
     /// Asks for the end. The first reason stands; frames that wait are sent before it, except to a
@@ -92,13 +95,15 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOBODY: Peer = Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
     use wire::frame::Encoding;
 
     const JSON: Codec = Codec { encoding: Encoding::Json, gzip: false };
 
     #[tokio::test]
     async fn what_waits_is_sent_before_the_end() {
-        let outbound = Outbound::new(JSON, 2);
+        let outbound = Outbound::new(JSON, 2, NOBODY);
         assert!(outbound.push(Bytes::from_static(b"a")));
         outbound.close(Ending::Kicked);
         outbound.close(Ending::ServerStops);
@@ -108,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut() {
-        let outbound = Outbound::new(JSON, 1);
+        let outbound = Outbound::new(JSON, 1, NOBODY);
         assert!(outbound.push(Bytes::from_static(b"a")));
         assert!(!outbound.push(Bytes::from_static(b"b")));
         assert!(!outbound.push(Bytes::from_static(b"c")));
@@ -117,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_wakes_who_waits() {
-        let outbound = std::sync::Arc::new(Outbound::new(JSON, 1));
+        let outbound = std::sync::Arc::new(Outbound::new(JSON, 1, NOBODY));
         let waiting = tokio::spawn({
             let outbound = outbound.clone();
             async move { outbound.next().await }

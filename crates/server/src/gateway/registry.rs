@@ -5,7 +5,7 @@ use super::{
     outbound::Outbound,
     watchers::{Watcher, Watchers},
 };
-use crate::{api::Watching, driver::Sockets, metrics::Metrics};
+use crate::{admin::Addresses, api::Watching, driver::Sockets, metrics::Metrics, peer::Peer};
 use presence::{ConnId, Sight, UserId};
 use std::{
     collections::HashMap,
@@ -84,6 +84,12 @@ impl Sockets for Registry {
 
     fn tell_watchers(&self, user: &UserId, before: Sight, now: Sight) {
         self.watchers.tell(user, before, now);
+    }
+}
+
+impl Addresses for Registry {
+    fn address(&self, conn: ConnId) -> Option<Peer> {
+        self.lock().get(&conn).map(|outbound| outbound.peer)
     }
 }
 

@@ -4,13 +4,14 @@
 //! time. So when all places are taken the one that rests longest is closed for one that comes, and
 //! clients that connect and say nothing cannot keep others out.
 
+use crate::peer::Site;
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -31,7 +32,30 @@ pub(super) struct Places {
 struct Resting {
     next: u64,
     /// The one that rests longest is the first.
-    connections: BTreeMap<u64, CancellationToken>,
+    connections: BTreeMap<u64, Rests>,
+    sites: HashMap<Site, Theirs>,
+}
+
+struct Rests {
+    close: CancellationToken,
+    site: Option<Site>,
+}
+
+/// What one address has.
+#[derive(Default)]
+struct Theirs {
+    places: usize,
+    resting: BTreeSet<u64>,
+}
+
+impl Resting {
+    fn remove(&mut self, at: u64) -> Option<CancellationToken> {
+        let Rests { close, site } = self.connections.remove(&at)?;
+        if let Some(theirs) = site.and_then(|site| self.sites.get_mut(&site)) {
+            theirs.resting.remove(&at);
+        }
+        Some(close)
+    }
 }
 
 impl Places {
@@ -68,8 +92,10 @@ impl Places {
 
     /// Whether there was one.
     pub(super) fn close_longest_resting(&self) -> bool {
-        let longest = self.lock().connections.pop_first();
-        longest.is_some_and(|(_, close)| {
+        let mut resting = self.lock();
+        let longest = resting.connections.first_key_value().map(|(at, _)| *at);
+        let close = longest.and_then(|at| resting.remove(at));
+        close.is_some_and(|close| {
             close.cancel();
             true
         })
@@ -86,6 +112,8 @@ pub(super) struct Place {
     /// Since when it rests, in the order of all.
     since: Mutex<Option<u64>>,
     close: CancellationToken,
+    /// Whose it is, once that is known.
+    site: OnceLock<Site>,
     is_upgraded: AtomicBool,
     _permit: OwnedSemaphorePermit,
 }
@@ -96,6 +124,7 @@ impl Place {
             places,
             since: Mutex::default(),
             close: CancellationToken::new(),
+            site: OnceLock::new(),
             is_upgraded: AtomicBool::new(false),
             _permit: permit,
         };
@@ -121,7 +150,11 @@ impl Place {
         let mut resting = self.places.lock();
         let at = resting.next;
         resting.next += 1;
-        resting.connections.insert(at, self.close.clone());
+        let site = self.site.get().copied();
+        resting.connections.insert(at, Rests { close: self.close.clone(), site });
+        if let Some(theirs) = site.and_then(|site| resting.sites.get_mut(&site)) {
+            theirs.resting.insert(at);
+        }
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
         drop(resting);
         self.places.rests.notify_one();
@@ -130,14 +163,47 @@ impl Place {
     fn stop_resting(&self) {
         let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(since) = since {
-            self.places.lock().connections.remove(&since);
+            self.places.lock().remove(since);
         }
+    }
+
+    /// It is that address's. If all of its places are taken, the one of them that rests longest is closed;
+    /// false: none rests, so this one is to be closed.
+    pub(super) fn belongs_to(&self, site: Site, most: usize) -> bool {
+        let mut resting = self.places.lock();
+        if self.site.set(site).is_err() {
+            return true;
+        }
+        let theirs = resting.sites.entry(site).or_default();
+        theirs.places += 1;
+        let is_crowded = theirs.places > most;
+        let longest = theirs.resting.first().copied();
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = since {
+            theirs.resting.insert(since);
+            if let Some(rests) = resting.connections.get_mut(&since) {
+                rests.site = Some(site);
+            }
+        }
+        if !is_crowded {
+            return true;
+        }
+        let Some(close) = longest.and_then(|at| resting.remove(at)) else { return false };
+        close.cancel();
+        true
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.stop_resting();
+        let Some(site) = self.site.get() else { return };
+        let mut resting = self.places.lock();
+        let Some(theirs) = resting.sites.get_mut(site) else { return };
+        theirs.places -= 1;
+        if theirs.places == 0 {
+            resting.sites.remove(site);
+        }
     }
 }
 
@@ -212,6 +278,34 @@ mod tests {
         drop((third.await.unwrap(), first));
         places.all_free().await;
         assert!(places.lock().connections.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_has_all_of_its_places_gives_one_of_its_own() {
+        use crate::peer::Peer;
+        let site = |n: u8| Peer([192, 0, 2, n].into()).site();
+        let places = Places::new(9);
+        let mut theirs = Vec::new();
+        for _ in 0..2 {
+            theirs.push(Arc::new(places.take().await));
+            assert!(theirs.last().unwrap().belongs_to(site(1), 2));
+        }
+        let other = places.take().await;
+        assert!(other.belongs_to(site(2), 2));
+        let busy = theirs[0].busy();
+        let third = places.take().await;
+        assert!(third.belongs_to(site(1), 2));
+        assert!(is_closed(&theirs[1]) && !is_closed(&theirs[0]) && !is_closed(&other));
+        drop(theirs.pop());
+        let fourth = places.take().await;
+        assert!(fourth.belongs_to(site(1), 2) && is_closed(&third));
+        let busy_too = (Arc::new(fourth), third);
+        let _busy = busy_too.0.busy();
+        let fifth = places.take().await;
+        assert!(!fifth.belongs_to(site(1), 2), "none of its own rests");
+        drop((busy, theirs, busy_too.1, fifth, other));
+        drop((_busy, busy_too.0));
+        assert!(places.lock().sites.is_empty() && places.lock().connections.is_empty());
     }
 
     #[tokio::test]

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_does_not_read_is_left_and_who_reads_slowly_is_not() {
         let within = Duration::from_millis(200);
         let (ours, mut theirs) = tokio::io::duplex(1);

@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(taken(), None, "it is old, and its name may lead elsewhere");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_nobody_needs_is_closed_without_a_next_request() {
         use tokio::io::AsyncReadExt;
         let clock = Arc::new(Hand::default());
