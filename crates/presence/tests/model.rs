@@ -121,7 +121,12 @@ impl Model {
                 let is_open = |socket: &Socket| socket.gone_at.is_none() && !socket.at_gate;
                 let open = self.sockets.values().any(is_open);
                 let held = self.places.contains_key(platform);
-                if held || (!open && status.availability == Availability::Online) {
+                // A renewal counts once a tenth of the lease has passed.
+                let renews = self
+                    .places
+                    .get(platform)
+                    .is_none_or(|until| 10 * until.saturating_sub(secs) < 9 * LEASE_S);
+                if renews && (held || (!open && status.availability == Availability::Online)) {
                     self.places.insert(*platform, secs + LEASE_S);
                 }
             }

@@ -235,12 +235,14 @@ fn a_status_brings_a_user_without_a_connection_online_until_its_lease_ends() {
         "
         1s    status web online
         100s  status web online
-        1900s tick
+        300s  status web online
+        2100s tick
         ",
         expect![[r#"
             1s    status web online   -> online - web [cpu] status #1000, wake 1801s
-            100s  status web online   -> wake 1900s
-            1900s tick                -> offline - web [cpu] lease_ended #1900000
+            100s  status web online   -> wake 1801s
+            300s  status web online   -> wake 2100s
+            2100s tick                -> offline - web [cpu] lease_ended #2100000
         "#]],
     );
 }
@@ -393,8 +395,8 @@ fn a_refusal_that_comes_after_another_status_was_set_is_not_lost() {
         ",
         expect![[r#"
             1s   status ios online    -> online - ios [cpu] status #1000, wake 1801s
-            2s   status ios away      -> online - ios [c--] status #2000, wake 1802s
-            3s   refuse #1000         -> wake 1802s
+            2s   status ios away      -> online - ios [c--] status #2000, wake 1801s
+            3s   refuse #1000         -> wake 1801s
             4s   refuse #2000         -> offline - ios [cpu] refused #4000
         "#]],
     );
@@ -411,9 +413,9 @@ fn a_refused_second_status_leaves_what_the_first_brought() {
         ",
         expect![[r#"
             1s   status ios online    -> online - ios [cpu] status #1000, wake 1801s
-            2s   status ios away      -> online - ios [c--] status #2000, wake 1802s
-            3s   refuse #2000         -> wake 1802s
-            4s   status ios online    -> wake 1804s
+            2s   status ios away      -> online - ios [c--] status #2000, wake 1801s
+            3s   refuse #2000         -> wake 1801s
+            4s   status ios online    -> wake 1801s
         "#]],
     );
 }
@@ -1234,7 +1236,7 @@ fn a_refusal_concerns_all_that_the_callback_spoke_for() {
         expect![[r#"
             1s   status web busy      -> quiet
             2s   status web online    -> online - web [cpu] status #2000, wake 1802s
-            3s   status web away      -> online - web [c--] status #3000, wake 1803s
+            3s   status web away      -> online - web [c--] status #3000, wake 1802s
             4s   refuse #3000+#2000   -> offline - web [cpu] refused #4000
         "#]],
     );

@@ -4,6 +4,7 @@
 //! driver reaches it through [`crate::driver::Sockets`].
 
 mod admission;
+mod budget;
 #[cfg(test)]
 mod conformance;
 mod connection;

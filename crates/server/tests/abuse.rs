@@ -297,6 +297,8 @@ async fn what_an_administrator_does_is_a_line_in_the_log() {
         herald.post(path, &json!({})).await.unwrap();
     }
     herald.post("/v1/callbacks/purge", &json!({ "state": "dead" })).await.unwrap();
+    // Lines are written by a thread of their own.
+    eventually("all is written", || async { herald.log_text().contains("/callbacks/purge") }).await;
     let log = herald.log_text();
     for words in [
         ["an administrator's token was made", "auth.secret", "imAdmin"],
@@ -315,4 +317,31 @@ async fn what_an_administrator_does_is_a_line_in_the_log() {
         assert_eq!(log.lines().filter(told).count(), 1, "{words:?} in\n{log}");
     }
     assert!(!log.contains(&admin) && !log.contains(&made) && !log.contains(SECRET));
+}
+
+/// A client that writes and writes is read later; nobody else is, and it is not cut.
+#[tokio::test]
+async fn requests_that_cost_much_are_read_at_a_pace() {
+    use wire::{identifier::SET_BACKGROUND_STATUS, message::SetAppBackgroundStatusReq};
+    let herald = Herald::start(|_| {}).await;
+    let mut greedy = herald.login("greedy", Platform::Web).await;
+    let began = std::time::Instant::now();
+    for n in 0..200 {
+        let said =
+            SetAppBackgroundStatusReq { user_id: "greedy".into(), is_background: n % 2 == 0 };
+        let data = STANDARD.encode(said.encode_to_vec());
+        greedy.request("greedy", SET_BACKGROUND_STATUS, &data).await.unwrap();
+    }
+    let mut answered = 0;
+    while let Ok(heard) = timeout(Duration::from_millis(1_200), greedy.hear()).await {
+        assert!(matches!(heard, Heard::Frame(_)), "{heard:?}");
+        answered += 1;
+        if answered > 41 {
+            break;
+        }
+    }
+    let most = 40.0 + 2.0 * began.elapsed().as_secs_f64() + 1.0;
+    assert!(answered >= 40 && f64::from(answered) <= most, "{answered} of at most {most}");
+    let mut other = herald.login("other", Platform::Web).await;
+    assert_eq!(watch(&mut other, "other", vec!["u".into()]).await, ["u"]);
 }

@@ -62,7 +62,17 @@ impl User {
             Instant((now.mono + policy.virtual_lease).0.min(now.mono.0.saturating_add(left)));
         let held = self.connections.iter_mut().find(|c| c.is_virtual() && c.platform == platform);
         if let Some(held) = held {
-            held.session = Session::Virtual { until };
+            // A renewal is written only where it renews a good part of the lease.
+            let renews = match held.session {
+                Session::Virtual { until: old } => {
+                    until < old
+                        || old.after(now.mono) + policy.virtual_lease / 10 < until.after(now.mono)
+                }
+                _ => true,
+            };
+            if renews {
+                held.session = Session::Virtual { until };
+            }
             return false;
         }
         let wanted = status.availability == Availability::Online;

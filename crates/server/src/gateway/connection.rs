@@ -3,6 +3,7 @@
 use super::{
     Gateway,
     admission::{Socket, socket},
+    budget::Budget,
     ending::{Close, Ended, Ending},
     outbound::{Next, Outbound},
     request::{self, Handled},
@@ -156,20 +157,26 @@ impl Newcomer {
         }
         let mut heard_at = gateway.clock.now().mono;
         let mut pinged_at = heard_at;
+        let mut budget = Budget::default();
         loop {
             let settings = &gateway.settings;
-            let silence_ends = heard_at + settings.read_timeout;
+            let (now, reads_from) = (gateway.clock.now().mono, budget.reads_from());
+            // Who is not read is not silent.
+            let silence_ends = heard_at.max(reads_from) + settings.read_timeout;
             let ping_at = pinged_at + settings.ping_interval;
-            let nap = silence_ends.min(ping_at).after(gateway.clock.now().mono);
+            let is_read = now >= reads_from;
+            let reads_at = if is_read { silence_ends } else { reads_from };
+            let nap = silence_ends.min(ping_at).min(reads_at).after(now);
             let done = tokio::select! {
                 biased;
                 next = self.outbound.next() => match next {
                     Next::Send(frame) => Box::pin(send(socket, Message::Binary(frame))).await,
                     Next::Close(ending) => Err(ending.into()),
                 },
-                frame = socket.next() => {
+                frame = socket.next(), if is_read => {
                     heard_at = gateway.clock.now().mono;
-                    self.hear(gateway, socket, frame).await
+                    budget.frame(heard_at);
+                    self.hear(gateway, socket, frame, &mut budget).await
                 }
                 () = sleep(nap) => {
                     let now = gateway.clock.now().mono;
@@ -187,6 +194,7 @@ impl Newcomer {
         gateway: &Gateway,
         socket: &mut Socket,
         frame: Option<Result<Message, tungstenite::Error>>,
+        budget: &mut Budget,
     ) -> Result<(), Ended> {
         match frame {
             Some(Ok(Message::Text(text))) => match heartbeat::read(&text) {
@@ -197,7 +205,7 @@ impl Newcomer {
                 Err(error) => Err(unreadable(error)),
             },
             Some(Ok(Message::Binary(frame))) => {
-                Box::pin(self.request(gateway, socket, &frame)).await
+                Box::pin(self.request(gateway, socket, &frame, budget)).await
             }
             Some(Ok(Message::Close(_))) => Err(Ending::ClientCloses.into()),
             // The library answers pings by itself.
@@ -212,9 +220,11 @@ impl Newcomer {
         gateway: &Gateway,
         socket: &mut Socket,
         frame: &[u8],
+        budget: &mut Budget,
     ) -> Result<(), Ended> {
         let codec = self.outbound.codec;
         let request = codec.decode(frame, gateway.settings.frame_bytes_max).map_err(unreadable)?;
+        budget.request(&request, gateway.clock.now().mono);
         match request::handle(gateway, self, &request).await {
             Handled::Answer(answer) => send(socket, Message::binary(codec.encode(&answer))).await,
             Handled::LoggedOut(answer) => {
