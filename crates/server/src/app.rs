@@ -5,8 +5,9 @@
 use axum::{
     Json, Router,
     extract::{Request, State},
+    http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
-    response::{Html, Response},
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
 use receiver::{Answer, Applied, Event, Kind, Receiver, View};
@@ -64,6 +65,11 @@ impl App {
 async fn misbehave(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method() != http::Method::POST {
         return next.run(request).await;
+    }
+    // Callbacks come from a server. A browser says which page a request comes from.
+    if request.headers().contains_key(header::ORIGIN) {
+        let why = "callbacks do not come from web pages\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
     let nth = app.requests.fetch_add(1, Ordering::Relaxed);
     app.faults.answer(nth, request, next).await

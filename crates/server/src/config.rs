@@ -71,7 +71,7 @@ pub fn load(
     }
     environment::read(&mut draft, env, read_file);
     if dev {
-        draft.fill_in_secret();
+        draft.fill_in_for_dev();
     }
     draft.fill_in_presets();
     rules::check(&mut draft, dev, read_file);
@@ -146,8 +146,9 @@ mod tests {
             let secrets = ["eleven", "twelve", "thirty", "forty", "whsec_"];
             assert!(!secrets.iter().any(|secret| shown.contains(secret)), "{shown}");
         }
-        let mut text = text;
-        let of_all = ["eleven-eleven-eleven", "twelve"];
+        assert!(!text.contains("a=b"), "{text}");
+        let mut text = text.replace("?***", "?a=b");
+        let of_all = ["eleven-eleven-eleven", "twelve-twelve"];
         let of_main = ["thirty", "thirty-one", SIGNING[0], SIGNING[1]];
         let of_further = ["forty", "forty-one"];
         for secret in [&of_all[..], &of_main, &of_further].concat() {
@@ -201,7 +202,7 @@ mod tests {
                 token: Some(Secret::new("eleven-eleven-eleven")),
             },
             auth: Auth {
-                secret: Secret::new("twelve"),
+                secret: Secret::new("twelve-twelve"),
                 admin_users: vec!["thirteen".to_owned(), "\"".to_owned()],
                 token_expiry: Duration::from_secs(14),
                 known_tokens_only: true,

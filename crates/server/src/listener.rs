@@ -15,7 +15,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::StatusCode,
+    http::{Method, StatusCode, Version, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -233,12 +233,27 @@ async fn whose(
     }
 }
 
+/// Why a request is none for a server such as this, whatever it is for.
+fn no_request(request: &http::Request<Incoming>) -> Option<Response> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if request.method() == Method::CONNECT {
+        let why = "this is no proxy\n";
+        return Some((StatusCode::METHOD_NOT_ALLOWED, why).into_response());
+    }
+    // A proxy before us may have looked at another one.
+    let is_ambiguous = hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11);
+    is_ambiguous.then(|| (StatusCode::BAD_REQUEST, "send one Host header\n").into_response())
+}
+
 async fn answer(
     place: Arc<Place>,
     router: Router,
     request: http::Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let busy = place.busy();
+    if let Some(refusal) = no_request(&request) {
+        return Ok(refusal.map(|body| busy.until_sent(body)));
+    }
     let response = router.oneshot(request.map(Body::new)).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // Whoever upgraded it has it from now on.

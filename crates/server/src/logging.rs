@@ -17,6 +17,7 @@ use crate::{
 use fold::Fold;
 use prometheus_client::metrics::counter::Counter;
 use std::{
+    borrow::Cow,
     fs::File,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, IsTerminal, Write},
@@ -183,6 +184,7 @@ impl Log {
 
     /// Puts the time before it.
     fn write(&self, text: &[u8]) {
+        let text = &*in_reading_order(text);
         let mut time = String::new();
         let _ = SystemTime.format_time(&mut Writer::new(&mut time));
         let line = match (self.format, self.colours) {
@@ -196,6 +198,25 @@ impl Log {
             (LogFormat::Pretty, false) => [format!("{time} ").as_bytes(), text].concat(),
         };
         self.queue.push(&line);
+    }
+}
+
+/// Without characters that make a screen show a line in another order than it has: they may stand in a name
+/// that a client chose. (Control characters are escaped where a line is formatted.)
+fn in_reading_order(text: &[u8]) -> Cow<'_, [u8]> {
+    const TURNS: [char; 12] = [
+        '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+        '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    match std::str::from_utf8(text) {
+        Ok(line) if line.contains(TURNS) => {
+            let escaped = |c: char| match TURNS.contains(&c) {
+                true => format!("\\u{:04x}", u32::from(c)),
+                false => c.to_string(),
+            };
+            Cow::Owned(line.chars().map(escaped).collect::<String>().into_bytes())
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 
@@ -241,6 +262,18 @@ impl Write for LineWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_turns_a_line_round() {
+        let told =
+            |text: &str| String::from_utf8(in_reading_order(text.as_bytes()).into()).unwrap();
+        assert_eq!(told("user=\u{202e}nimda ok"), "user=\\u202enimda ok");
+        assert_eq!(told("{\"user\":\"\u{2066}a\"}"), "{\"user\":\"\\u2066a\"}");
+        assert_eq!(
+            told("\u{645}\u{631}\u{62d}\u{628}\u{627}"),
+            "\u{645}\u{631}\u{62d}\u{628}\u{627}"
+        );
+    }
 
     #[test]
     fn levels_are_read_by_module_in_any_case_with_spaces() {

@@ -325,7 +325,9 @@ async fn requests_that_cost_much_are_read_at_a_pace() {
     use wire::{identifier::SET_BACKGROUND_STATUS, message::SetAppBackgroundStatusReq};
     let herald = Herald::start(|_| {}).await;
     let mut greedy = herald.login("greedy", Platform::Web).await;
-    let began = std::time::Instant::now();
+    use server::clock::{Clock, SystemClock};
+    let clock = SystemClock::start();
+    let began = clock.now().mono;
     for n in 0..200 {
         let said =
             SetAppBackgroundStatusReq { user_id: "greedy".into(), is_background: n % 2 == 0 };
@@ -340,8 +342,55 @@ async fn requests_that_cost_much_are_read_at_a_pace() {
             break;
         }
     }
-    let most = 40.0 + 2.0 * began.elapsed().as_secs_f64() + 1.0;
+    let most = 40.0 + 2.0 * began.until(clock.now().mono).as_secs_f64() + 1.0;
     assert!(answered >= 40 && f64::from(answered) <= most, "{answered} of at most {most}");
     let mut other = herald.login("other", Platform::Web).await;
     assert_eq!(watch(&mut other, "other", vec!["u".into()]).await, ["u"]);
+}
+
+/// The status line of an answer to a raw request.
+async fn status_of(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut read = [0; 4096];
+    let count = timeout(Duration::from_secs(20), stream.read(&mut read)).await.unwrap();
+    let answer = String::from_utf8_lossy(&read[..count.unwrap_or_default()]).into_owned();
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_no_request_for_a_server_is_told_so_at_every_port() {
+    let herald = Herald::start(|_| {}).await;
+    let running = &herald.running;
+    for address in [running.gateway, running.api, running.admin] {
+        for (request, status) in [
+            ("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n", "405"),
+            ("GET / HTTP/1.1\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
+        ] {
+            assert_eq!(status_of(address, request).await, status, "{request}");
+        }
+        let old = status_of(address, "GET /healthz HTTP/1.0\r\n\r\n").await;
+        assert!(old != "400" || address == running.gateway, "{old}");
+    }
+}
+
+#[tokio::test]
+async fn the_sample_app_takes_no_callback_of_a_web_page() {
+    use server::{app, listener::Listener};
+    let router = app::router(Default::default(), Default::default(), Box::new(|_, _| {}));
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = Listener::bind(any_port, Duration::from_secs(9)).await.unwrap();
+    let address = listener.address().unwrap();
+    tokio::spawn(listener.serve(router, Default::default()));
+    let body = r#"{"userID":"u","callbackCommand":"callbackUserOnlineCommand","seq":1,"isAppBackground":false,"connID":"c"}"#;
+    let post = |origin: &str| {
+        format!(
+            "POST /?command=callbackUserOnlineCommand&contenttype=json HTTP/1.1\r\nHost: x\r\n{origin}\
+             operationID: o\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    assert_eq!(status_of(address, &post("Origin: http://evil.example\r\n")).await, "403");
+    assert_eq!(status_of(address, &post("")).await, "200");
 }

@@ -978,10 +978,11 @@ const FOR_EVER: &str = r#"{"expireAt":18446744073709551615}"#;
 
 #[tokio::test]
 async fn whoever_does_not_bring_the_token_is_told_where_it_is() {
-    let herald = Herald::start(|_| {}).await;
-    let token = &herald.running.admin_token;
     let told = "401: Authorization: Bearer TOKEN … in the file admin-token";
     for input in ["GET /v1/users", "GET /v1/callbacks/7", "POST /v1/users/u1/kick {"] {
+        // After ten wrong ones none is looked at.
+        let herald = Herald::start(|_| {}).await;
+        let token = &herald.running.admin_token;
         check::<&str>(
             input,
             &[

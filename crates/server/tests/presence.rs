@@ -253,3 +253,27 @@ async fn a_text_ping_is_answered_with_its_body() {
         assert_eq!(client.hear().await, Heard::Text(pong.to_owned()));
     }
 }
+
+/// A backend that set one for two platforms takes one of them back.
+#[tokio::test]
+async fn a_status_is_taken_back_everywhere_or_on_one_platform() {
+    let herald = Herald::start(|_| {}).await;
+    let platforms = async || {
+        let (_, view) = herald.admin("GET", "/v1/users/u", "").await;
+        assert!(view["sinceTime"].as_str().unwrap().ends_with('Z'), "{view}");
+        view["platforms"].clone()
+    };
+    for platform in [1, 5] {
+        let body = format!(r#"{{"platformID":{platform}}}"#);
+        assert_eq!(herald.admin("PUT", "/v1/users/u/status", &body).await.0, 204);
+    }
+    let both = platforms().await;
+    let (status, _) = herald.admin("DELETE", "/v1/users/u/status?platformID=5", "").await;
+    assert_eq!((status, platforms().await), (204, serde_json::json!(["IOS"])), "of {both}");
+    for wrong in ["platformID=12", "platform=5"] {
+        let path = format!("/v1/users/u/status?{wrong}");
+        assert_eq!(herald.admin("DELETE", &path, "").await.0, 400, "{wrong}");
+    }
+    assert_eq!(herald.admin("DELETE", "/v1/users/u/status", "").await.0, 204);
+    assert_eq!(platforms().await, serde_json::json!([]));
+}

@@ -1,9 +1,16 @@
-//! How users and callbacks look in the management API. Times are unix milliseconds.
+//! How users and callbacks look in the management API. Times are unix milliseconds, and beside them as people
+//! read them (RFC 3339).
 
 use super::Addresses;
 use presence::{Availability, Connection, Platform, Session, Status, Timestamp, User, UserId};
 use serde::Serialize;
+use std::time::{Duration, UNIX_EPOCH};
 use store::{AttemptRecord, CallbackRecord};
+
+fn written(at: Timestamp) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(at.0);
+    humantime::format_rfc3339_millis(at).to_string()
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -14,6 +21,7 @@ pub(super) struct UserView {
     platforms: Vec<&'static str>,
     /// When the user last came online or went offline.
     since: u64,
+    since_time: String,
     /// Of the last change.
     seq: u64,
     status: Option<StatusView>,
@@ -31,6 +39,7 @@ struct ConnectionView {
     platform: &'static str,
     is_app_background: bool,
     since: u64,
+    since_time: String,
     /// `live`; `lingering`: gone, and may come back until `until`; `virtual`: a status holds it
     /// until `until`.
     session: &'static str,
@@ -52,6 +61,7 @@ impl UserView {
             online: state.is_online(),
             platforms: state.platforms().map(Platform::name).collect(),
             since: state.since().0,
+            since_time: written(state.since()),
             seq: state.last_seq(),
             status: state.status(now).map(StatusView::new),
             connections: state.connections().iter().map(connection).collect(),
@@ -89,6 +99,7 @@ impl ConnectionView {
             platform: connection.platform.name(),
             is_app_background: connection.background,
             since: connection.since.0,
+            since_time: written(connection.since),
             session,
             until,
             address: addresses.address(connection.id).map(|peer| peer.to_string()),
@@ -114,6 +125,7 @@ pub(super) struct CallbackView {
     operation_id: String,
     /// When the change was decided.
     at: u64,
+    time: String,
     /// `pending`, `delivered`, `dead`, `expired` or `superseded`.
     state: &'static str,
     /// Attempts at which the App itself failed.
@@ -129,6 +141,7 @@ pub(super) struct CallbackView {
 #[serde(rename_all = "camelCase")]
 struct AttemptView {
     at: u64,
+    time: String,
     took_ms: u64,
     /// The HTTP status, when there was an answer.
     status: Option<u16>,
@@ -143,7 +156,7 @@ struct AttemptView {
 impl From<AttemptRecord> for AttemptView {
     fn from(record: AttemptRecord) -> AttemptView {
         let AttemptRecord { at, took_ms, status, answer, error, verdict } = record;
-        AttemptView { at: at.0, took_ms, status, answer, error, verdict }
+        AttemptView { at: at.0, time: written(at), took_ms, status, answer, error, verdict }
     }
 }
 
@@ -162,6 +175,7 @@ impl From<CallbackRecord> for CallbackView {
             is_app_background: change.background,
             operation_id: record.operation_id,
             at: change.at.0,
+            time: written(change.at),
             state: record.state.name(),
             tries: record.tries,
             replayed: record.replayed,

@@ -8,7 +8,7 @@ use super::{
 };
 use contract::Dialect;
 use presence::Scope;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 /// What has been read so far.
 #[derive(Default)]
@@ -149,11 +149,22 @@ impl Draft {
     }
 
     /// Sets the secret that everybody knows, if nobody set another.
-    pub(super) fn fill_in_secret(&mut self) {
+    /// The secret that everybody knows, and then nobody else may come.
+    pub(super) fn fill_in_for_dev(&mut self) {
         let path = "auth.secret";
         if self.config.auth.secret.is_empty() && self.knows(&[path]) {
             self.config.auth.secret = Secret::new(DEV_SECRET);
             self.origins.note(path, Origin::Dev);
+        }
+        for path in ["gateway.listen", "api.listen"] {
+            if *self.origins.of(path) == Origin::Default {
+                let listen = match path {
+                    "api.listen" => &mut self.config.api.listen,
+                    _ => &mut self.config.gateway.listen,
+                };
+                listen.set_ip(Ipv4Addr::LOCALHOST.into());
+                self.origins.note(path, Origin::Dev);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
         anything, bearer, between, callback_url, headers, if_set, levels, names, networks, path,
         sdk_name, signing_secrets, strong_token,
     },
-    setting::Setting,
+    setting::{Setting, quoted},
 };
 use std::time::Duration;
 use toml::de::DeValue;
@@ -85,7 +85,12 @@ pub(super) const KEYS: &[Key] = &[
     key!(presence.mass_loss.min_age, between(Duration::ZERO, HOUR)),
     key!(presence.mass_loss.window, between(SECOND, HOUR)),
     key!(presence.mass_loss.hold, between(Duration::ZERO, HOUR)),
-    key!(callbacks.url, if_set(callback_url)),
+    Key {
+        show: |config| {
+            quoted(config.callbacks.url.as_deref().map(without_query).unwrap_or_default())
+        },
+        ..key!(callbacks.url, if_set(callback_url))
+    },
     key!(callbacks.deny_private),
     key!(callbacks.ca),
     key!(callbacks.client_cert),
@@ -123,6 +128,11 @@ pub(super) const KEYS: &[Key] = &[
     key!(log.format),
     key!(log.level, levels),
 ];
+
+/// An operator may have put a token there.
+fn without_query(url: &str) -> String {
+    url.split_once('?').map_or_else(|| url.to_owned(), |(url, _)| format!("{url}?***"))
+}
 
 const MOMENT: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);

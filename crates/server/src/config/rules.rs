@@ -47,6 +47,8 @@ fn check_mode(endpoint: &mut Draft) {
     }
 }
 
+const SECRET_BYTES_MIN: usize = 8;
+
 fn check_secret(draft: &mut Draft, dev: bool) {
     let path = "auth.secret";
     if !draft.knows(&[path]) {
@@ -59,6 +61,8 @@ fn check_secret(draft: &mut Draft, dev: bool) {
     } else if secret == DEV_SECRET && !dev {
         "is OpenIM's well-known \"openIM123\", with which anybody can make tokens; write one that \
          nobody can guess (to try things out, start with --dev)"
+    } else if secret.len() < SECRET_BYTES_MIN {
+        "has fewer than 8 characters, so that tokens can be guessed; write a longer one"
     } else {
         return;
     };
@@ -253,7 +257,7 @@ mod tests {
             secret = 'openIM123'
                 herald.toml:2: auth.secret = "***": is OpenIM's well-known "openIM123", with which anybody can make tokens; write one that nobody can guess (to try things out, start with --dev)
             secret = 'own'
-                "own" of herald.toml:2
+                herald.toml:2: auth.secret = "***": has fewer than 8 characters, so that tokens can be guessed; write a longer one
             --dev
 
                 "openIM123" of --dev
@@ -264,7 +268,7 @@ mod tests {
             secret = 'openIM123'
                 "openIM123" of herald.toml:2
             secret = 'own'
-                "own" of herald.toml:2
+                herald.toml:2: auth.secret = "***": has fewer than 8 characters, so that tokens can be guessed; write a longer one
             --dev
         "#]].assert_eq(&actual);
     }
