@@ -2,7 +2,7 @@
 //!
 //! Both sides use it: Herald writes with [`request`] and reads with [`Answer::read_in`]; the App
 //! reads with [`Callback::read`] and writes with [`Answer::to_json`]. What the bytes must be is said
-//! by the specification: `callback.md` (classic) and `openim-wire.md` §8 (the other dialects). Start
+//! in `docs/callback.md`. Start
 //! at [`request`]; a dialect is a row in `row.rs`. How a request is signed is in [`signature`].
 //!
 //! It never does IO, never asks the time and never decides what an answer leads to.

@@ -1,4 +1,4 @@
-//! What one attempt to tell the App means: the table of the contract, §5.
+//! What one attempt to tell the App means: the tables of `docs/callback.md`.
 
 use core::time::Duration;
 

@@ -143,12 +143,12 @@ mod tests {
         let config = unlike_the_default();
         let text = dump(&config, &Origins::default());
         for shown in [&text, &format!("{config:?}")] {
-            let secrets = ["eleven", "twelve", "thirty", "forty", "whsec_"];
+            let secrets = ["eleven", "twelve", "hunter", "thirty", "forty", "whsec_"];
             assert!(!secrets.iter().any(|secret| shown.contains(secret)), "{shown}");
         }
         assert!(!text.contains("a=b"), "{text}");
         let mut text = text.replace("?***", "?a=b");
-        let of_all = ["eleven-eleven-eleven", "twelve-twelve"];
+        let of_all = ["eleven-eleven-eleven", "twelve-twelve", "hunter-hunter"];
         let of_main = ["thirty", "thirty-one", SIGNING[0], SIGNING[1]];
         let of_further = ["forty", "forty-one"];
         for secret in [&of_all[..], &of_main, &of_further].concat() {
@@ -203,6 +203,7 @@ mod tests {
             },
             auth: Auth {
                 secret: Secret::new("twelve-twelve"),
+                previous_secret: Some(Secret::new("hunter-hunter")),
                 admin_users: vec!["thirteen".to_owned(), "\"".to_owned()],
                 token_expiry: Duration::from_secs(14),
                 known_tokens_only: true,

@@ -11,7 +11,7 @@ use crate::{
         http::{HttpSender, SenderError},
     },
     clock::{Clock, RunningClock},
-    config::{Backend, Config, SyncMode},
+    config::{Backend, Config, Secret, SyncMode},
     driver::Driver,
     endpoints,
     entropy::{self, OperatingSystem},
@@ -335,8 +335,10 @@ impl Parts {
         ));
         let wrong = metrics.wrong_secrets.clone();
         let guesses = Arc::new(Guesses::new(Arc::clone(&clock), wrong));
+        let secrets = std::iter::once(&config.auth.secret).chain(&config.auth.previous_secret);
+        let secrets: Vec<&str> = secrets.map(Secret::expose).collect();
         let tokens = Arc::new(Tokens::new(
-            config.auth.secret.expose(),
+            &secrets,
             config.auth.token_expiry,
             Arc::clone(&store),
             Arc::clone(&driver),

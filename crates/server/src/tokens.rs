@@ -13,7 +13,8 @@ use wire::{
 
 /// Reads and makes tokens.
 pub struct Tokens {
-    keys: Keys,
+    /// The first one makes tokens; all are taken.
+    keys: Vec<Keys>,
     store: Arc<dyn Store>,
     driver: Arc<Driver>,
     clock: Arc<dyn Clock>,
@@ -22,24 +23,34 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The secret's bytes are the key, as everywhere in OpenIM. Tokens made here are good for
-    /// `expiry`.
+    /// A secret's bytes are the key, as everywhere in OpenIM. The first one makes tokens; those of the others
+    /// are good as well. Tokens made here are good for `expiry`.
+    ///
+    /// # Panics
+    /// Without a secret.
     pub fn new(
-        secret: &str,
+        secrets: &[&str],
         expiry: Duration,
         store: Arc<dyn Store>,
         driver: Arc<Driver>,
         clock: Arc<dyn Clock>,
         policy: Policy,
     ) -> Tokens {
-        Tokens { keys: Keys::new(secret.as_bytes()), store, driver, clock, policy, expiry }
+        assert!(!secrets.is_empty(), "the configuration was checked");
+        let keys = secrets.iter().map(|secret| Keys::new(secret.as_bytes())).collect();
+        Tokens { keys, store, driver, clock, policy, expiry }
     }
 
     /// What a token says, if it is validly signed and of today. Whether presence takes it is
     /// decided in the commit of a login; for everything else see [`Tokens::read_good`].
     pub fn read(&self, token: &str) -> Result<Claims, WireError> {
         let ahead_s = self.clock.ahead().as_secs() as i64;
-        self.keys.read_ahead(token, self.now_s(), ahead_s)
+        let read = |keys: &Keys| keys.read_ahead(token, self.now_s(), ahead_s);
+        let (newest, previous) = self.keys.split_first().expect("there is one");
+        read(newest).or_else(|error| {
+            // The newest says what is wrong with a token that none has signed.
+            previous.iter().find_map(|keys| read(keys).ok()).ok_or(error)
+        })
     }
 
     /// What a good token says; else one of the codes 1501 to 1507, or 500.
@@ -80,7 +91,7 @@ impl Tokens {
         let expiry_s = self.expiry.as_secs() as i64;
         let of = wire::platform::Platform::from_id(platform.id().into());
         let of = of.expect("both lists are OpenIM's");
-        let token = self.keys.issue(user.as_str(), of, now_s, expiry_s);
+        let token = self.keys[0].issue(user.as_str(), of, now_s, expiry_s);
         let issued = Issued {
             platform,
             token: hash(&token),

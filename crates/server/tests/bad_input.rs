@@ -570,7 +570,7 @@ async fn a_bad_frame_of_a_go_client_is_answered_or_ends_it_and_only_it() {
     .await;
 }
 
-/// The definition of `GeneralWsReq` that all Go clients send; openim-wire.md §2.4.
+/// The definition of `GeneralWsReq` that all Go clients send.
 const GO_TYPE: &[u8] = b"\x65\x7f\x03\x01\x01\x0cGeneralWsReq\x01\xff\x80\x00\x01\x06\
     \x01\x0dReqIdentifier\x01\x04\x00\x01\x05Token\x01\x0c\x00\x01\x06SendID\x01\x0c\x00\
     \x01\x0bOperationID\x01\x0c\x00\x01\x07MsgIncr\x01\x0c\x00\x01\x04Data\x01\x0a\x00\x00\x00";

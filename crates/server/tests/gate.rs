@@ -1,4 +1,4 @@
-//! `callbacks.online.mode = "gate"`: the App is asked before a client is let in (the contract, §6).
+//! `callbacks.online.mode = "gate"`: the App is asked before a client is let in (`docs/callback.md`, *The answer*).
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -7,7 +7,7 @@ use presence::LoginPolicy;
 use serde_json::json;
 use server::{
     client::{Identity, LoginError},
-    config::Config,
+    config::{Config, Secret},
 };
 use support::*;
 use wire::{identifier, platform::Platform, token::Keys};
@@ -113,4 +113,27 @@ async fn a_logout_ends_its_token_when_the_operator_wishes() {
         client.hear().await;
         assert_eq!(codes(&herald, &identity).await, after);
     }
+}
+
+/// Clients that hold a token of the secret before are not logged out, and forged ones are not let in.
+#[tokio::test]
+async fn a_secret_is_changed_without_logging_anybody_out() {
+    let herald = Herald::start(|_| {}).await;
+    let old = identity("u", Platform::Ios);
+    herald.try_login(&old).await.unwrap().close().await;
+    let next = herald
+        .restart_with(|config| {
+            config.auth.previous_secret =
+                Some(std::mem::replace(&mut config.auth.secret, Secret::new("the next secret")));
+        })
+        .await;
+    next.try_login(&old).await.unwrap();
+    let made = |secret: &str| {
+        let token = Keys::new(secret.as_bytes()).issue("u", Platform::Ios, now_s(), 3600);
+        Identity { token, ..old.clone() }
+    };
+    next.try_login(&made("the next secret")).await.unwrap();
+    assert!(next.try_login(&made("somebody else's")).await.is_err());
+    let last = next.restart_with(|config| config.auth.previous_secret = None).await;
+    assert!(last.try_login(&old).await.is_err());
 }

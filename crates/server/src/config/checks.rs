@@ -27,6 +27,13 @@ pub(super) fn if_set<T>(check: impl Fn(&T) -> Checked) -> impl Fn(&Option<T>) ->
     move |value| value.as_ref().map_or(Ok(()), &check)
 }
 
+/// One that signs tokens.
+pub(super) fn long_secret(secret: &Secret) -> Checked {
+    must(secret.expose().len() >= 8, || {
+        "has fewer than 8 characters, so that tokens can be guessed".to_owned()
+    })
+}
+
 pub(super) fn strong_token(token: &Secret) -> Checked {
     let token = token.expose();
     must(token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()), || {

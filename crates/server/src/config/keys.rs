@@ -3,8 +3,8 @@
 use super::{
     Config, Size,
     checks::{
-        anything, bearer, between, callback_url, headers, if_set, levels, names, networks, path,
-        sdk_name, signing_secrets, strong_token,
+        anything, bearer, between, callback_url, headers, if_set, levels, long_secret, names,
+        networks, path, sdk_name, signing_secrets, strong_token,
     },
     setting::{Setting, quoted},
 };
@@ -69,6 +69,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(admin.listen),
     key!(admin.token, if_set(strong_token)).secret(),
     key!(auth.secret).secret(),
+    key!(auth.previous_secret, if_set(long_secret)).secret(),
     key!(auth.admin_users, names),
     key!(auth.token_expiry, between(SECOND, 10 * YEAR)),
     key!(auth.known_tokens_only),

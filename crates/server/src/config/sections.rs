@@ -93,6 +93,8 @@ impl Default for Admin {
 pub struct Auth {
     /// Signs the clients' tokens. Never empty once loaded.
     pub secret: Secret,
+    /// The one before: tokens that it signed are still taken.
+    pub previous_secret: Option<Secret>,
     /// Users who may do everything.
     pub admin_users: Vec<String>,
     /// How long a token that Herald issues is good.
@@ -107,6 +109,7 @@ impl Default for Auth {
     fn default() -> Auth {
         Auth {
             secret: Secret::default(),
+            previous_secret: None,
             admin_users: vec!["imAdmin".to_owned()],
             token_expiry: days(90),
             known_tokens_only: false,
