@@ -71,6 +71,7 @@ fn body(dialect: Dialect, kind: Kind, user: &str) -> Vec<u8> {
         reason: "login".into(),
         collapsed: 0,
         epoch: String::new(),
+        status: None,
     };
     let target = Target { url: "https://app.example".into(), ..Target::default() };
     request(dialect, &target, &callback).body

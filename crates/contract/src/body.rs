@@ -2,7 +2,7 @@
 //!
 //! It never knows which fields a callback has: that is a row in `row.rs`.
 
-use crate::{Callback, Dialect, Kind, operation_id, row::BodyForm};
+use crate::{Callback, Dialect, Kind, Status, operation_id, row::BodyForm};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -22,6 +22,10 @@ pub(crate) enum Field {
     /// Only if it speaks for others.
     Collapsed,
     Epoch,
+    /// These three only if there is a status.
+    Availability,
+    Text,
+    Emoji,
 }
 
 impl Field {
@@ -38,6 +42,9 @@ impl Field {
             Field::Reason => "reason",
             Field::Collapsed => "collapsed",
             Field::Epoch => "epoch",
+            Field::Availability => "availability",
+            Field::Text => "text",
+            Field::Emoji => "emoji",
         }
     }
 
@@ -55,6 +62,18 @@ impl Field {
             Field::Reason => callback.reason.as_str().into(),
             Field::Collapsed => callback.collapsed.into(),
             Field::Epoch => callback.epoch.as_str().into(),
+            Field::Availability => callback.status.as_ref().map(|s| s.availability.as_str()).into(),
+            Field::Text => callback.status.as_ref().map(|s| s.text.as_str()).into(),
+            Field::Emoji => callback.status.as_ref().map(|s| s.emoji.as_str()).into(),
+        }
+    }
+
+    /// Whether there is something to say.
+    fn is_told(self, callback: &Callback) -> bool {
+        match self {
+            Field::Collapsed => callback.collapsed > 0,
+            Field::Availability | Field::Text | Field::Emoji => callback.status.is_some(),
+            _ => true,
         }
     }
 }
@@ -97,9 +116,8 @@ impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = self.dialect.row();
         let extra = if self.extra_fields { row.extra } else { &[] };
-        let alone = self.callback.collapsed == 0;
         let fields = row.told(self.callback.kind).fields.iter().chain(extra);
-        let fields = fields.filter(|field| !(alone && **field == Field::Collapsed));
+        let fields = fields.filter(|field| field.is_told(self.callback));
         serializer.collect_map(fields.map(|f| (f.name(), f.value(self.dialect, self.callback))))
     }
 }
@@ -156,6 +174,11 @@ struct Written {
     collapsed: u64,
     #[serde(default)]
     epoch: String,
+    availability: Option<String>,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    emoji: String,
 }
 
 impl Written {
@@ -172,6 +195,11 @@ impl Written {
             reason: self.reason,
             collapsed: self.collapsed,
             epoch: self.epoch,
+            status: self.availability.map(|availability| Status {
+                availability,
+                text: self.text,
+                emoji: self.emoji,
+            }),
         }
     }
 }
@@ -194,6 +222,11 @@ mod tests {
             reason: "login".into(),
             collapsed: 3,
             epoch: "0123456789abcdef".into(),
+            status: Some(Status {
+                availability: "busy".into(),
+                text: "in a meeting".into(),
+                emoji: "🙂".into(),
+            }),
         }
     }
 

@@ -64,4 +64,17 @@ pub struct Callback {
     /// Names all that the sender has ever known; `""` when not told. Another one than before: it lost
     /// that, and with it who was online.
     pub epoch: String,
+    /// The user's custom status, if they have one and it is told. Online only.
+    pub status: Option<Status>,
+}
+
+/// A custom status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// `online`, `away`, `busy` or `invisible`.
+    pub availability: String,
+    /// Free text; may be empty.
+    pub text: String,
+    /// An emoji, or a short code for one; may be empty.
+    pub emoji: String,
 }

@@ -5,8 +5,8 @@
 
 use crate::{Kind, Preset, Scope, body::Field};
 use Field::{
-    CallbackCommand, Collapsed, ConnId, Epoch, IsAppBackground, OperationId, Platform, PlatformId,
-    Reason, Seq, UserId,
+    Availability, CallbackCommand, Collapsed, ConnId, Emoji, Epoch, IsAppBackground, OperationId,
+    Platform, PlatformId, Reason, Seq, Text, UserId,
 };
 
 /// The facts of one dialect.
@@ -96,7 +96,17 @@ pub(crate) const CLASSIC: Row = Row {
         offline_scope: Scope::User,
         refusal_disconnects: true,
     },
-    extra: &[OperationId, PlatformId, Platform, Reason, Collapsed, Epoch],
+    extra: &[
+        OperationId,
+        PlatformId,
+        Platform,
+        Reason,
+        Collapsed,
+        Epoch,
+        Availability,
+        Text,
+        Emoji,
+    ],
     online: Told {
         command: "callbackUserOnlineCommand",
         fields: &[UserId, CallbackCommand, Seq, IsAppBackground, ConnId],
@@ -132,7 +142,7 @@ pub(crate) const V35: Row = Row {
     body: BodyForm::Escaped,
     refusal: RefusalRule::ActionOrNext,
     preset: BY_PLATFORM,
-    extra: &[Reason, Collapsed, Epoch],
+    extra: &[Reason, Collapsed, Epoch, Availability, Text, Emoji],
     online: Told {
         fields: &[
             CallbackCommand,
@@ -167,7 +177,7 @@ pub(crate) const V2: Row = Row {
     body: BodyForm::Escaped,
     refusal: RefusalRule::ActionOrErr,
     preset: BY_PLATFORM,
-    extra: &[Reason, Collapsed, Epoch],
+    extra: &[Reason, Collapsed, Epoch, Availability, Text, Emoji],
     online: Told { command: CLASSIC.online.command, ..V35.kick_off },
     offline: Told { command: CLASSIC.offline.command, ..V35.kick_off },
     kick_off: V35.kick_off,

@@ -17,6 +17,7 @@ fn told(kind: Kind) -> Callback {
         reason: "login".into(),
         collapsed: 0,
         epoch: "0123456789abcdef".into(),
+        status: None,
     }
 }
 

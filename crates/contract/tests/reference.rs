@@ -44,6 +44,7 @@ fn bodies() -> Vec<Vec<u8>> {
                     reason: "login".into(),
                     collapsed: 0,
                     epoch: String::new(),
+                    status: None,
                 };
                 let target = Target { url: "https://a".into(), ..Target::default() };
                 bodies.push(request(dialect, &target, &callback).body);

@@ -45,16 +45,23 @@ fn read(file: &str, env: &[(String, String)], dev: bool) {
     }
 }
 
-/// A dump, its secrets filled in, is read as the same configuration.
+/// A dump, its secrets and the queries of its URLs filled in, is read as the same configuration.
 fn check_dump(loaded: &Loaded, dev: bool) {
     let Config { auth, admin, .. } = &loaded.config;
     let token = admin.token.as_ref().map_or("", |token| token.expose());
-    let unmasked = |line: &str| match line.split_once(" = ") {
+    let previous = auth.previous_secret.as_ref().map_or("", |secret| secret.expose());
+    let further = loaded.config.further_endpoints.iter().map(|endpoint| &endpoint.callbacks);
+    let mut urls = std::iter::once(&loaded.config.callbacks).chain(further);
+    let mut url = || urls.next().and_then(|callbacks| callbacks.url.clone()).unwrap_or_default();
+    let mut unmasked = |line: &str| match line.split_once(" = ") {
+        Some(("url", _)) => format!("url = {}\n", quoted(&url())),
+        Some(("previous_secret", _)) => format!("previous_secret = {}\n", quoted(previous)),
         Some(("secret", _)) => format!("secret = {}\n", quoted(auth.secret.expose())),
         Some(("token", _)) => format!("token = {}\n", quoted(token)),
         _ => format!("{line}\n"),
     };
-    let text: String = dump(&loaded.config, &Origins::default()).lines().map(unmasked).collect();
+    let text: String =
+        dump(&loaded.config, &Origins::default()).lines().map(&mut unmasked).collect();
     let again = load(Some(("dump.toml", &text)), [], dev, &read_file);
     assert_eq!(again.map(|again| again.config), Ok(loaded.config.clone()), "{text}");
 }

@@ -1,6 +1,7 @@
 //! What became different, and who wants to hear of it.
 
-use crate::{ConnId, End, Platform, Timestamp};
+use crate::{ConnId, End, Platform, Status, Timestamp};
+use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
 /// One line of the story the App is told.
@@ -22,6 +23,9 @@ pub struct Change {
     pub background: bool,
     /// When it was decided.
     pub at: Timestamp,
+    /// The user's custom status then, if they had one. Of a going online only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Box<Status>>,
 }
 
 /// The three user callbacks.

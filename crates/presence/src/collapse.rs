@@ -82,6 +82,7 @@ mod tests {
             conn: conn.map(|letter| ConnId([letter; 16])),
             background: false,
             at: Timestamp(1),
+            status: None,
         }
     }
 

@@ -30,6 +30,18 @@ pub enum Availability {
     Invisible,
 }
 
+impl Availability {
+    /// As it is written everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Availability::Online => "online",
+            Availability::Away => "away",
+            Availability::Busy => "busy",
+            Availability::Invisible => "invisible",
+        }
+    }
+}
+
 /// A status with what it takes to undo it, should the App refuse it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SetStatus {

@@ -85,6 +85,8 @@ impl Step {
             conn: arrival.conn,
             background: arrival.background,
             at: now.wall,
+            // Known once the step is over.
+            status: None,
         })
     }
 
@@ -113,6 +115,7 @@ fn gone(connection: &Connection, kind: Kind, reason: Reason, edges: Edges, now: 
         conn: connection.told_id(),
         background: connection.background,
         at: now.wall,
+        status: None,
     }
 }
 

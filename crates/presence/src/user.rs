@@ -92,6 +92,7 @@ impl User {
             Event::Ticked => {}
         }
         self.expire(now, policy, &mut effects.changes);
+        self.say_status(now, &mut effects);
         effects.wake_at = self.wake_at(now, policy);
         self.note_since(&effects.changes);
         self.check();
@@ -383,6 +384,15 @@ impl User {
             self.deny_tokens_of(|c| c.id == conn);
         }
         self.remove(now, effects, |c| (c.id == conn).then_some(Reason::LoggedOut));
+    }
+
+    /// Beside every going online.
+    fn say_status(&self, now: Now, effects: &mut Effects) {
+        let retold = effects.retold.iter_mut().map(|retold| &mut retold.change);
+        for change in effects.changes.iter_mut().chain(retold) {
+            let status = self.status(now.wall).filter(|_| change.kind == crate::Kind::Online);
+            change.status = status.cloned().map(Box::new);
+        }
     }
 
     fn set_background(&mut self, conn: ConnId, background: bool) {

@@ -15,7 +15,7 @@ pub mod sync;
 mod verify;
 mod view;
 
-pub use contract::{Answer, Kind, Scope, signature::SecretError};
+pub use contract::{Answer, Kind, Scope, Status, signature::SecretError};
 pub use receiver::{BODY_BYTES_MAX, Event, Receiver, Subject};
 pub use reject::Reject;
 pub use reply::Reply;

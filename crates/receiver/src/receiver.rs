@@ -5,7 +5,7 @@
 
 use crate::{Reject, Scope, verify};
 use contract::{
-    BodyError, Callback, Dialect, Kind,
+    BodyError, Callback, Dialect, Kind, Status,
     signature::{SecretError, SigningSecret},
 };
 use std::time::Duration;
@@ -206,6 +206,8 @@ pub struct Event {
     /// How many older callbacks of the user this one speaks for: they were not sent, because this one
     /// says all that matters after an outage.
     pub collapsed: u64,
+    /// The user's custom status, if they have one: with an online callback, and Herald's `extra_fields`.
+    pub status: Option<Status>,
     /// Names the store of Herald: the header `herald-epoch`. Another one than before: the store was
     /// lost.
     pub epoch: Option<String>,
@@ -264,6 +266,7 @@ impl From<Callback> for Event {
             platform: told(callback.platform),
             reason: told(callback.reason),
             collapsed: callback.collapsed,
+            status: callback.status,
             epoch: None,
             resync_needed: false,
         }
@@ -412,6 +415,7 @@ mod tests {
             reason: "login".into(),
             collapsed: 0,
             epoch: String::new(),
+            status: None,
         };
         for extra_fields in [false, true] {
             let target = contract::Target {

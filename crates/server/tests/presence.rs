@@ -277,3 +277,33 @@ async fn a_status_is_taken_back_everywhere_or_on_one_platform() {
     assert_eq!(herald.admin("DELETE", "/v1/users/u/status", "").await.0, 204);
     assert_eq!(platforms().await, serde_json::json!([]));
 }
+
+/// With `extra_fields`: what the user, or a backend for them, has set.
+#[tokio::test]
+async fn an_online_callback_says_the_custom_status() {
+    let app = App::start().await;
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(app.url());
+        config.callbacks.extra_fields = true;
+    })
+    .await;
+    let _phone = herald.login("u", Platform::Ios).await;
+    let status = serde_json::json!({
+        "status": 1, "availability": "busy", "text": "in a meeting", "emoji": "🙂",
+    });
+    herald.set_status("u", Platform::Ios, status).await;
+    let _page = herald.login("u", Platform::Web).await;
+    herald.admin("DELETE", "/v1/users/u/status", "").await;
+    let _pad = herald.login("u", Platform::IPad).await;
+    let told = app.hears(&["online u"; 4]).await;
+    let said: Vec<_> = told
+        .iter()
+        .map(|one| {
+            let body = one.json();
+            ["availability", "text", "emoji"].map(|field| body[field].clone())
+        })
+        .collect();
+    let nothing = [(); 3].map(|()| serde_json::Value::Null);
+    let busy = ["busy", "in a meeting", "🙂"].map(serde_json::Value::from);
+    assert_eq!(said, [nothing.clone(), busy.clone(), busy, nothing]);
+}

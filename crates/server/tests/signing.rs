@@ -165,6 +165,7 @@ async fn callback(user: &str, seq: u64) -> Claimed {
         conn: None,
         background: false,
         at: Timestamp(seq),
+        status: None,
     };
     let endpoint = EndpointName::new("main");
     let told = NewCallback {

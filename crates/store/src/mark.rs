@@ -195,6 +195,7 @@ mod tests {
             background: false,
             edges: Edges { connection: true, platform: true, user: true },
             at: Timestamp(at),
+            status: None,
         };
         let of = (EndpointName::new("main"), UserId::new(format!("u{user}")), Subject::User);
         Mark::given_up(of, missed, Timestamp(at))

@@ -27,5 +27,10 @@ pub(crate) fn told(
         reason: change.reason.name().to_owned(),
         collapsed,
         epoch: epoch.to_owned(),
+        status: change.status.as_ref().map(|status| contract::Status {
+            availability: status.availability.name().to_owned(),
+            text: status.text.to_string(),
+            emoji: status.emoji.to_string(),
+        }),
     }
 }

@@ -143,6 +143,7 @@ impl Case {
             reason: String::new(),
             collapsed: 0,
             epoch: String::new(),
+            status: None,
         }
     }
 
