@@ -121,6 +121,10 @@ pub(crate) fn backlog(callbacks: &str) -> Result<()> {
     run(bench)
 }
 
+pub(crate) fn abuse() -> Result<()> {
+    run(cargo(&["bench", "--package", "herald-server", "--locked", "--bench", "abuse"]))
+}
+
 pub(crate) fn soak(length: &str) -> Result<()> {
     let mut bench = cargo(&["bench", "--package", "herald-server", "--locked", "--bench", "soak"]);
     bench.env("SOAK", length);

@@ -108,6 +108,12 @@ const STEPS: &[Step] = &[
         |arguments| build::soak(one_of(arguments, "2h")?),
     ),
     step(
+        "abuse",
+        "what one address, and one user, can cost: memory, processor, logins of others",
+        RUST,
+        |_| build::abuse(),
+    ),
+    step(
         "figures",
         "simulated: false offlines, seconds to a right view, requests a user-hour",
         RUST,
@@ -146,6 +152,7 @@ const DEEP: &[Planned] = &[
     Planned("crash", &["200"], Works),
     Planned("sim", &["--seeds", "3000"], Works),
     Planned("bench", &[], Alone),
+    Planned("abuse", &[], Alone),
     Planned("backlog", &["200000"], Alone),
 ];
 

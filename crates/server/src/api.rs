@@ -14,6 +14,7 @@ mod get_users_info;
 mod get_users_online_status;
 mod get_users_online_token_detail;
 mod get_users_status;
+mod pace;
 mod parse_token;
 mod request_json;
 mod set_user_status;
@@ -32,6 +33,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use call::{admin, anyone, open};
+pub use pace::Pace;
 use presence::{ConnId, UserId};
 use std::sync::Arc;
 use store::Store;
@@ -67,6 +69,8 @@ pub struct Api {
     pub tokens: Arc<Tokens>,
     /// Who sent wrong secrets.
     pub guesses: Arc<Guesses>,
+    /// How many names users asked about.
+    pub pace: Pace,
     /// What bodies of requests may hold.
     pub bodies: Bodies,
     /// The time.

@@ -443,6 +443,7 @@ impl Parts {
 
     fn api(&self, config: &Config) -> Api {
         Api {
+            pace: Default::default(),
             bodies: Bodies::default(),
             guesses: Arc::clone(&self.guesses),
             store: Arc::clone(&self.store),

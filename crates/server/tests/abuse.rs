@@ -394,3 +394,22 @@ async fn the_sample_app_takes_no_callback_of_a_web_page() {
     assert_eq!(status_of(address, &post("Origin: http://evil.example\r\n")).await, "403");
     assert_eq!(status_of(address, &post("")).await, "200");
 }
+
+#[tokio::test]
+async fn one_user_asks_about_so_many_others_and_administrators_about_all() {
+    let herald = Herald::start(|_| {}).await;
+    let names: Vec<String> = (0..1_000).map(|n| format!("user-{n}")).collect();
+    let asks = json!({ "userIDs": names });
+    let code = async |token: &str| {
+        let answer = herald.rest("/user/get_users_status", token, asks.clone()).await;
+        answer["errCode"].as_i64().unwrap()
+    };
+    let user = token("greedy", Platform::Ios);
+    let codes = futures_util::future::join_all((0..40).map(|_| code(&user))).await;
+    assert!(codes.contains(&0) && codes.contains(&500), "{codes:?}");
+    assert_eq!(code(&token("other", Platform::Ios)).await, 0);
+    let admin = admin_token(&herald, SECRET).await;
+    let admin = admin["data"]["token"].as_str().unwrap().to_owned();
+    let codes = futures_util::future::join_all((0..20).map(|_| code(&admin))).await;
+    assert!(codes.iter().all(|code| *code == 0), "{codes:?}");
+}

@@ -68,6 +68,17 @@ impl Record {
 }
 
 impl<T> Call<T> {
+    /// Checks the users that a call names, and that its caller may ask about so many.
+    pub(super) fn check_asked(&self, name: &str, users: &[String]) -> Result<(), WireError> {
+        check_users(name, users)?;
+        let Caller::User { id, .. } = &self.caller else { return Ok(()) };
+        if self.api.pace.may_ask(id, users.len(), self.api.clock.now().mono) {
+            return Ok(());
+        }
+        let why = "you ask about too many users: 10,000 at once, then 1,000 a second";
+        Err(Code::ServerInternal.with(why))
+    }
+
     /// Who does it, and from where. Whoever knows the secret needs no name.
     pub(super) fn record(&self) -> Record {
         let who = match &self.caller {

@@ -1,6 +1,6 @@
 //! `/user/get_users_info`: names and faces of registered users; unknown ones are silently missing.
 
-use super::call::{Call, check_users, unavailable};
+use super::call::{Call, unavailable};
 use presence::UserId;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -38,8 +38,8 @@ struct UserInfo {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Answer, WireError> {
+    call.check_asked("userIDs", &call.request.userids)?;
     let Request { userids } = call.request;
-    check_users("userIDs", &userids)?;
     let users = each_once(&userids);
     let accounts = call.api.store.accounts(&users).await.map_err(unavailable)?;
     let accounts: Vec<Account> = accounts.into_iter().flatten().collect();

@@ -3,7 +3,7 @@
 
 use super::{
     Api,
-    call::{Call, Caller, check_users, unavailable},
+    call::{Call, Caller, unavailable},
 };
 use presence::UserId;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<Answer, WireError> {
-    check_users("userIDs", &call.request.userids)?;
+    call.check_asked("userIDs", &call.request.userids)?;
     Answer::of(&call.api, &call.caller, call.request.userids).await
 }
 

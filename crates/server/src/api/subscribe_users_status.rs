@@ -7,7 +7,7 @@
 
 use super::{
     Api,
-    call::{Call, Caller, check_user, check_users, unavailable},
+    call::{Call, Caller, check_user, unavailable},
     get_users_status,
 };
 use presence::{ConnId, Connection, Session, UserId};
@@ -24,10 +24,10 @@ pub(super) struct Request {
 }
 
 pub(super) async fn run(call: Call<Request>) -> Result<get_users_status::Answer, WireError> {
+    check_user("userID", &call.request.userid)?;
+    call.caller.must_be(&call.request.userid)?;
+    call.check_asked("userIDs", &call.request.userids)?;
     let Call { api, caller, request, .. } = call;
-    check_user("userID", &request.userid)?;
-    caller.must_be(&request.userid)?;
-    check_users("userIDs", &request.userids)?;
     let subscribes = match request.genre {
         1 => true,
         2 => false,

@@ -1,0 +1,281 @@
+//! What one address without a token, and one ordinary user, can cost: memory, processor, and what logins of
+//! others take beside it. `cargo xtask abuse`, about two minutes on loopback.
+//!
+//! Fails if an attack costs more than 64 MiB or half a core, or if others' logins take more than twice their
+//! 99th percentile without it.
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "a stopwatch is what this is")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{SinkExt, future::join_all};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use support::{App, identity, process::Process, token};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::{connect_async, tungstenite::Message as Frame};
+use wire::{
+    identifier as id,
+    message::{Message, SetAppBackgroundStatusReq, SubUserOnlineStatus},
+    platform::Platform,
+};
+
+/// How long each attack lasts.
+const LENGTH: Duration = Duration::from_secs(8);
+const MEMORY_MIB_MAX: f64 = 64.0;
+const CORES_MAX: f64 = 0.5;
+const SLOWER_MAX: f64 = 2.0;
+
+fn main() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(1).enable_all().build().unwrap().block_on(attack_in_every_way());
+}
+
+type Attack = fn(Arc<Target>) -> JoinSet<()>;
+
+async fn attack_in_every_way() {
+    let attacks: [(&str, Attack); 9] = [
+        ("an address: silent connections", |target| each(2_000, target, silent)),
+        ("an address: bodies without a token", |target| each(400, target, body_without_token)),
+        ("an address: answers that it never reads", |target| each(200, target, never_reads)),
+        ("an address: guesses of the secret", |target| each(8, target, guesses)),
+        ("a user: bodies that drip", |target| each(100, target, dripping_body)),
+        ("a user: names of 36 KB to watch", |target| each(4, target, long_names)),
+        ("a user: background flips", |target| each(20, target, flips)),
+        ("a user: WebSocket pings", |target| each(4, target, pings)),
+        ("a user: queries for 1,000 names", |target| each(4, target, queries)),
+    ];
+    let mut wrong = Vec::new();
+    println!("{:<42} {:>10} {:>8} {:>18} {:>7}", "", "memory", "cores", "others' p99", "ratio");
+    for (name, attack) in attacks {
+        let cost = Cost::of(attack).await;
+        println!(
+            "{name:<42} {:>6.1} MiB {:>8.2} {:>7.1} -> {:>5.1} ms {:>6.2}",
+            cost.mib,
+            cost.cores,
+            cost.alone,
+            cost.beside,
+            cost.ratio()
+        );
+        if cost.mib > MEMORY_MIB_MAX || cost.cores > CORES_MAX || cost.ratio() > SLOWER_MAX {
+            wrong.push(name);
+        }
+    }
+    assert!(wrong.is_empty(), "these cost too much: {wrong:?}");
+}
+
+/// What an attack costs.
+struct Cost {
+    mib: f64,
+    cores: f64,
+    /// The 99th percentile of others' logins, in ms.
+    alone: f64,
+    beside: f64,
+}
+
+impl Cost {
+    async fn of(attack: Attack) -> Cost {
+        let folder = tempfile::tempdir().unwrap();
+        let app = App::start().await;
+        let mut herald = Process::new(folder.path(), &app.url(), &[]);
+        herald.start().await;
+        let target = Arc::new(Target { herald });
+        let alone = target.logins("before").await;
+        let (mib, cpu) = (target.mib(), target.cpu());
+        let began = Instant::now();
+        let attackers = attack(Arc::clone(&target));
+        sleep(Duration::from_secs(1)).await;
+        let beside = target.logins("beside").await;
+        let mut most = target.mib();
+        while began.elapsed() < LENGTH {
+            sleep(Duration::from_millis(200)).await;
+            most = most.max(target.mib());
+        }
+        let cores = (target.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+        drop(attackers);
+        Cost { mib: most - mib, cores, alone, beside }
+    }
+
+    fn ratio(&self) -> f64 {
+        self.beside / self.alone
+    }
+}
+
+struct Target {
+    herald: Process,
+}
+
+impl Target {
+    fn mib(&self) -> f64 {
+        self.herald.resident_bytes() as f64 / (1 << 20) as f64
+    }
+
+    /// The processor time of the server so far.
+    fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.herald.id())).unwrap();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        // utime and stime are the 14th and 15th of all, in ticks of 10 ms; the state is no number.
+        Duration::from_millis(10 * (fields[10] + fields[11]))
+    }
+
+    /// The 99th percentile of logins one after another, by others, in ms. They come from another address.
+    async fn logins(&self, what: &str) -> f64 {
+        let mut took = Vec::new();
+        let began = Instant::now();
+        for n in 0..300 {
+            let begin = Instant::now();
+            let identity = identity(&format!("{what}-{n}"), Platform::Ios);
+            let client = server::client::Client::login(self.herald.gateway, &identity).await;
+            took.push(begin.elapsed().as_secs_f64() * 1e3);
+            client.unwrap().close().await;
+            if began.elapsed() > LENGTH / 2 && n > 100 {
+                break;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        took.sort_by(f64::total_cmp);
+        took[took.len() * 99 / 100]
+    }
+
+    async fn line(&self, to_api: bool) -> Option<TcpStream> {
+        let address = if to_api { self.herald.api } else { self.herald.gateway };
+        TcpStream::connect(address).await.ok()
+    }
+
+    /// A client of the attacker, as a library of theirs would make it.
+    async fn socket(&self) -> Option<Socket> {
+        let token = token("attacker", Platform::Web);
+        let url = format!(
+            "ws://{}/?sendID=attacker&token={token}&platformID=5&operationID=o&isBackground=false&sdkType=js",
+            self.herald.gateway
+        );
+        Some(connect_async(url).await.ok()?.0)
+    }
+}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+
+/// So many do it at once, over and over.
+fn each<F>(many: usize, target: Arc<Target>, attack: fn(Arc<Target>) -> F) -> JoinSet<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut all = JoinSet::new();
+    for _ in 0..many {
+        let target = Arc::clone(&target);
+        all.spawn(async move {
+            loop {
+                attack(Arc::clone(&target)).await;
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+    all
+}
+
+async fn until_closed(mut line: TcpStream) {
+    let mut read = [0; 4096];
+    while let Ok(Ok(1..)) = timeout(LENGTH, line.read(&mut read)).await {}
+}
+
+async fn silent(target: Arc<Target>) {
+    let Some(line) = target.line(false).await else { return };
+    until_closed(line).await;
+}
+
+async fn body_without_token(target: Arc<Target>) {
+    let Some(mut line) = target.line(true).await else { return };
+    let head = "POST /user/get_users_status HTTP/1.1\r\nHost: x\r\noperationID: o\r\nContent-Length: 1048576\r\n\r\n";
+    if line.write_all(head.as_bytes()).await.is_ok() {
+        let _ = line.write_all(&[b'x'; 1_048_575]).await;
+        until_closed(line).await;
+    }
+}
+
+async fn never_reads(target: Arc<Target>) {
+    let Some(mut line) = target.line(true).await else { return };
+    let request = b"OPTIONS /user/get_users_status HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    while let Ok(Ok(())) = timeout(LENGTH, line.write_all(&request)).await {}
+}
+
+async fn guesses(target: Arc<Target>) {
+    let headers = [("operationID", "o")];
+    let body = r#"{"secret":"a guess","userID":"imAdmin"}"#;
+    let _ =
+        server::client::http(target.herald.api, "POST", "/auth/get_admin_token", &headers, body)
+            .await;
+}
+
+async fn dripping_body(target: Arc<Target>) {
+    let Some(mut line) = target.line(true).await else { return };
+    let token = token("attacker", Platform::Web);
+    let head = format!(
+        "POST /user/get_users_status HTTP/1.1\r\nHost: x\r\noperationID: o\r\ntoken: {token}\r\n\
+         Content-Length: 1048576\r\n\r\n"
+    );
+    let _ = line.write_all(head.as_bytes()).await;
+    let _ = line.write_all(&[b' '; 1_000_000]).await;
+    while line.write_all(b" ").await.is_ok() {
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Sends requests of one kind for as long as they are taken.
+async fn floods(target: Arc<Target>, identifier: i32, data: impl Fn(usize) -> Vec<u8>) {
+    let Some(mut socket) = target.socket().await else { return };
+    for n in 0.. {
+        let data = STANDARD.encode(data(n));
+        let frame = serde_json::json!({
+            "reqIdentifier": identifier, "sendID": "attacker", "operationID": "o",
+            "msgIncr": n.to_string(), "data": data,
+        });
+        if socket.send(Frame::binary(frame.to_string())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn long_names(target: Arc<Target>) {
+    let names = |n| SubUserOnlineStatus {
+        subscribe_user_ids: vec![format!("{n:06}{}", "x".repeat(36_000))],
+        unsubscribe_user_ids: Vec::new(),
+    };
+    floods(target, id::SUB_USER_ONLINE_STATUS, |n| names(n).encode_to_vec()).await;
+}
+
+async fn flips(target: Arc<Target>) {
+    let flip =
+        |n: usize| SetAppBackgroundStatusReq { user_id: String::new(), is_background: n % 2 == 0 };
+    floods(target, id::SET_BACKGROUND_STATUS, |n| flip(n).encode_to_vec()).await;
+}
+
+async fn pings(target: Arc<Target>) {
+    let Some(mut socket) = target.socket().await else { return };
+    while socket.send(Frame::Ping(Vec::new().into())).await.is_ok() {}
+}
+
+async fn queries(target: Arc<Target>) {
+    let token = token("attacker", Platform::Web);
+    let names: Vec<String> = (0..1_000).map(|n| format!("user-{n}")).collect();
+    let body = serde_json::json!({ "userIDs": names }).to_string();
+    let headers = [("operationID", "o"), ("token", token.as_str())];
+    let asks = (0..4).map(|_| {
+        server::client::http(target.herald.api, "POST", "/user/get_users_status", &headers, &body)
+    });
+    join_all(asks).await;
+}

@@ -1,0 +1,60 @@
+//! How many names one ordinary user may ask about: each is a read of the store.
+
+use presence::Instant;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// So many at once.
+const AT_ONCE: u32 = 10_000;
+/// Then one more in each of these.
+const EVERY: Duration = Duration::from_millis(1);
+/// A call costs as many names as this beside those that it names.
+const CALL: usize = 10;
+/// Beyond that many, users who have spent nothing are forgotten.
+const USERS_MAX: usize = 10_000;
+
+/// Until when what each user spent is not back.
+#[derive(Default)]
+pub struct Pace(Mutex<HashMap<Box<str>, Instant>>);
+
+impl Pace {
+    /// Whether a user may ask about so many now; then that is spent.
+    pub(super) fn may_ask(&self, user: &str, names: usize, now: Instant) -> bool {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spent.len() >= USERS_MAX {
+            spent.retain(|_, until| *until > now);
+        }
+        let weight = u32::try_from(names + CALL).unwrap_or(u32::MAX);
+        let until = spent.get(user).copied().unwrap_or(now).max(now);
+        let until = until + EVERY.saturating_mul(weight);
+        if until > now + EVERY * AT_ONCE {
+            return false;
+        }
+        spent.insert(user.into(), until);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_asks_about_so_many_and_then_at_a_pace() {
+        let pace = Pace::default();
+        let now = Instant(1_000);
+        for _ in 0..9 {
+            assert!(pace.may_ask("u", 1_000, now));
+        }
+        assert!(!pace.may_ask("u", 1_000, now) && pace.may_ask("v", 1_000, now));
+        assert!(pace.may_ask("u", 1_000, now + EVERY * 1_010));
+        for n in 0..USERS_MAX {
+            pace.may_ask(&format!("user-{n}"), 1, now);
+        }
+        pace.may_ask("last", 1, now + EVERY * AT_ONCE);
+        assert!(pace.0.lock().unwrap().len() < 10);
+    }
+}
