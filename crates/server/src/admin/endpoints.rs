@@ -12,7 +12,8 @@ use store::{Backlog, EndpointState};
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndpointView {
     name: String,
-    /// `open`, `backing_off`, `probing` (also while it fails at whoever it is told of) or `paused`.
+    /// `open`, `backing_off`, `probing` (also while it fails at whoever it is told of), `paused`, or
+    /// `pausing`: nothing is sent, but that is not stored, and a restart would forget it.
     state: &'static str,
     /// How long it has been failing, in milliseconds.
     failing_for_ms: Option<u64>,
@@ -56,7 +57,7 @@ fn view(endpoint: &Endpoint, backlog: Backlog, stands: EndpointState, now: Now) 
             Permit::Open => "open",
             Permit::Wait(_) => "backing_off",
             Permit::Probe | Permit::Suspect => "probing",
-            Permit::Paused => "paused",
+            Permit::Paused => "pausing",
         },
         failing_for_ms: health.failing_since().map(|since| now.mono.0.saturating_sub(since.0)),
         owed: backlog.owed,

@@ -2,22 +2,23 @@
 
 use presence::Instant;
 use std::time::Duration;
-use wire::{frame::Request, identifier as id};
 
 /// Frames, pings among them, that may come at once, and how often one more.
 const FRAMES_AT_ONCE: u32 = 500;
 const FRAME_EVERY: Duration = Duration::from_millis(20);
-/// The same for requests that write or read much, each weighed.
-const COSTLY_AT_ONCE: u32 = 40;
-const COSTLY_EVERY: Duration = Duration::from_millis(500);
-/// So many bytes of a request's data weigh as much as a write: some hundred names.
-const COSTLY_BYTES: usize = 2 * 1024;
+/// The same for requests that write.
+const WRITES_AT_ONCE: u32 = 40;
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// The same for users who are watched: each is a read.
+const NAMES_AT_ONCE: u32 = 10_000;
+const NAME_EVERY: Duration = Duration::from_millis(2);
 
 /// When the next frame is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Budget {
     frames: Spent,
-    costly: Spent,
+    writes: Spent,
+    names: Spent,
 }
 
 impl Budget {
@@ -25,20 +26,18 @@ impl Budget {
         self.frames.spend(1, FRAMES_AT_ONCE, FRAME_EVERY, now);
     }
 
-    pub(super) fn request(&mut self, request: &Request, now: Instant) {
-        let weight = match request.identifier {
-            id::SUB_USER_ONLINE_STATUS | id::SET_BACKGROUND_STATUS | id::LOGOUT => {
-                1 + request.data.len() / COSTLY_BYTES
-            }
-            _ => return,
-        };
-        let weight = u32::try_from(weight).unwrap_or(COSTLY_AT_ONCE);
-        self.costly.spend(weight, COSTLY_AT_ONCE, COSTLY_EVERY, now);
+    pub(super) fn write(&mut self, now: Instant) {
+        self.writes.spend(1, WRITES_AT_ONCE, WRITE_EVERY, now);
+    }
+
+    pub(super) fn names(&mut self, names: usize, now: Instant) {
+        let names = u32::try_from(names).unwrap_or(NAMES_AT_ONCE);
+        self.names.spend(names, NAMES_AT_ONCE, NAME_EVERY, now);
     }
 
     /// Nothing is read before.
     pub(super) fn reads_from(&self) -> Instant {
-        self.frames.over.max(self.costly.over)
+        self.frames.over.max(self.writes.over).max(self.names.over)
     }
 }
 
@@ -81,18 +80,16 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_more_weighs_more() {
-        let request =
-            |identifier, bytes| Request { identifier, data: vec![0; bytes], ..Request::default() };
+    fn writes_and_names_have_budgets_of_their_own() {
         let now = Instant(1_000_000);
-        let waits = |request: Request, times: u32| {
+        let waits = |spend: fn(&mut Budget, Instant), times: u32| {
             let mut budget = Budget::default();
-            (0..times).for_each(|_| budget.request(&request, now));
-            budget.reads_from().until(Instant(u64::MAX)) < now.until(Instant(u64::MAX))
+            (0..times).for_each(|_| spend(&mut budget, now));
+            budget.reads_from() > now
         };
-        assert!(!waits(request(id::SET_BACKGROUND_STATUS, 2), COSTLY_AT_ONCE - 1));
-        assert!(waits(request(id::SET_BACKGROUND_STATUS, 2), COSTLY_AT_ONCE));
-        assert!(waits(request(id::SUB_USER_ONLINE_STATUS, 50_000), 2));
-        assert!(!waits(request(id::GET_NEWEST_SEQ, 50_000), 1_000));
+        assert!(!waits(Budget::write, WRITES_AT_ONCE - 1) && waits(Budget::write, WRITES_AT_ONCE));
+        assert!(!waits(|budget, now| budget.names(3_000, now), 3));
+        assert!(waits(|budget, now| budget.names(3_000, now), 4));
+        assert!(!waits(|budget, now| budget.names(0, now), 1_000));
     }
 }

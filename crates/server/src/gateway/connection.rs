@@ -224,8 +224,7 @@ impl Newcomer {
     ) -> Result<(), Ended> {
         let codec = self.outbound.codec;
         let request = codec.decode(frame, gateway.settings.frame_bytes_max).map_err(unreadable)?;
-        budget.request(&request, gateway.clock.now().mono);
-        match request::handle(gateway, self, &request).await {
+        match request::handle(gateway, self, &request, budget).await {
             Handled::Answer(answer) => send(socket, Message::binary(codec.encode(&answer))).await,
             Handled::LoggedOut(answer) => {
                 // Presence knows already, whether or not the client waits for the answer.

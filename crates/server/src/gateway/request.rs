@@ -4,6 +4,7 @@
 
 use super::{
     Gateway,
+    budget::Budget,
     connection::Newcomer,
     watchers::{Watcher, element, seen_by},
 };
@@ -28,7 +29,13 @@ pub(super) enum Handled {
     NotAllowed(&'static str),
 }
 
-pub(super) async fn handle(gateway: &Gateway, from: &Newcomer, request: &Request) -> Handled {
+pub(super) async fn handle(
+    gateway: &Gateway,
+    from: &Newcomer,
+    request: &Request,
+    budget: &mut Budget,
+) -> Handled {
+    let now = gateway.clock.now().mono;
     let (user, conn) = (&from.pending.user, from.pending.login.conn);
     if request.send_id != user.as_str() {
         return Handled::NotAllowed("sendID is not the user of this connection");
@@ -46,9 +53,12 @@ pub(super) async fn handle(gateway: &Gateway, from: &Newcomer, request: &Request
         }
         id::LOGOUT => log_out(gateway, user, conn, request).await,
         id::SET_BACKGROUND_STATUS => {
+            budget.write(now);
             Handled::Answer(set_background(gateway, user, conn, request).await)
         }
-        id::SUB_USER_ONLINE_STATUS => Handled::Answer(subscribe(gateway, from, request).await),
+        id::SUB_USER_ONLINE_STATUS => {
+            Handled::Answer(subscribe(gateway, from, request, budget).await)
+        }
         _ => Handled::NotAllowed("unknown reqIdentifier"),
     }
 }
@@ -66,7 +76,12 @@ async fn log_out(gateway: &Gateway, user: &UserId, conn: ConnId, request: &Reque
 
 /// Unsubscribes, then subscribes. The answer has an element for each subscribed user, in order,
 /// also for those over the limit, who are told as offline: Go clients cannot use an error.
-async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Response {
+async fn subscribe(
+    gateway: &Gateway,
+    from: &Newcomer,
+    request: &Request,
+    budget: &mut Budget,
+) -> Response {
     let Ok(said) = SubUserOnlineStatus::decode(request.data.as_slice()) else {
         return request.refusal(&Code::Args.with("data is not a SubUserOnlineStatus"));
     };
@@ -82,8 +97,10 @@ async fn subscribe(gateway: &Gateway, from: &Newcomer, request: &Request) -> Res
     };
     let unwatched: Vec<UserId> = names(said.unsubscribe_user_ids).collect();
     unwatched.iter().for_each(|user| watchers.unwatch(watcher.conn, user));
-    let mut subscribers = Vec::with_capacity(said.subscribe_user_ids.len());
-    for user in names(said.subscribe_user_ids) {
+    let watched: Vec<UserId> = names(said.subscribe_user_ids).collect();
+    budget.names(watched.len(), gateway.clock.now().mono);
+    let mut subscribers = Vec::with_capacity(watched.len());
+    for user in watched {
         let mut seen = Vec::new();
         if watchers.watch(&watcher, &user) {
             match gateway.store.load(&user).await {
