@@ -259,8 +259,10 @@ async fn long_names(target: Arc<Target>) {
 }
 
 async fn flips(target: Arc<Target>) {
-    let flip =
-        |n: usize| SetAppBackgroundStatusReq { user_id: String::new(), is_background: n % 2 == 0 };
+    let flip = |n: usize| SetAppBackgroundStatusReq {
+        user_id: String::new(),
+        is_background: n.is_multiple_of(2),
+    };
     floods(target, id::SET_BACKGROUND_STATUS, |n| flip(n).encode_to_vec()).await;
 }
 
