@@ -7,15 +7,23 @@ mod cases;
 mod judge;
 mod line;
 mod script;
+mod view;
 
 pub use cases::USER_PREFIX;
+pub use view::View;
 
 use crate::{clock::Clock, trust::Trust};
 use cases::{CASES, Case, farewell};
 use contract::signature::SigningSecret;
 use line::{Reply, Silence};
 use serde::Serialize;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// How long an App may take to listen.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to show what it was told.
+const SHOWS_WITHIN: Duration = Duration::from_secs(2);
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// The App that is tried.
 #[derive(Debug, Clone)]
@@ -28,11 +36,15 @@ pub struct Tested {
     pub secret: Option<SigningSecret>,
     /// What it checks `sdkName` against; `""` sends none.
     pub sdk_name: String,
+    /// Where it shows who is online; none: only its answers are looked at.
+    pub view: Option<View>,
 }
 
 /// One request and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
+    /// Under which heading it stands.
+    pub section: &'static str,
     /// The case.
     pub name: &'static str,
     /// What was sent, in short: seq is counted from the begin of the run.
@@ -60,11 +72,17 @@ pub async fn play(
     let mut rows: Vec<Row> = Vec::new();
     let mut before = None;
     for case in CASES.iter().filter(|case| case.concerns(tested)) {
-        let reply = ask(case, tested, clock, began_ms).await;
+        let reply = match rows.is_empty() {
+            true => ask_at_first(case, tested, clock, began_ms).await,
+            false => ask(case, tested, clock, began_ms).await,
+        };
         if let (true, Err(Silence::Unreachable(why))) = (rows.is_empty(), &reply) {
             return Err(Unreachable(why.clone()));
         }
-        let row = row(case, before.as_ref(), &reply);
+        let mut row = row(case, before.as_ref(), &reply);
+        if row.passed {
+            look(case, tested, &mut row).await;
+        }
         told(&row);
         rows.push(row);
         before = reply.ok();
@@ -73,6 +91,48 @@ pub async fn play(
     told(&row);
     rows.push(row);
     Ok(rows)
+}
+
+/// An App that was just started may not listen yet.
+async fn ask_at_first(
+    case: &Case,
+    tested: &Tested,
+    clock: &dyn Clock,
+    began_ms: u64,
+) -> Result<Reply, Silence> {
+    for _ in 0..STARTS_WITHIN.as_millis() / AGAIN_AFTER.as_millis() {
+        match ask(case, tested, clock, began_ms).await {
+            Err(Silence::Unreachable(_)) => tokio::time::sleep(AGAIN_AFTER).await,
+            asked => return asked,
+        }
+    }
+    ask(case, tested, clock, began_ms).await
+}
+
+/// At how the App shows the user, where that matters.
+async fn look(case: &Case, tested: &Tested, row: &mut Row) {
+    let (Some(view), Some(expected)) = (&tested.view, case.seen_online) else { return };
+    let word = |online| if online { "online" } else { "offline" };
+    let mut seen = view.shows(&case.user_id(), tested.tls.as_ref()).await;
+    for _ in 0..SHOWS_WITHIN.as_millis() / AGAIN_AFTER.as_millis() {
+        if seen == Ok(expected) {
+            break;
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+        seen = view.shows(&case.user_id(), tested.tls.as_ref()).await;
+    }
+    let seen = match seen {
+        Ok(online) if online == expected => {
+            row.got += &format!(", shown {}", word(online));
+            return;
+        }
+        Ok(online) => {
+            format!("the view shows the user {}, and must {}", word(online), word(expected))
+        }
+        Err(why) => format!("the view cannot be read: {why}"),
+    };
+    row.passed = false;
+    row.got += &format!(": {seen}");
 }
 
 async fn ask(
@@ -87,6 +147,7 @@ async fn ask(
 fn row(case: &Case, before: Option<&Reply>, reply: &Result<Reply, Silence>) -> Row {
     let verdict = judge::judge(case, before, reply);
     Row {
+        section: case.section(),
         name: case.name,
         sent: case.in_short(),
         expected: case.expected.words(),

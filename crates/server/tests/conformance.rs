@@ -17,7 +17,8 @@ fn failures(rows: &[Row]) -> Vec<&str> {
 
 async fn rows(app: &App, secret: Option<&str>, sdk_name: &str) -> Vec<Row> {
     let secret = secret.map(|secret| secret.parse().unwrap());
-    let tested = Tested { url: app.url(), tls: None, secret, sdk_name: sdk_name.into() };
+    let tested =
+        Tested { url: app.url(), tls: None, secret, sdk_name: sdk_name.into(), view: None };
     play(&tested, &SystemClock::start(), |_| {}).await.unwrap()
 }
 
@@ -180,7 +181,7 @@ async fn an_app_that_hangs_up_fails_all_but_the_huge_body() {
             drop(listener.accept().await);
         }
     });
-    let tested = Tested { url, tls: None, secret: None, sdk_name: String::new() };
+    let tested = Tested { url, tls: None, secret: None, sdk_name: String::new(), view: None };
     let rows = play(&tested, &SystemClock::start(), |_| {}).await.unwrap();
     hangs_up.abort();
     let passed: Vec<_> = rows.iter().filter(|row| row.passed).map(|row| row.name).collect();
@@ -231,4 +232,91 @@ async fn an_app_behind_https_is_tried_by_who_trusts_its_certificate() {
     // It takes everything, also what it must not.
     assert_eq!(known.status.code(), Some(1));
     assert!(app.received().len() > 30);
+}
+
+/// Two Apps whose answers are right and whose views are not.
+#[tokio::test]
+async fn with_a_view_an_app_that_ignores_seq_or_takes_a_kick_off_for_an_offline_fails() {
+    for (compares_seq, kick_off_leaves, wrong) in [
+        (true, true, vec![]),
+        (false, true, vec!["an older online after it", "an older offline after it"]),
+        (true, false, vec!["a kick-off"]),
+    ] {
+        let (at, _app) = app_with_a_view(compares_seq, kick_off_leaves).await;
+        let view = server::conformance::View::Url(format!("http://{at}/online"));
+        let tested = Tested {
+            url: format!("http://{at}/callback"),
+            tls: None,
+            secret: None,
+            sdk_name: String::new(),
+            view: Some(view),
+        };
+        let rows = play(&tested, &SystemClock::start(), |_| {}).await.unwrap();
+        let looked = |row: &&Row| !row.passed && row.section == "what Herald sends";
+        let failed: Vec<_> = rows.iter().filter(looked).map(|row| row.name).collect();
+        assert_eq!(failed, wrong, "{rows:#?}");
+    }
+}
+
+/// Takes everything; at `/online` it names who is online.
+async fn app_with_a_view(
+    compares_seq: bool,
+    kick_off_leaves: bool,
+) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
+    use axum::{Router, body::Bytes, routing::get};
+    use std::{
+        collections::BTreeMap,
+        sync::{Arc, Mutex},
+    };
+    type View = Arc<Mutex<BTreeMap<String, (u64, bool)>>>;
+    let view = View::default();
+    let shown = Arc::clone(&view);
+    let take = async move |body: Bytes| {
+        let Ok(told) = serde_json::from_slice::<serde_json::Value>(&body) else { return ok() };
+        let (user, seq) = (told["userID"].as_str().unwrap_or_default(), told["seq"].as_u64());
+        let is_online = match told["callbackCommand"].as_str() {
+            Some("callbackUserOnlineCommand") => true,
+            Some("callbackUserKickOffCommand") if kick_off_leaves => return ok(),
+            _ => false,
+        };
+        let mut view = view.lock().unwrap();
+        let known = view.entry(user.to_owned()).or_default();
+        if !compares_seq || seq.unwrap_or_default() > known.0 {
+            *known = (seq.unwrap_or_default(), is_online);
+        }
+        ok()
+    };
+    let show = async move || {
+        let view = shown.lock().unwrap();
+        view.iter()
+            .filter(|(_, (_, online))| *online)
+            .map(|(user, _)| user.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let router = Router::new().route("/online", get(show)).fallback(take);
+    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener =
+        server::listener::Listener::bind(any_port, Duration::from_secs(9)).await.unwrap();
+    let at = listener.address().unwrap();
+    (at, tokio::spawn(listener.serve(router, Default::default())))
+}
+
+/// A page, or what a command prints.
+#[tokio::test]
+async fn the_view_of_the_sample_app_is_looked_at_by_url_and_by_command() {
+    let app = Tried::start(|at| herald(&["app", "--listen", &at.to_string()])).await;
+    let view = format!("http://{}/online", app.address);
+    let table = conformance(&[&app.url(), "--view", &view]);
+    let text = String::from_utf8(table.stdout).unwrap();
+    assert!(table.status.success() && text.contains("shown offline"), "{text}");
+    assert!(
+        !text.contains("was not looked at") && text.contains("what Herald never sends"),
+        "{text}"
+    );
+    let command = conformance(&[&app.url(), "--view-command", "echo nobody"]);
+    let text = String::from_utf8(command.stdout).unwrap();
+    assert!(text.contains("the view shows the user offline, and must online"), "{text}");
+    let none = conformance(&[&app.url()]);
+    assert!(String::from_utf8(none.stdout).unwrap().contains("was not looked at"));
 }

@@ -6,7 +6,7 @@ use http::Uri;
 use serde_json::json;
 use server::{
     clock::SystemClock,
-    conformance::{Row, Tested, USER_PREFIX, play},
+    conformance::{Row, Tested, USER_PREFIX, View, play},
     trust::{TlsFiles, Trust},
 };
 use std::{io::Write, path::PathBuf, sync::Arc};
@@ -27,6 +27,13 @@ pub(crate) struct Arguments {
     /// A PEM file with the certificates to trust for https, in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Where the App shows who is online, such as http://127.0.0.1:10006/online: whoever is named there is
+    /// online. With it the App's view is looked at, after late, repeated and older callbacks too
+    #[arg(long, value_name = "URL", conflicts_with = "view_command")]
+    view: Option<String>,
+    /// The same as a command that prints who is online, such as "psql -c 'SELECT …'"
+    #[arg(long, value_name = "COMMAND")]
+    view_command: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,10 +43,14 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let tested = tested(&arguments).map_err(Failure::NotTried)?;
     let table = !arguments.json;
-    let mut head = Some(HEAD);
+    let (mut head, mut section) = (Some(HEAD), "");
     let told = |row: &Row| {
         if table {
             head.take().into_iter().for_each(print);
+            if section != row.section {
+                section = row.section;
+                print(&format!("\n{section}"));
+            }
             print(&line(row));
         }
     };
@@ -49,9 +60,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let passed = rows.len() - failed;
     if table {
         print(&format!("\n{passed} passed, {failed} failed; test users begin with {USER_PREFIX}"));
+        if tested.view.is_none() {
+            print(
+                "The App's view was not looked at: an App that ignores seq, or takes a kick-off for an \
+                 offline, passes all the same. Say where it shows who is online: --view URL, or \
+                 --view-command COMMAND",
+            );
+        }
     } else {
-        let json =
-            json!({ "url": arguments.url, "passed": passed, "failed": failed, "cases": rows });
+        let json = json!({ "url": arguments.url, "passed": passed, "failed": failed, "viewChecked": tested.view.is_some(), "cases": rows });
         print(&json.to_string());
     }
     if failed == 0 { Ok(()) } else { Err(Failure::Told) }
@@ -72,6 +89,10 @@ fn tested(arguments: &Arguments) -> anyhow::Result<Tested> {
         tls: tls.context("--ca")?,
         secret: secret.transpose().context("--secret")?,
         sdk_name: arguments.sdk_name.clone(),
+        view: match (&arguments.view, &arguments.view_command) {
+            (Some(url), _) => Some(View::Url(url.clone())),
+            (None, command) => command.clone().map(View::Command),
+        },
     })
 }
 

@@ -20,6 +20,23 @@ pub(super) struct Case {
     pub(super) seq: u64,
     pub(super) change: Change,
     pub(super) expected: Expected,
+    /// How the App must show the user afterwards, where that is looked at.
+    pub(super) seen_online: Option<bool>,
+}
+
+impl Case {
+    const fn seen_online(self, online: bool) -> Case {
+        Case { seen_online: Some(online), ..self }
+    }
+
+    /// Under which heading it stands.
+    pub(super) fn section(&self) -> &'static str {
+        match (self.change, self.expected) {
+            (Change::Signature(_), _) => "signatures",
+            (_, NotTaken | Survived) => "what Herald never sends, and others may",
+            _ => "what Herald sends",
+        }
+    }
 }
 
 /// In what a request is not the plain one that Herald would send.
@@ -100,15 +117,15 @@ const LONG: &str = match std::str::from_utf8(&[b'x'; 256 - USER_PREFIX.len()]) {
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    case("a user comes online",                Online,  "ann",   1, Plain, Taken),
+    case("a user comes online",                Online,  "ann",   1, Plain, Taken).seen_online(true),
     case("the same request again",             Online,  "ann",   1, Plain, LikeTheFirst),
     case("another login, a newer seq",         Online,  "ann",   5, Plain, Taken),
-    case("a kick-off",                         KickOff, "ann",   6, Plain, Taken),
-    case("the user goes offline",              Offline, "ann",   7, Plain, Taken),
+    case("a kick-off",                         KickOff, "ann",   6, Plain, Taken).seen_online(true),
+    case("the user goes offline",              Offline, "ann",   7, Plain, Taken).seen_online(false),
     case("the same offline again",             Offline, "ann",   7, Plain, LikeTheFirst),
-    case("an older online after it",           Online,  "ann",   2, Plain, Taken),
-    case("another user comes online",          Online,  "bob",   9, Plain, Taken),
-    case("an older offline after it",           Offline, "bob",   8, Plain, Taken),
+    case("an older online after it",           Online,  "ann",   2, Plain, Taken).seen_online(false),
+    case("another user comes online",          Online,  "bob",   9, Plain, Taken).seen_online(true),
+    case("an older offline after it",           Offline, "bob",   8, Plain, Taken).seen_online(true),
     case("the largest seq, 2^53-1",            Offline, "last",  1, LargestSeq, Taken),
     case("an offline of an unknown user",      Offline, "cy",    1, Plain, Taken),
 
@@ -170,5 +187,5 @@ const fn case(
     change: Change,
     expected: Expected,
 ) -> Case {
-    Case { name, kind, user, seq, change, expected }
+    Case { name, kind, user, seq, change, expected, seen_online: None }
 }

@@ -28,6 +28,19 @@ pub(super) struct Sent {
     pub(super) body: Vec<u8>,
 }
 
+impl Sent {
+    /// Reads a page of the App.
+    pub(super) fn get(url: &str) -> Sent {
+        Sent {
+            method: http::Method::GET,
+            url: url.to_owned(),
+            headers: Vec::new(),
+            title_case: false,
+            body: Vec::new(),
+        }
+    }
+}
+
 impl Change {
     fn words(self) -> String {
         match self {
@@ -71,6 +84,11 @@ impl Signature {
 }
 
 impl Case {
+    /// The user, as the App is told.
+    pub(super) fn user_id(&self) -> String {
+        format!("{USER_PREFIX}{}", self.user)
+    }
+
     /// Whether it says anything about this App.
     pub(super) fn concerns(&self, tested: &Tested) -> bool {
         match self.change {
@@ -133,7 +151,7 @@ impl Case {
         let connected = self.change != Change::NoConnection;
         Callback {
             kind: self.kind,
-            user_id: format!("{USER_PREFIX}{}", self.user),
+            user_id: self.user_id(),
             seq: if self.change == Change::LargestSeq { SEQ_MAX } else { seq },
             is_app_background: self.change == Change::InBackground,
             conn_id: if connected { format!("conformance-{seq}") } else { String::new() },
