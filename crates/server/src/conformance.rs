@@ -1,7 +1,7 @@
 //! `herald conformance`: plays scripted callbacks against any App and judges its answers.
 //!
-//! The script is the table in `cases.rs`. It knows an App only by its answers, never looks into
-//! it, and tells every test user offline at the end.
+//! The script is the table in `cases.rs`. It knows an App by its answers and, if it is told
+//! where, by whom it shows as online (`view.rs`); it never looks into it, and tells every test user offline at the end.
 
 mod cases;
 mod judge;
