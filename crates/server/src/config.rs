@@ -208,6 +208,7 @@ mod tests {
                 token_expiry: Duration::from_secs(14),
                 known_tokens_only: true,
                 logout_denies_token: true,
+                end_expired: true,
             },
             login: Login { policy: presence::LoginPolicy::PcAndOther },
             presence: Presence {

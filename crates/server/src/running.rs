@@ -426,6 +426,7 @@ impl Parts {
             frame_bytes_max: config.gateway.frame_bytes_max.0,
             outbound_frames_max: config.gateway.outbound_frames_max,
             clients_per_address_max: config.gateway.clients_per_address_max,
+            end_expired: config.auth.end_expired,
             read_timeout: config.gateway.read_timeout,
             ping_interval: config.gateway.ping_interval,
             handshake_timeout: config.gateway.handshake_timeout,

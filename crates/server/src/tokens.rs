@@ -131,6 +131,11 @@ pub fn issued_at(claims: &Claims) -> Timestamp {
     timestamp(claims.issued_at)
 }
 
+/// From when on it is good no more.
+pub fn expires_at(claims: &Claims) -> Timestamp {
+    timestamp(claims.expires_at)
+}
+
 fn timestamp(seconds: i64) -> Timestamp {
     Timestamp(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000))
 }

@@ -29,6 +29,7 @@ use wire::{
     identifier::{KICK_ONLINE, LOGOUT, SUB_USER_ONLINE_STATUS},
     message::{Message as _, SubUserOnlineStatus},
     platform::Platform,
+    token::Keys,
 };
 
 /// How one SDK speaks.
@@ -91,6 +92,7 @@ fn same_for_all() -> Expect {
         the client falls behind       1008        lost
         the client logs out           2003, 1000  logged_out
         a kick                        2002, 1008  kicked
+        a token expires               1008        lost
         the App refuses               2002, 1008  refused
         the server stops              1012        server_lost
         a frame is too large          1009        misbehaved
@@ -126,6 +128,7 @@ async fn check(kind: Kind, expected: Expect) {
         ("the client falls behind", Ending::FallsBehind),
         ("the client logs out", Ending::LogsOut),
         ("a kick", Ending::Kicked),
+        ("a token expires", Ending::TokenExpires),
         ("the App refuses", Ending::Refused),
         ("the server stops", Ending::ServerStops),
         ("a frame is too large", Ending::FrameTooLarge),
@@ -152,6 +155,7 @@ enum Ending {
     FallsBehind,
     LogsOut,
     Kicked,
+    TokenExpires,
     Refused,
     ServerStops,
     FrameTooLarge,
@@ -181,7 +185,9 @@ impl Ending {
             self.configure(config);
         })
         .await;
-        let mut socket = login(&herald, kind).await;
+        let good_for_s = if self == Ending::TokenExpires { 2 } else { 3600 };
+        let token = Keys::new(SECRET.as_bytes()).issue(USER, Platform::Web, now_s(), good_for_s);
+        let mut socket = login_with(&herald, kind, &token).await;
         eventually("the App hears online u1", || async { !app.received().is_empty() }).await;
         let codec = kind.codec;
         let (told, herald) = match self {
@@ -218,6 +224,7 @@ impl Ending {
                 config.gateway.read_timeout = Duration::from_secs(60);
             }
             Ending::FallsBehind => config.gateway.outbound_frames_max = 1,
+            Ending::TokenExpires => config.auth.end_expired = true,
             _ => {}
         }
     }
@@ -261,7 +268,7 @@ impl Ending {
             Ending::Kicked => {
                 assert_eq!(herald.admin("POST", "/v1/users/u1/kick", "").await.0, 200);
             }
-            Ending::Refused => {}
+            Ending::Refused | Ending::TokenExpires => {}
             Ending::FrameTooLarge => send(Message::binary(vec![b' '; 60_000])).await,
             Ending::FrameUnpacksTooLarge => {
                 let bytes = vec![b' '; 60_000];
@@ -294,11 +301,13 @@ async fn set_virtual(herald: &Herald, users: &[String], status: i32) {
 }
 
 async fn login(herald: &Herald, kind: Kind) -> Socket {
+    login_with(herald, kind, &token(USER, Platform::Web)).await
+}
+
+async fn login_with(herald: &Herald, kind: Kind, token: &str) -> Socket {
     let url = format!(
         "ws://{}/?sendID={USER}&token={}&platformID=5&operationID=op&isBackground=false{}",
-        herald.running.gateway,
-        token(USER, Platform::Web),
-        kind.query,
+        herald.running.gateway, token, kind.query,
     );
     // A small buffer, so that who does not read is noticed soon.
     let line = TcpSocket::new_v4().unwrap();

@@ -74,6 +74,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(auth.token_expiry, between(SECOND, 10 * YEAR)),
     key!(auth.known_tokens_only),
     key!(auth.logout_denies_token),
+    key!(auth.end_expired),
     key!(login.policy),
     key!(presence.offline_grace, between(Duration::ZERO, DAY)),
     key!(presence.restart_grace, between(Duration::ZERO, DAY)),

@@ -103,6 +103,8 @@ pub struct Auth {
     pub known_tokens_only: bool,
     /// Whether a logout ends its token.
     pub logout_denies_token: bool,
+    /// Whether a connection ends with its token.
+    pub end_expired: bool,
 }
 
 impl Default for Auth {
@@ -114,6 +116,7 @@ impl Default for Auth {
             token_expiry: days(90),
             known_tokens_only: false,
             logout_denies_token: false,
+            end_expired: false,
         }
     }
 }

@@ -46,6 +46,8 @@ struct Checked {
     handshake: Handshake,
     /// When the token was issued.
     issued_at: Timestamp,
+    /// When it expires, if that is to end the connection.
+    ends_at: Option<Timestamp>,
     place: OwnedSemaphorePermit,
     one_of_its_address: Option<sites::Client>,
     peer: Peer,
@@ -107,7 +109,7 @@ async fn admit(
     is_upgrade: bool,
     on_upgrade: OnUpgrade,
 ) -> Result<(), (Refusal, Option<OnUpgrade>)> {
-    let Checked { handshake, issued_at, place, one_of_its_address, peer } = match checked {
+    let Checked { handshake, issued_at, ends_at, place, one_of_its_address, peer } = match checked {
         Ok(checked) => checked,
         Err(refusal) => return Err((refusal, Some(on_upgrade))),
     };
@@ -135,6 +137,7 @@ async fn admit(
             operation_id: handshake.operation_id,
         },
         first_text_reply: as_text,
+        ends_at,
         outbound: Arc::new(Outbound::new(codec, gateway.settings.outbound_frames_max, peer)),
         _place: place,
         _one_of_its_address: one_of_its_address,
@@ -165,16 +168,17 @@ fn check(gateway: &Gateway, request: &Request) -> Result<Checked, Refusal> {
     let handshake = said.map_err(|error| Refusal::new(error.error, as_text))?;
     let matched = gateway.tokens.read(&handshake.token).and_then(|claims| {
         claims.matches(&handshake.user_id, handshake.platform)?;
-        Ok(tokens::issued_at(&claims))
+        Ok((tokens::issued_at(&claims), tokens::expires_at(&claims)))
     });
     let peer = peer::of(request.extensions());
     match matched {
-        Ok(issued_at) => {
+        Ok((issued_at, expires_at)) => {
             let one_of_its_address = gateway.sites.enter(peer.site()).map_err(|most| {
                 let why = format!("this address has {most} clients, as many as it may");
                 Refusal::to(handshake.codec, Code::ConnOverMax.with(why), as_text)
             })?;
-            Ok(Checked { handshake, issued_at, place, one_of_its_address, peer })
+            let ends_at = gateway.settings.end_expired.then_some(expires_at);
+            Ok(Checked { handshake, issued_at, ends_at, place, one_of_its_address, peer })
         }
         Err(error) => Err(Refusal::to(handshake.codec, error, as_text)),
     }

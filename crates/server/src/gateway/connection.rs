@@ -18,7 +18,7 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use presence::{Denied, End, Instant};
+use presence::{Denied, End, Instant, Timestamp};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -47,6 +47,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Newcomer {
     pub(super) pending: PendingLogin,
     pub(super) first_text_reply: bool,
+    /// When its token expires, if that ends it.
+    pub(super) ends_at: Option<Timestamp>,
     pub(super) outbound: Arc<Outbound>,
     /// Held for as long as the connection lives.
     pub(super) _place: OwnedSemaphorePermit,
@@ -167,6 +169,10 @@ impl Newcomer {
             let is_read = now >= reads_from;
             let reads_at = if is_read { silence_ends } else { reads_from };
             let nap = silence_ends.min(ping_at).min(reads_at).after(now);
+            let nap = match self.good_for(gateway) {
+                Some(Duration::ZERO) => return Ending::TokenExpires.into(),
+                good_for => nap.min(good_for.unwrap_or(nap)),
+            };
             let done = tokio::select! {
                 biased;
                 next = self.outbound.next() => match next {
@@ -187,6 +193,13 @@ impl Newcomer {
                 return ended;
             }
         }
+    }
+
+    /// How long its token is good, by a clock that is believed; none: what it says does not matter.
+    fn good_for(&self, gateway: &Gateway) -> Option<Duration> {
+        let ahead = gateway.clock.ahead().as_millis() as u64;
+        let now = gateway.clock.now().wall.0.saturating_sub(ahead);
+        self.ends_at.map(|at| Duration::from_millis(at.0.saturating_sub(now)))
     }
 
     async fn hear(

@@ -26,6 +26,8 @@ pub(super) enum Ending {
     LogsOut,
     /// Kicked, replaced by a login, logged out by force, or refused by the App: presence knows.
     Kicked,
+    /// Its token is good no more, and the operator wants that to end it.
+    TokenExpires,
     /// The server goes away; presence keeps the connection for the grace of a restart.
     ServerStops,
     /// A frame that is longer than allowed, packed or unpacked.
@@ -77,6 +79,7 @@ impl Ending {
             Ending::FallsBehind => (None, Close::Code(CloseCode::Policy)),
             Ending::LogsOut => (None, Close::Code(CloseCode::Normal)),
             Ending::Kicked => (Some(identifier::KICK_ONLINE), Close::Code(CloseCode::Policy)),
+            Ending::TokenExpires => (None, Close::Code(CloseCode::Policy)),
             Ending::ServerStops => (None, Close::Code(CloseCode::Restart)),
             Ending::FrameTooLarge => (None, Close::Code(CloseCode::Size)),
             Ending::FrameUnreadable => (None, Close::Code(CloseCode::Invalid)),
@@ -90,9 +93,11 @@ impl Ending {
     pub(super) fn told(self) -> Option<End> {
         match self {
             Ending::ClientCloses => Some(End::Closed),
-            Ending::LineBreaks | Ending::Silent | Ending::WriteStalls | Ending::FallsBehind => {
-                Some(End::Lost)
-            }
+            Ending::LineBreaks
+            | Ending::Silent
+            | Ending::WriteStalls
+            | Ending::FallsBehind
+            | Ending::TokenExpires => Some(End::Lost),
             Ending::FrameTooLarge
             | Ending::FrameUnreadable
             | Ending::ProtocolBroken
@@ -109,6 +114,7 @@ impl From<Ending> for Ended {
             Ending::FallsBehind => "too slow",
             Ending::LogsOut => "logged out",
             Ending::Kicked => "kicked",
+            Ending::TokenExpires => "token expired",
             Ending::ServerStops => "server restarts",
             _ => "",
         })
@@ -130,7 +136,7 @@ mod tests {
     use presence::Reason;
 
     /// Each ending as it is called in the document, and what presence makes of those it knows.
-    const ALL: [(Ending, &str, &str); 12] = [
+    const ALL: [(Ending, &str, &str); 13] = [
         (Ending::ClientCloses, "the client closes", ""),
         (Ending::LineBreaks, "the line breaks", ""),
         (Ending::Silent, "silence", ""),
@@ -138,6 +144,7 @@ mod tests {
         (Ending::FallsBehind, "the client falls behind", ""),
         (Ending::LogsOut, "the client logs out", "`logged_out`"),
         (Ending::Kicked, "a kick", "`kicked` or `refused`"),
+        (Ending::TokenExpires, "a token expires", ""),
         (Ending::ServerStops, "the server stops", "`server_lost`"),
         (Ending::FrameTooLarge, "a frame is too large", ""),
         (Ending::FrameUnreadable, "a frame is unreadable", ""),
