@@ -73,8 +73,6 @@ impl Retelling {
         self.users.insert(user.clone());
         self.under_way.spawn(async move {
             let told = driver.retell(&endpoint, mark).await;
-            endpoint.look_at_marks();
-            endpoint.news.notify_one();
             (user, told)
         });
     }
