@@ -139,8 +139,19 @@ fn unix_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// A monotonic clock whose hand a test sets, in ms.
+    #[derive(Default)]
+    pub(crate) struct Hand(pub(crate) AtomicU64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Now {
+            Now { mono: Instant(self.0.load(Relaxed)), wall: Timestamp(0) }
+        }
+    }
 
     #[test]
     fn a_gap_is_not_on_the_timeline() {

@@ -94,17 +94,8 @@ impl Guesses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use presence::{Now, Timestamp};
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-    #[derive(Default)]
-    struct Hand(AtomicU64);
-
-    impl Clock for Hand {
-        fn now(&self) -> Now {
-            Now { mono: Instant(self.0.load(Relaxed)), wall: Timestamp(0) }
-        }
-    }
+    use crate::clock::tests::Hand;
+    use std::sync::atomic::Ordering::Relaxed;
 
     fn peer(n: u32) -> Peer {
         Peer(std::net::Ipv4Addr::from_bits(n).into())

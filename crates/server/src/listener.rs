@@ -59,21 +59,21 @@ pub struct Listener {
     tcp: TcpListener,
     head_timeout: Duration,
     connections_max: usize,
-    addresses: Arc<Addresses>,
+    addresses: Arc<PeerRules>,
 }
 
 /// Whose addresses connections have.
 #[derive(Debug, Clone)]
-pub struct Addresses {
+pub struct PeerRules {
     /// Who says whose connection it hands on.
     pub proxies: Proxies,
     /// How many connections one address may have that are not upgraded; a proxy has as many as it likes.
     pub pending_max: usize,
 }
 
-impl Default for Addresses {
-    fn default() -> Addresses {
-        Addresses { proxies: Proxies::default(), pending_max: usize::MAX }
+impl Default for PeerRules {
+    fn default() -> PeerRules {
+        PeerRules { proxies: Proxies::default(), pending_max: usize::MAX }
     }
 }
 
@@ -86,7 +86,7 @@ impl Listener {
     }
 
     /// Whose connections come, and how many of one address.
-    pub fn addresses(self, addresses: Addresses) -> Listener {
+    pub fn addresses(self, addresses: PeerRules) -> Listener {
         Listener { addresses: Arc::new(addresses), ..self }
     }
 
@@ -166,7 +166,7 @@ async fn in_time(request: Request, next: Next) -> Response {
 struct Door {
     router: Router,
     head_timeout: Duration,
-    addresses: Arc<Addresses>,
+    addresses: Arc<PeerRules>,
     stop: CancellationToken,
 }
 
@@ -214,7 +214,7 @@ async fn whose(
     stream: &mut TcpStream,
     address: IpAddr,
     place: &Place,
-    addresses: &Addresses,
+    addresses: &PeerRules,
     within: Duration,
 ) -> Option<IpAddr> {
     let is_proxy = addresses.proxies.trust(address);

@@ -18,7 +18,7 @@ use crate::{
     files::{self, Places, TooFew, Wanted},
     gateway::{self, Gateway, GatewaySettings, Registry},
     guesses::Guesses,
-    listener::{Addresses, Listener},
+    listener::{Listener, PeerRules},
     metrics::Metrics,
     peer::{Network, Proxies},
     readiness::Readiness,
@@ -283,14 +283,14 @@ impl Ports {
     async fn bind(config: &Config, places: &Places) -> Result<Ports, StartError> {
         let trusted = config.gateway.trusted_proxies.iter().flat_map(|network| network.parse());
         let trusted: Vec<Network> = trusted.collect();
-        let from = |speak_proxy_protocol, pending_max| Addresses {
+        let from = |speak_proxy_protocol, pending_max| PeerRules {
             proxies: Proxies { trusted: trusted.clone(), speak_proxy_protocol },
             pending_max,
         };
         let clients = from(config.gateway.proxy_protocol, config.gateway.pending_per_address_max);
         // The management API is not for others: who may connect to it is the operator's choice.
         let operators = from(false, usize::MAX);
-        let bind = async |address, key, connections_max, from: &Addresses| {
+        let bind = async |address, key, connections_max, from: &PeerRules| {
             let bound = Listener::bind(address, config.gateway.handshake_timeout).await;
             let bound = bound.map_err(|source| StartError::Listen { address, key, source })?;
             Ok::<_, StartError>(bound.connections_max(connections_max).addresses(from.clone()))

@@ -30,7 +30,7 @@ pub(super) fn if_set<T>(check: impl Fn(&T) -> Checked) -> impl Fn(&Option<T>) ->
 /// One that signs tokens.
 pub(super) fn long_secret(secret: &Secret) -> Checked {
     must(secret.expose().len() >= 8, || {
-        "has fewer than 8 characters, so that tokens can be guessed".to_owned()
+        "has fewer than 8 characters, so that tokens can be guessed; write a longer one".to_owned()
     })
 }
 

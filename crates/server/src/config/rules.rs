@@ -1,6 +1,9 @@
 //! What must hold between several values, or between a value and the world.
 
-use super::{Callbacks, Config, DEV_SECRET, Mode, Origin, ReadFile, draft::Draft, keys::key, tls};
+use super::{
+    Callbacks, Config, DEV_SECRET, Mode, Origin, ReadFile, checks::long_secret, draft::Draft,
+    keys::key, tls,
+};
 use crate::{
     address::{self, is_odd_port},
     listener::REQUEST_TIMEOUT,
@@ -47,8 +50,6 @@ fn check_mode(endpoint: &mut Draft) {
     }
 }
 
-const SECRET_BYTES_MIN: usize = 8;
-
 fn check_secret(draft: &mut Draft, dev: bool) {
     let path = "auth.secret";
     if !draft.knows(&[path]) {
@@ -58,15 +59,17 @@ fn check_secret(draft: &mut Draft, dev: bool) {
     let wrong = if secret.is_empty() {
         "missing; write one under [auth] that nobody can guess, or set HERALD_AUTH__SECRET or \
          HERALD_AUTH__SECRET_FILE (to try things out, start with --dev)"
+            .to_owned()
     } else if secret == DEV_SECRET && !dev {
         "is OpenIM's well-known \"openIM123\", with which anybody can make tokens; write one that \
          nobody can guess (to try things out, start with --dev)"
-    } else if secret.len() < SECRET_BYTES_MIN {
-        "has fewer than 8 characters, so that tokens can be guessed; write a longer one"
+            .to_owned()
+    } else if let Err(wrong) = long_secret(&draft.config.auth.secret) {
+        wrong
     } else {
         return;
     };
-    draft.refuse(path, wrong);
+    draft.refuse(path, &wrong);
 }
 
 fn check_pings(draft: &mut Draft) {

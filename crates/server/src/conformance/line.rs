@@ -3,7 +3,10 @@
 //! It never follows a redirect and uses no proxy.
 
 use super::script::Sent;
-use crate::trust::{Trust, server_name};
+use crate::{
+    callbacks::http::ANSWER_BYTES_MAX,
+    trust::{Trust, server_name},
+};
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::{BodyExt, Full, Limited};
@@ -19,8 +22,6 @@ use tokio::{
 
 /// The default within which an App must answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// As much of an answer as Herald reads.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What the App answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -94,18 +94,9 @@ async fn sweep(pool: Weak<Pool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use presence::{Now, Timestamp};
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use crate::clock::tests::Hand;
+    use std::sync::atomic::Ordering::Relaxed;
     use tokio::io::DuplexStream;
-
-    #[derive(Default)]
-    struct Hand(AtomicU64);
-
-    impl Clock for Hand {
-        fn now(&self) -> Now {
-            Now { mono: Instant(self.0.load(Relaxed)), wall: Timestamp(0) }
-        }
-    }
 
     /// A connection of that time, and the App's end of it.
     async fn line(made_at: u64) -> (Line, DuplexStream) {
