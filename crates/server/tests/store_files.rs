@@ -60,6 +60,8 @@ async fn a_folder_that_vanishes_refuses_logins_until_it_is_back() {
     let mut herald = Process::new(folder.path(), &app.url(), &QUIET);
     herald.start().await;
     let _early = login(&herald, "early").await.unwrap();
+    // A folder that vanishes in the middle of a commit is another case: that store stays lost.
+    eventually("nothing is being written", || async { is_quiet(&data) }).await;
     fs::rename(&data, &aside).unwrap();
     for _ in 0..3 {
         let Err(LoginError::Refused { code, .. }) = login(&herald, "late").await else {
@@ -220,4 +222,10 @@ async fn login(herald: &Process, user: &str) -> Result<Client, LoginError> {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Whether the last write is over and the next probe, which writes every 5 s, is not near.
+fn is_quiet(data: &Path) -> bool {
+    let written = fs::metadata(data.join("herald.db-wal")).unwrap().modified().unwrap();
+    (1_000..3_000).contains(&written.elapsed().unwrap_or_default().as_millis())
 }
