@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var commandsTaken = map[string]bool{"callbackUserOnlineCommand": true, "callbackUserOfflineCommand": true, "callbackUserKickOffCommand": true}
+var commandsTaken = map[string]bool{"callbackUserOnlineCommand": true, "callbackUserOfflineCommand": true, "callbackUserKickOffCommand": true, "callbackUserBackgroundCommand": true}
 var secret = os.Getenv("HERALD_SECRET") // whsec_…, one of Herald's callbacks.secrets; "" takes all
 var key, keyError = base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 var lock sync.Mutex

@@ -11,7 +11,7 @@ import javax.crypto.spec.SecretKeySpec;
 
 class App {
     static final String SECRET = System.getenv().getOrDefault("HERALD_SECRET", ""); // whsec_…, one of Herald's; "" takes all
-    static final Set<String> COMMANDS = Set.of("callbackUserOnlineCommand", "callbackUserOfflineCommand", "callbackUserKickOffCommand");
+    static final Set<String> COMMANDS = Set.of("callbackUserOnlineCommand", "callbackUserOfflineCommand", "callbackUserKickOffCommand", "callbackUserBackgroundCommand");
     // The JDK reads no JSON; in the flat objects that Herald sends, these names in quotes stand nowhere else.
     static final Pattern FIELD = Pattern.compile("\"(userID|callbackCommand|seq)\"\\s*:\\s*(?:\"((?:[^\"\\\\]++|\\\\.)*+)\"|(\\d{1,18}))\\s*[,}]");
     record Latest(long seq, boolean online) {}
@@ -42,7 +42,7 @@ class App {
         String user = unescaped(words.getOrDefault("userID", ""));
         if (!text.startsWith("{") || !text.endsWith("}") || user.isEmpty() || !numbers.containsKey("seq")) return 400;
         if (!COMMANDS.contains(command) || !command.equals(words.get("callbackCommand"))) return 400;
-        Latest now = new Latest(Long.parseLong(numbers.get("seq")), command.equals("callbackUserOnlineCommand"));
+        Latest now = new Latest(Long.parseLong(numbers.get("seq")), !command.equals("callbackUserOfflineCommand"));
         if (!command.equals("callbackUserKickOffCommand")) // an offline follows it if the user is gone
             newest.merge(user, now, (before, after) -> after.seq > before.seq ? after : before);
         return 200;

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 
 const { PORT = "10006", HERALD_SECRET = "" } = process.env; // whsec_…, one of Herald's callbacks.secrets
 const KEY = Buffer.from(HERALD_SECRET.replace(/^whsec_/, ""), "base64");
-const [ONLINE, OFFLINE, KICK_OFF] = ["Online", "Offline", "KickOff"].map((what) => `callbackUser${what}Command`);
+const [ONLINE, OFFLINE, KICK_OFF, BACKGROUND] = ["Online", "Offline", "KickOff", "Background"].map((what) => `callbackUser${what}Command`);
 const newest = new Map(); // user -> { seq, online }; a real App keeps this in its database
 
 // After 401 Herald holds everything back until the secrets agree.
@@ -25,12 +25,12 @@ function take(url, headers, body) {
   if (HERALD_SECRET) checkSignature(headers, body);
   const command = new URLSearchParams(url.split("?")[1]).getAll("command").at(-1); // Herald's stands last
   const { userID, seq, callbackCommand } = JSON.parse(body.toString()) ?? {};
-  if (![ONLINE, OFFLINE, KICK_OFF].includes(command) || command !== callbackCommand)
+  if (![ONLINE, OFFLINE, KICK_OFF, BACKGROUND].includes(command) || command !== callbackCommand)
     throw rejected(400, "not a command of this App, or URL and body differ");
   if (typeof userID !== "string" || userID === "" || !Number.isSafeInteger(seq))
     throw rejected(400, "userID or seq is not what it must be");
   // A kick-off changes nothing: an offline follows it if the user is gone.
-  if (command !== KICK_OFF && seq > (newest.get(userID)?.seq ?? -1)) newest.set(userID, { seq, online: command === ONLINE });
+  if (command !== KICK_OFF && seq > (newest.get(userID)?.seq ?? -1)) newest.set(userID, { seq, online: command !== OFFLINE });
 }
 
 async function read(request) {

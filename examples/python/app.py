@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 PORT = int(os.environ.get("PORT", "10006"))
 SECRET = os.environ.get("HERALD_SECRET", "")  # whsec_…, one of Herald's callbacks.secrets; "" takes all
 KEY = base64.b64decode(SECRET.removeprefix("whsec_"), validate=True)
-COMMANDS = ["callbackUserOnlineCommand", "callbackUserOfflineCommand", "callbackUserKickOffCommand"]
+COMMANDS = ["callbackUserOnlineCommand", "callbackUserOfflineCommand", "callbackUserKickOffCommand",
+            "callbackUserBackgroundCommand"]
 newest, lock = {}, threading.Lock()  # user -> (seq, online); a real App keeps this in its database
 
 class Rejected(Exception):
@@ -36,7 +37,7 @@ def take(query, headers, body):
         raise Rejected(400, "userID or seq is not what it must be")
     with lock:  # a kick-off changes nothing: an offline follows it if the user is gone
         if command != "callbackUserKickOffCommand" and seq > newest.get(user, (-1,))[0]:
-            newest[user] = (seq, command == "callbackUserOnlineCommand")
+            newest[user] = (seq, command != "callbackUserOfflineCommand")
 
 class App(BaseHTTPRequestHandler):
     def do_POST(self):

@@ -233,11 +233,12 @@ mod tests {
     #[test]
     fn what_is_written_with_all_fields_is_read_back() {
         for dialect in Dialect::ALL {
-            let connected = dialect != Dialect::V2;
             for kind in Kind::ALL {
+                let connected = dialect != Dialect::V2 || kind == Kind::Background;
                 let body = write(dialect, &told(kind), true);
                 let mut expected = told(kind);
-                expected.is_app_background = connected && kind == Kind::Online;
+                expected.is_app_background =
+                    connected && matches!(kind, Kind::Online | Kind::Background);
                 if !connected || kind == Kind::KickOff {
                     expected.conn_id.clear();
                 }

@@ -30,11 +30,13 @@ pub enum Kind {
     Offline,
     /// A client of the user was made to leave.
     KickOff,
+    /// Who is online went to the background, or came back.
+    Background,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Online, Kind::Offline, Kind::KickOff];
+    pub const ALL: [Kind; 4] = [Kind::Online, Kind::Offline, Kind::KickOff, Kind::Background];
 }
 
 /// One change of one user, as the App is told it. Which fields are sent depends on the kind, the
@@ -47,7 +49,8 @@ pub struct Callback {
     pub user_id: String,
     /// Number of the change: per user strictly increasing, below 2^53. Gaps mean nothing.
     pub seq: u64,
-    /// Whether that connection was in the background when the change was committed. Online only.
+    /// Whether that connection was in the background when the change was committed. Online and
+    /// background only.
     pub is_app_background: bool,
     /// The connection, `""` when there is none. Not sent with a kick-off.
     pub conn_id: String,

@@ -24,6 +24,7 @@ pub(crate) struct Row {
     online: Told,
     offline: Told,
     kick_off: Told,
+    background: Told,
 }
 
 /// How one kind of callback is told: its command and its fields, in their order on the wire.
@@ -80,6 +81,7 @@ impl Row {
             Kind::Online => &self.online,
             Kind::Offline => &self.offline,
             Kind::KickOff => &self.kick_off,
+            Kind::Background => &self.background,
         }
     }
 }
@@ -119,6 +121,10 @@ pub(crate) const CLASSIC: Row = Row {
         command: "callbackUserKickOffCommand",
         fields: &[UserId, CallbackCommand, Seq],
     },
+    background: Told {
+        command: BACKGROUND_COMMAND,
+        fields: &[UserId, CallbackCommand, Seq, IsAppBackground, ConnId],
+    },
 };
 
 /// Also 3.7. Herald fills `connID`, which OpenIM 3.8 sends empty, and gives each callback the
@@ -143,19 +149,7 @@ pub(crate) const V35: Row = Row {
     refusal: RefusalRule::ActionOrNext,
     preset: BY_PLATFORM,
     extra: &[Reason, Collapsed, Epoch, Availability, Text, Emoji],
-    online: Told {
-        fields: &[
-            CallbackCommand,
-            OperationId,
-            PlatformId,
-            Platform,
-            UserId,
-            Seq,
-            IsAppBackground,
-            ConnId,
-        ],
-        ..CLASSIC.online
-    },
+    online: Told { fields: V35_ONLINE, ..CLASSIC.online },
     offline: Told {
         fields: &[CallbackCommand, OperationId, PlatformId, Platform, UserId, Seq, ConnId],
         ..CLASSIC.offline
@@ -164,6 +158,7 @@ pub(crate) const V35: Row = Row {
         fields: &[CallbackCommand, OperationId, PlatformId, Platform, UserId, Seq],
         ..CLASSIC.kick_off
     },
+    background: Told { command: BACKGROUND_COMMAND, fields: V35_ONLINE },
 };
 
 /// 2.3. OpenIM's online had a `token` before `seq`: Herald keeps no tokens, and an empty one would
@@ -181,7 +176,14 @@ pub(crate) const V2: Row = Row {
     online: Told { command: CLASSIC.online.command, ..V35.kick_off },
     offline: Told { command: CLASSIC.offline.command, ..V35.kick_off },
     kick_off: V35.kick_off,
+    background: V35.background,
 };
+
+/// Herald's own, in every dialect: OpenIM has none.
+const BACKGROUND_COMMAND: &str = "callbackUserBackgroundCommand";
+
+const V35_ONLINE: &[Field] =
+    &[CallbackCommand, OperationId, PlatformId, Platform, UserId, Seq, IsAppBackground, ConnId];
 
 const GO_CONTENT_TYPE: &str = "application/json; charset=utf-8";
 

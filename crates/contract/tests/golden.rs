@@ -44,20 +44,25 @@ fn classic_is_told_as_in_the_document() {
         Dialect::Classic,
         false,
         expect![[r#"
-        POST https://callbackurl?command=callbackUserOnlineCommand&contenttype=json
-        operationID: 1646445464564
-        Content-Type: application/json
-        {"userID":"user123","callbackCommand":"callbackUserOnlineCommand","seq":123456,"isAppBackground":false,"connID":"conn123"}
+            POST https://callbackurl?command=callbackUserOnlineCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserOnlineCommand","seq":123456,"isAppBackground":false,"connID":"conn123"}
 
-        POST https://callbackurl?command=callbackUserOfflineCommand&contenttype=json
-        operationID: 1646445464564
-        Content-Type: application/json
-        {"userID":"user123","callbackCommand":"callbackUserOfflineCommand","seq":123456,"connID":"conn123"}
+            POST https://callbackurl?command=callbackUserOfflineCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserOfflineCommand","seq":123456,"connID":"conn123"}
 
-        POST https://callbackurl?command=callbackUserKickOffCommand&contenttype=json
-        operationID: 1646445464564
-        Content-Type: application/json
-        {"userID":"user123","callbackCommand":"callbackUserKickOffCommand","seq":123456}"#]],
+            POST https://callbackurl?command=callbackUserKickOffCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserKickOffCommand","seq":123456}
+
+            POST https://callbackurl?command=callbackUserBackgroundCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserBackgroundCommand","seq":123456,"isAppBackground":false,"connID":"conn123"}"#]],
     );
 }
 
@@ -67,20 +72,25 @@ fn v38_has_the_command_in_the_path_and_eight_fields() {
         Dialect::V38,
         false,
         expect![[r#"
-        POST https://callbackurl/callbackAfterUserOnlineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackAfterUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}¶
+            POST https://callbackurl/callbackAfterUserOnlineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackAfterUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}¶
 
-        POST https://callbackurl/callbackAfterUserOfflineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackAfterUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123"}¶
+            POST https://callbackurl/callbackAfterUserOfflineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackAfterUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123"}¶
 
-        POST https://callbackurl/callbackAfterUserKickOffCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackAfterUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}¶"#]],
+            POST https://callbackurl/callbackAfterUserKickOffCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackAfterUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}¶
+
+            POST https://callbackurl/callbackUserBackgroundCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserBackgroundCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}¶"#]],
     );
 }
 
@@ -90,20 +100,25 @@ fn v35_has_the_old_commands_and_no_newline() {
         Dialect::V35,
         false,
         expect![[r#"
-        POST https://callbackurl/callbackUserOnlineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}
+            POST https://callbackurl/callbackUserOnlineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}
 
-        POST https://callbackurl/callbackUserOfflineCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123"}
+            POST https://callbackurl/callbackUserOfflineCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"connID":"conn123"}
 
-        POST https://callbackurl/callbackUserKickOffCommand
-        operationID: 1646445464564
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}"#]],
+            POST https://callbackurl/callbackUserKickOffCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}
+
+            POST https://callbackurl/callbackUserBackgroundCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserBackgroundCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}"#]],
     );
 }
 
@@ -113,17 +128,21 @@ fn v2_has_a_bare_url_and_no_operation_id_header() {
         Dialect::V2,
         false,
         expect![[r#"
-        POST https://callbackurl
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOnlineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}
 
-        POST https://callbackurl
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserOfflineCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}
 
-        POST https://callbackurl
-        Content-Type: application/json; charset=utf-8
-        {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}"#]],
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456}
+
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserBackgroundCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123"}"#]],
     );
 }
 
@@ -146,7 +165,12 @@ fn extra_fields_come_after_the_dialects_own_and_repeat_none() {
             POST https://callbackurl?command=callbackUserKickOffCommand&contenttype=json
             operationID: 1646445464564
             Content-Type: application/json
-            {"userID":"user123","callbackCommand":"callbackUserKickOffCommand","seq":123456,"operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login","epoch":"0123456789abcdef"}"#]],
+            {"userID":"user123","callbackCommand":"callbackUserKickOffCommand","seq":123456,"operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login","epoch":"0123456789abcdef"}
+
+            POST https://callbackurl?command=callbackUserBackgroundCommand&contenttype=json
+            operationID: 1646445464564
+            Content-Type: application/json
+            {"userID":"user123","callbackCommand":"callbackUserBackgroundCommand","seq":123456,"isAppBackground":false,"connID":"conn123","operationID":"1646445464564","platformID":1,"platform":"IOS","reason":"login","epoch":"0123456789abcdef"}"#]],
     );
     check(
         Dialect::V38,
@@ -165,7 +189,12 @@ fn extra_fields_come_after_the_dialects_own_and_repeat_none() {
             POST https://callbackurl/callbackAfterUserKickOffCommand
             operationID: 1646445464564
             Content-Type: application/json; charset=utf-8
-            {"callbackCommand":"callbackAfterUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}¶"#]],
+            {"callbackCommand":"callbackAfterUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}¶
+
+            POST https://callbackurl/callbackUserBackgroundCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserBackgroundCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}¶"#]],
     );
     check(
         Dialect::V35,
@@ -184,7 +213,12 @@ fn extra_fields_come_after_the_dialects_own_and_repeat_none() {
             POST https://callbackurl/callbackUserKickOffCommand
             operationID: 1646445464564
             Content-Type: application/json; charset=utf-8
-            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}"#]],
+            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}
+
+            POST https://callbackurl/callbackUserBackgroundCommand
+            operationID: 1646445464564
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserBackgroundCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}"#]],
     );
     check(
         Dialect::V2,
@@ -200,6 +234,10 @@ fn extra_fields_come_after_the_dialects_own_and_repeat_none() {
 
             POST https://callbackurl
             Content-Type: application/json; charset=utf-8
-            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}"#]],
+            {"callbackCommand":"callbackUserKickOffCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"reason":"login","epoch":"0123456789abcdef"}
+
+            POST https://callbackurl
+            Content-Type: application/json; charset=utf-8
+            {"callbackCommand":"callbackUserBackgroundCommand","operationID":"1646445464564","platformID":1,"platform":"IOS","userID":"user123","seq":123456,"isAppBackground":false,"connID":"conn123","reason":"login","epoch":"0123456789abcdef"}"#]],
     );
 }

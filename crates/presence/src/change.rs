@@ -28,7 +28,7 @@ pub struct Change {
     pub status: Option<Box<Status>>,
 }
 
-/// The three user callbacks.
+/// The user callbacks, in the order in which one step tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -36,6 +36,20 @@ pub enum Kind {
     KickOff,
     Offline,
     Online,
+    /// Who is online and stays so went to the background, or came back: [`Change::background`].
+    Background,
+}
+
+impl Kind {
+    /// Whether an App that missed it may be wrong about its subject.
+    pub fn is_about_a_subject(self) -> bool {
+        self != Kind::KickOff
+    }
+
+    /// Whether it says that its subject came or went, so that an App is right about that after it.
+    pub fn says_who_is_online(self) -> bool {
+        matches!(self, Kind::Online | Kind::Offline)
+    }
 }
 
 /// Why a change happened.
@@ -60,6 +74,9 @@ pub enum Reason {
     LeaseEnded,
     /// Nothing: it is told again how things are, after a callback was given up.
     Resync,
+    /// The app of the client, or the connection that speaks for its platform or user, is another than
+    /// before: in the background, or in front.
+    Background,
 }
 
 impl Reason {
@@ -79,7 +96,15 @@ impl Reason {
             Reason::StatusCleared => "status_cleared",
             Reason::LeaseEnded => "lease_ended",
             Reason::Resync => "resync",
+            Reason::Background => "background",
         }
+    }
+}
+
+impl Reason {
+    /// Whether somebody came online, or set a status.
+    fn is_arrival(self) -> bool {
+        matches!(self, Reason::Login | Reason::Reconnect | Reason::Status)
     }
 }
 
@@ -95,7 +120,8 @@ impl From<End> for Reason {
     }
 }
 
-/// Which counts a change moved from none to one, or from one to none.
+/// Which counts a change moved from none to one, or from one to none; of a [`Kind::Background`], for whom
+/// it is another than before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edges {
     /// This connection came or went.
@@ -131,6 +157,8 @@ pub struct Interest {
     pub offline: Option<Scope>,
     /// Whether kick-offs are told.
     pub kick_off: bool,
+    /// The scope of background callbacks, that of what the App keeps; none when they are switched off.
+    pub background: Option<Scope>,
 }
 
 impl Interest {
@@ -140,6 +168,11 @@ impl Interest {
             Kind::Online => self.online.is_some_and(|scope| change.is_edge_of(scope)),
             Kind::Offline => self.offline.is_some_and(|scope| change.is_edge_of(scope)),
             Kind::KickOff => self.kick_off,
+            Kind::Background => {
+                // Who is told of each login has it from there.
+                let is_told = self.online == Some(Scope::Connection) && change.reason.is_arrival();
+                self.background.is_some_and(|scope| change.is_edge_of(scope)) && !is_told
+            }
         }
     }
 }

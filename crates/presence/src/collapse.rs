@@ -1,6 +1,6 @@
 //! Which of a user's callbacks need not be sent any more, once they have waited for long.
 
-use crate::{Change, ConnId, Kind, Platform, Scope};
+use crate::{Change, Kind, Scope, Subject};
 use alloc::vec::Vec;
 
 /// A callback that waits for its turn.
@@ -12,45 +12,39 @@ pub struct Waiting<'a> {
     pub fresh: bool,
 }
 
-/// What an App that counts at a scope keeps one word about.
-#[derive(PartialEq, Eq)]
-enum Subject {
-    User,
-    Platform(Platform),
-    /// None: the virtual ones, which are one to the App.
-    Connection(Option<ConnId>),
-}
-
 /// For each callback of one user, in order of `seq`: which one says all that it would say.
 ///
 /// That is the last one about the same subject. An App that keeps a set of connections must hear of
 /// each of them, one that keeps a flag only of the last thing that happened. Kick-offs are told
-/// each, and take nobody's place.
+/// each, and take nobody's place; a background callback takes only that of another.
 pub fn collapse(line: &[Waiting<'_>], scope: Scope) -> Vec<Option<usize>> {
-    let is_part = |waiting: &Waiting<'_>| waiting.fresh && waiting.change.kind != Kind::KickOff;
     let place = |at: usize| {
-        let mine = subject(line[at].change, scope);
+        let mine = Subject::of(line[at].change, scope);
         let later = (at + 1..line.len()).rev();
-        let mut same = later.filter(|other| subject(line[*other].change, scope) == mine);
-        is_part(&line[at]).then(|| same.find(|other| is_part(&line[*other])))?
+        let mut same = later.filter(|other| Subject::of(line[*other].change, scope) == mine);
+        same.find(|other| line[*other].says_all_of(&line[at]))
     };
     (0..line.len()).map(place).collect()
 }
 
-fn subject(change: &Change, scope: Scope) -> Subject {
-    match scope {
-        Scope::User => Subject::User,
-        Scope::Platform => Subject::Platform(change.platform),
-        Scope::Connection => Subject::Connection(change.conn),
+impl Waiting<'_> {
+    /// Whether an earlier one about the same subject need not be told.
+    fn says_all_of(&self, earlier: &Waiting<'_>) -> bool {
+        let says = match earlier.change.kind {
+            Kind::KickOff => false,
+            Kind::Online | Kind::Offline => self.change.kind.says_who_is_online(),
+            Kind::Background => self.change.kind.is_about_a_subject(),
+        };
+        says && self.fresh && earlier.fresh
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Edges, Reason, Timestamp};
+    use crate::{ConnId, Edges, Platform, Reason, Timestamp};
 
-    /// `+a1`: online, `-a1`: offline, `!a1`: kick-off, of connection a on platform 1; `*` in front:
+    /// `+a1`: online, `-a1`: offline, `!a1`: kick-off, `~a1`: background, of connection a on platform 1; `*` in front:
     /// attempted. Returns what is left to send.
     fn left(line: &str, scope: Scope) -> alloc::string::String {
         let words: Vec<&str> = line.split(' ').collect();
@@ -69,6 +63,7 @@ mod tests {
         let kind = match letters.next() {
             Some(b'+') => Kind::Online,
             Some(b'-') => Kind::Offline,
+            Some(b'~') => Kind::Background,
             _ => Kind::KickOff,
         };
         let conn = letters.next().filter(|letter| *letter != b'_');
@@ -98,6 +93,10 @@ mod tests {
             ("+a1 *-a1 +b1",        "*-a1 +b1",     "*-a1 +b1",     "+a1 *-a1 +b1"),
             ("!a1 -a1 +b1",         "!a1 +b1",      "!a1 +b1",      "!a1 -a1 +b1"),
             ("+a1 !a1",             "+a1 !a1",      "+a1 !a1",      "+a1 !a1"),
+            ("+a1 ~a1 ~a1",         "+a1 ~a1",      "+a1 ~a1",      "+a1 ~a1"),
+            ("~a1 +b5 ~b5",         "+b5 ~b5",      "~a1 +b5 ~b5",  "~a1 +b5 ~b5"),
+            ("~a1 -a1 !a1",         "-a1 !a1",      "-a1 !a1",      "-a1 !a1"),
+            ("*~a1 ~a1 *-a1",       "*~a1 ~a1 *-a1", "*~a1 ~a1 *-a1", "*~a1 ~a1 *-a1"),
             ("+_1 -_1 +_5",         "+_5",          "-_1 +_5",      "+_5"),
         ];
         for (line, user, platform, connection) in table {

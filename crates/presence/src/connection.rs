@@ -1,6 +1,7 @@
 //! One connection of a user, as far as presence cares.
 
 use crate::{ConnId, End, Instant, Platform, Scope, Timestamp, TokenHash};
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A connection that counts: it is open, or it is gone so recently that it may still come back.
@@ -17,6 +18,9 @@ pub struct Connection {
     pub issued_at: Timestamp,
     /// Whether the client said that its app is in the background.
     pub background: bool,
+    /// What the App was told of that, where it is not told at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<Switch>,
     /// When it was let in.
     pub since: Timestamp,
     /// How it is doing.
@@ -25,6 +29,19 @@ pub struct Connection {
     #[serde(default)]
     pub told: Told,
 }
+
+/// A switch between front and background that was told: what follows it within a second is told after that,
+/// as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// What was told: true is the background.
+    pub told: bool,
+    /// When the next may be told.
+    pub next_at: Instant,
+}
+
+/// How often the App is told of one connection.
+const SWITCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The `seq` of the online change that told of a connection, for an App that is told of logins at
 /// each scope: its own, or that of an earlier one which made the platform or the user come online.
@@ -74,6 +91,36 @@ impl Connection {
     /// The name the App knows it by; none for a virtual one.
     pub fn told_id(&self) -> Option<ConnId> {
         (!self.is_virtual()).then_some(self.id)
+    }
+
+    /// Whether the App is told that it is in the background.
+    pub(crate) fn background_told(&self) -> bool {
+        self.switch.map_or(self.background, |switch| switch.told)
+    }
+
+    /// The client said it. Where the App hears of it, it does so once a second at most.
+    pub(crate) fn set_background(&mut self, background: bool, is_told: bool, now: Instant) {
+        if is_told && background != self.background {
+            self.switch = Some(
+                self.switch
+                    .filter(|switch| now < switch.next_at)
+                    .unwrap_or(Switch { told: background, next_at: now + SWITCH_EVERY }),
+            );
+        }
+        self.background = background;
+    }
+
+    /// When the App must be told what it was not told at once.
+    pub(crate) fn switches_at(&self) -> Option<Instant> {
+        let switch = self.switch.filter(|switch| switch.told != self.background)?;
+        Some(switch.next_at)
+    }
+
+    /// A switch that had to wait is told.
+    pub(crate) fn switch_if_due(&mut self, now: Instant) {
+        if self.switches_at().is_some_and(|at| at <= now) {
+            self.switch = Some(Switch { told: self.background, next_at: now + SWITCH_EVERY });
+        }
     }
 
     pub(crate) fn is_live(&self) -> bool {

@@ -229,6 +229,8 @@ pub struct Policy {
     pub refused_for: Duration,
     /// How many logins a user may have in a minute, and how many statuses they may set; 0: no limit.
     pub user_budget: u32,
+    /// Whether any App is told who goes to the background.
+    pub tells_background: bool,
     /// When losses are too many to be believed.
     pub mass_loss: MassLossPolicy,
     /// Nobody's grace runs out before: see [`crate::MassLoss`].
@@ -256,6 +258,7 @@ impl Default for Policy {
             logout_denies_token: false,
             refused_for: Duration::from_secs(60),
             user_budget: 30,
+            tells_background: false,
             mass_loss: MassLossPolicy::default(),
             held_until: Instant(0),
             wall_ahead: Duration::ZERO,

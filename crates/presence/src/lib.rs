@@ -43,7 +43,7 @@ mod verdict;
 pub use ages::Ages;
 pub use change::{Change, Edges, Interest, Kind, Reason, Scope};
 pub use collapse::{Waiting, collapse};
-pub use connection::{Connection, Session, Told};
+pub use connection::{Connection, Session, Switch, Told};
 pub use event::{
     Admission, Author, Denied, Effects, End, Event, Kick, Login, Policy, Refused, Retold,
 };

@@ -1,5 +1,6 @@
 //! One user's presence, as a state machine.
 
+mod background;
 mod gate;
 mod refusal;
 mod retelling;
@@ -16,6 +17,7 @@ use crate::{
     token::{DeniedToken, Shown, Tokens},
 };
 use alloc::{boxed::Box, vec::Vec};
+use background::Backgrounds;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,7 @@ impl User {
     /// All branching on the event is here; the helpers below only move data.
     pub fn apply(&mut self, event: Event, now: Now, policy: &Policy) -> Effects {
         let mut effects = Effects::default();
+        let before = policy.tells_background.then(|| Backgrounds::of(&self.connections));
         if let Some(tokens) = &mut self.tokens {
             tokens.believe(now.wall);
         }
@@ -77,7 +80,9 @@ impl User {
             Event::Disconnected { conn, end } => {
                 self.disconnect(conn, end, now, policy, &mut effects);
             }
-            Event::BackgroundSet { conn, background } => self.set_background(conn, background),
+            Event::BackgroundSet { conn, background } => {
+                self.set_background(conn, background, now, policy);
+            }
             Event::StatusSet { platform, status, by } => {
                 self.set_status(platform, status, by, now, policy, &mut effects);
             }
@@ -92,6 +97,9 @@ impl User {
             Event::Ticked => {}
         }
         self.expire(now, policy, &mut effects.changes);
+        if let Some(before) = before {
+            self.say_background(&before, now, &mut effects.changes);
+        }
         self.say_status(now, &mut effects);
         effects.wake_at = self.wake_at(now, policy);
         self.note_since(&effects.changes);
@@ -217,6 +225,7 @@ impl User {
             token: login.token,
             issued_at: login.issued_at,
             background: login.background,
+            switch: None,
             since: now.wall,
             session,
             told: Told::default(),
@@ -395,9 +404,10 @@ impl User {
         }
     }
 
-    fn set_background(&mut self, conn: ConnId, background: bool) {
+    fn set_background(&mut self, conn: ConnId, background: bool, now: Now, policy: &Policy) {
         if let Some(at) = self.live(conn) {
-            self.connections[at].background = background;
+            let is_told = policy.tells_background;
+            self.connections[at].set_background(background, is_told, now.mono);
         }
     }
 
@@ -437,6 +447,8 @@ impl User {
         let grace_ends = now.mono + policy.restart_grace;
         let lease_ends = now.mono + policy.virtual_lease;
         for connection in &mut self.connections {
+            // Those who come back are told as they are then.
+            connection.switch = None;
             connection.session = match connection.session {
                 Session::AtGate | Session::Live => {
                     Session::Lingering { until: grace_ends, end: End::ServerLost }
@@ -465,6 +477,7 @@ impl User {
             step.depart_by_itself(connection);
         }
         step.end(&self.connections, now, &mut self.last_seq, changes);
+        self.connections.iter_mut().for_each(|c| c.switch_if_due(now.mono));
     }
 
     /// Removes the connections that `why` gives a reason for, and tells it.
@@ -510,7 +523,8 @@ impl User {
     fn wake_at(&self, now: Now, policy: &Policy) -> Option<Instant> {
         let awaited = self.predecessors(|_| true);
         let ends = self.connections.iter().filter_map(|c| ends_at(c, &awaited, policy));
-        let connections = ends.min();
+        let switches = self.connections.iter().filter_map(Connection::switches_at);
+        let connections = ends.chain(switches).min();
         let status = self.status.as_ref().and_then(|set| set.status.expires_at);
         let status = status.map(|at| {
             let left = Duration::from_millis(at.0.saturating_sub(policy.believed(now).0));
@@ -520,7 +534,8 @@ impl User {
     }
 
     fn note_since(&mut self, changes: &[Change]) {
-        if let Some(last) = changes.iter().rev().find(|change| change.edges.user) {
+        let is_edge = |change: &&Change| change.edges.user && change.kind.says_who_is_online();
+        if let Some(last) = changes.iter().rev().find(is_edge) {
             self.since = last.at;
         }
     }

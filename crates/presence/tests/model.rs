@@ -301,7 +301,12 @@ impl Apps {
         assert!(change.seq > self.last_seq, "seq rises: {change:?}");
         self.last_seq = change.seq;
         let heard = |online, offline| {
-            let told = Interest { online: Some(online), offline: Some(offline), kick_off: false };
+            let told = Interest {
+                online: Some(online),
+                offline: Some(offline),
+                kick_off: false,
+                background: None,
+            };
             told.selects(change).then_some(change.kind == Kind::Online)
         };
         if let Some(online) = heard(Scope::Connection, Scope::User) {

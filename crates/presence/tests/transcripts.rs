@@ -229,6 +229,117 @@ fn a_background_switch_is_no_news_of_its_own() {
     );
 }
 
+fn background_told() -> Policy {
+    Policy { tells_background: true, ..policy() }
+}
+
+#[test]
+fn a_background_switch_is_told_where_somebody_wants_it_once_a_second() {
+    check_under(
+        background_told(),
+        "
+        1s   connect a ios t
+        2s   background a on
+        2s   background a off
+        2s   background a on
+        3s   tick
+        4s   background a off
+        4s   background a on
+        4s   background a off
+        5s   tick
+        6s   background a off
+        6s   background a on
+        6s   background a off
+        7s   tick
+        8s   tick
+        9s   background a on
+        9s   background a off
+        9s   logout a
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   background a on      -> background a ios [cpu] background background #2000
+            2s   background a off     -> wake 3s
+            2s   background a on      -> quiet
+            3s   tick                 -> quiet
+            4s   background a off     -> background a ios [cpu] background #4000
+            4s   background a on      -> wake 5s
+            4s   background a off     -> quiet
+            5s   tick                 -> quiet
+            6s   background a off     -> quiet
+            6s   background a on      -> background a ios [cpu] background background #6000
+            6s   background a off     -> wake 7s
+            7s   tick                 -> background a ios [cpu] background #7000
+            8s   tick                 -> quiet
+            9s   background a on      -> background a ios [cpu] background background #9000
+            9s   background a off     -> wake 10s
+            9s   logout a             -> offline a ios [cpu] logged_out #9001
+        "#]],
+    );
+}
+
+#[test]
+fn of_a_platform_and_a_user_it_is_told_what_holds_for_their_newest_connection() {
+    check_under(
+        background_told(),
+        "
+        1s   connect a ios t background
+        2s   connect b ios t2
+        3s   background a off
+        4s   background b on
+        5s   connect c web t3 background
+        6s   logout b
+        7s   logout c
+        8s   background a on
+        9s   lost a
+        10s  connect d ios t
+        11s  restart
+        12s  connect e ios t background
+        ",
+        expect![[r#"
+            1s   connect a ios t background -> online a ios [cpu] login background #1000
+            2s   connect b ios t2     -> online b ios [c--] login #2000, background b ios [-pu] login #2001
+            3s   background a off     -> background a ios [c--] background #3000
+            4s   background b on      -> background b ios [cpu] background background #4000
+            5s   connect c web t3 background -> online c web [cp-] login background #5000
+            6s   logout b             -> offline b ios [c--] logged_out background #6000, background a ios [-p-] background #6001
+            7s   logout c             -> offline c web [cp-] logged_out background #7000, background a ios [--u] background #7001
+            8s   background a on      -> background a ios [cpu] background background #8000
+            9s   lost a               -> wake 29s
+            10s  connect d ios t      -> offline a ios [c--] lost background #10000, online d ios [c--] reconnect #10001, background d ios [-pu] reconnect #10002
+            11s  restart              -> wake 71s
+            12s  connect e ios t background -> offline d ios [c--] server_lost #12000, online e ios [c--] reconnect background #12001, background e ios [-pu] reconnect background #12002
+        "#]],
+    );
+}
+
+#[test]
+fn a_status_says_what_was_told_and_what_waits_comes_after_it() {
+    check_under(
+        background_told(),
+        "
+        1s   connect a ios t
+        2s   background a on
+        2s   background a off
+        2s   status ios away
+        3s   tick
+        4s   knock b ios t2
+        5s   background a on
+        6s   status ios busy
+        ",
+        expect![[r#"
+            1s   connect a ios t      -> online a ios [cpu] login #1000
+            2s   background a on      -> background a ios [cpu] background background #2000
+            2s   background a off     -> wake 3s
+            2s   status ios away      -> online a ios [c--] status background #2001, wake 3s
+            3s   tick                 -> background a ios [cpu] background #3000
+            4s   knock b ios t2       -> asked, online b ios [c--] login #4000
+            5s   background a on      -> background a ios [c--] background background #5000
+            6s   status ios busy      -> online a ios [c--] status background #6000, background b ios [-pu] background #6001
+        "#]],
+    );
+}
+
 #[test]
 fn a_status_brings_a_user_without_a_connection_online_until_its_lease_ends() {
     check(
@@ -739,11 +850,17 @@ fn a_scope_selects_its_edges() {
         told.extend(user.apply(event, now(1), &policy()).changes);
     }
     let count = |scope| {
-        let interest = Interest { online: Some(scope), offline: None, kick_off: false };
+        let interest =
+            Interest { online: Some(scope), offline: None, kick_off: false, background: None };
         told.iter().filter(|change| interest.selects(change)).count()
     };
     assert_eq!((count(Scope::Connection), count(Scope::Platform), count(Scope::User)), (3, 2, 1));
-    let deaf = Interest { online: None, offline: Some(Scope::Connection), kick_off: true };
+    let deaf = Interest {
+        online: None,
+        offline: Some(Scope::Connection),
+        kick_off: true,
+        background: None,
+    };
     assert!(told.iter().all(|change| !deaf.selects(change)));
 }
 

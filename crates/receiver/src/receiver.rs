@@ -191,7 +191,7 @@ pub struct Event {
     /// Number of the change: grows with each change of this user, so the highest is the newest. At
     /// least the unix milliseconds of the change. Gaps mean nothing.
     pub seq: u64,
-    /// Whether that connection was in the background; always false but for online.
+    /// Whether that connection was in the background; always false but for online and background.
     pub is_app_background: bool,
     /// The connection, `""` when there is none.
     pub conn_id: String,
@@ -217,10 +217,11 @@ pub struct Event {
 }
 
 impl Event {
-    /// What it says about being online; nothing for a kick-off.
+    /// What it says about being online; nothing for a kick-off. A background callback is about somebody
+    /// who is online.
     pub fn online(&self) -> Option<bool> {
         match self.kind {
-            Kind::Online => Some(true),
+            Kind::Online | Kind::Background => Some(true),
             Kind::Offline => Some(false),
             Kind::KickOff => None,
         }
@@ -285,6 +286,8 @@ mod tests {
     const KICK_OFF: &str =
         r#"{"userID":"u1","callbackCommand":"callbackUserKickOffCommand","seq":9}"#;
 
+    const BACKGROUND: &str = r#"{"userID":"u1","callbackCommand":"callbackUserBackgroundCommand","seq":10,"isAppBackground":true,"connID":"c1"}"#;
+
     fn check(receiver: &Receiver, requests: &[(&str, &str)], expected: Expect) {
         let mut actual = String::new();
         for (query, body) in requests {
@@ -304,13 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn the_three_callbacks_are_read() {
+    fn the_four_callbacks_are_read() {
         check(
             &Receiver::new(),
             &[
                 ("command=callbackUserOnlineCommand&contenttype=json", ONLINE),
                 ("command=callbackUserOfflineCommand&contenttype=JSON", OFFLINE),
                 ("contenttype=Json&command=callbackUserKickOffCommand", KICK_OFF),
+                ("command=callbackUserBackgroundCommand&contenttype=json", BACKGROUND),
                 ("command=callbackUserOnlineCommand", ONLINE),
                 (
                     "tenant=7&command=mine&command=callbackUserOnlineCommand&contenttype=json",
@@ -322,6 +326,7 @@ mod tests {
                 Online u1 #7 true "c1"
                 Offline u1 #8 false "c1"
                 KickOff u1 #9 false ""
+                Background u1 #10 true "c1"
                 Online u1 #7 true "c1"
                 Online u1 #7 true "c1"
                 Online u1 #7 true "c1"

@@ -32,14 +32,15 @@ pub struct View {
 struct Latest {
     seq: u64,
     online: bool,
+    background: bool,
 }
 
 /// What an event did to the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// News: the subject is online and was not, or the reverse.
+    /// News: the subject is online and was not, or the reverse; or it went to the background or came back.
     Changed,
-    /// Newer, but the flag stays: another login of an online user, or any kick-off.
+    /// Newer, but the flags stay: another login of an online user, or any kick-off.
     Unchanged,
     /// Known already: the same seq again.
     Repeated,
@@ -59,6 +60,9 @@ pub struct Present<'a> {
     pub subject: &'a Subject,
     /// Number of the newest change of the subject.
     pub seq: u64,
+    /// Whether the app is in the background: of a platform or a user, that of the newest connection. Kept
+    /// right only where Herald's `callbacks.background` is switched on.
+    pub background: bool,
 }
 
 impl Default for View {
@@ -75,7 +79,7 @@ impl View {
 
     /// Takes in one event. Online sets the flag of its subject and offline clears it, each only if
     /// it is newer than what is known; a kick-off never counts, for an offline follows it if the
-    /// user is gone.
+    /// user is gone. Background says that its subject is online, and whether it is in front.
     pub fn apply(&mut self, event: &Event) -> Applied {
         let Some(subject) = event.subject(self.scope) else { return Applied::NoPlatform };
         let key = (event.user_id.clone(), subject);
@@ -87,9 +91,11 @@ impl View {
         }
         // The seq of a kick-off is not kept, or an online from just before it would come too late.
         let Some(online) = event.online() else { return Applied::Unchanged };
-        let changed = known.is_some_and(|known| known.online) != online;
+        let background = online && event.is_app_background;
+        let before = known.map_or((false, false), |known| (known.online, known.background));
+        let changed = before != (online, background);
         // Kept also when nobody has heard of the subject: its online may come after its offline.
-        self.known.insert(key, Latest { seq: event.seq, online });
+        self.known.insert(key, Latest { seq: event.seq, online, background });
         if changed { Applied::Changed } else { Applied::Unchanged }
     }
 
@@ -104,7 +110,12 @@ impl View {
     /// subject that is kept.
     pub fn online(&self) -> impl Iterator<Item = Present<'_>> {
         let online = self.known.iter().filter(|(_, known)| known.online);
-        online.map(|((user_id, subject), known)| Present { user_id, subject, seq: known.seq })
+        online.map(|((user_id, subject), known)| Present {
+            user_id,
+            subject,
+            seq: known.seq,
+            background: known.background,
+        })
     }
 
     /// Drops what is offline with a seq below this one, and returns how many entries that were.
@@ -137,11 +148,12 @@ impl View {
     /// Takes in the truth about some, where nothing newer is known; for [`sync`](crate::sync). What was
     /// told before it stays older: the seq of a subject never falls.
     pub fn correct(&mut self, corrections: &[Correction], fence: u64) {
-        for Correction { user_id, subject, seq, online } in corrections {
+        for Correction { user_id, subject, seq, online, background } in corrections {
             let key = (user_id.clone(), subject.clone());
             let known = self.known.get(&key).map_or(0, |known| known.seq);
             if known <= (*seq).max(fence) {
-                self.known.insert(key, Latest { seq: known.max(*seq), online: *online });
+                let (seq, online, background) = (known.max(*seq), *online, *background);
+                self.known.insert(key, Latest { seq, online, background });
             }
         }
     }

@@ -52,11 +52,13 @@ fn takes_corrections_as_the_view_in_memory(database: &mut dyn Database, seeds: u
                 subject: about.subject(scope).unwrap(),
                 seq: random.below(12) as u64,
                 online: random.below(2) == 0,
+                background: random.below(2) == 0,
             };
             let fence = random.below(12) as u64;
             let mut values = key(&correction.user_id, &correction.subject);
             values.push(Value::Number(correction.seq as i64));
-            values.extend([Value::Flag(correction.online), Value::Number(fence as i64)]);
+            values.extend([Value::Flag(correction.online), Value::Flag(correction.background)]);
+            values.push(Value::Number(fence as i64));
             database.execute(sql.correct, &values);
             view.correct(&[correction], fence);
         }

@@ -19,6 +19,7 @@ fn check(scope: Scope, story: &str, expected: Expect) {
             "online" => Kind::Online,
             "offline" => Kind::Offline,
             "kick-off" => Kind::KickOff,
+            "background" => Kind::Background,
             other => panic!("{other}?"),
         };
         let place = words.get(3).copied().unwrap_or_default();
@@ -27,10 +28,14 @@ fn check(scope: Scope, story: &str, expected: Expect) {
             view.apply(&event(kind, words[1], words[2].parse().unwrap(), platform, place));
         let online: Vec<_> = view
             .online()
-            .map(|p| match p.subject {
-                Subject::User => format!("{}#{}", p.user_id, p.seq),
-                Subject::Platform(id) => format!("{}@{id}#{}", p.user_id, p.seq),
-                Subject::Connection(id) => format!("{}@{id:?}#{}", p.user_id, p.seq),
+            .map(|p| {
+                let place = match p.subject {
+                    Subject::User => String::new(),
+                    Subject::Platform(id) => format!("@{id}"),
+                    Subject::Connection(id) => format!("@{id:?}"),
+                };
+                let background = if p.background { "~" } else { "" };
+                format!("{}{place}#{}{background}", p.user_id, p.seq)
             })
             .collect();
         writeln!(actual, "{told:<16} -> {applied:?} {}", online.join(" ")).unwrap();
@@ -67,8 +72,8 @@ fn the_newest_seq_of_a_user_counts() {
             offline ann 15   -> Repeated bob#11
             offline cy 5     -> Unchanged bob#11
             online cy 4      -> Older bob#11
-            online cy 6      -> Changed bob#11 cy#6
-            offline bob 0    -> Older bob#11 cy#6
+            online cy 6      -> Changed bob#11 cy#6~
+            offline bob 0    -> Older bob#11 cy#6~
         "#]],
     );
 }
@@ -91,11 +96,11 @@ fn a_kick_off_neither_clears_nor_outdates() {
             online ann 10    -> Changed ann#10
             kick-off ann 11  -> Unchanged ann#10
             kick-off ann 13  -> Unchanged ann#10
-            online ann 12    -> Unchanged ann#12
-            kick-off ann 13  -> Unchanged ann#12
-            kick-off ann 5   -> Older ann#12
-            kick-off bob 7   -> Unchanged ann#12
-            online bob 6     -> Changed ann#12 bob#6
+            online ann 12    -> Changed ann#12~
+            kick-off ann 13  -> Unchanged ann#12~
+            kick-off ann 5   -> Older ann#12~
+            kick-off bob 7   -> Unchanged ann#12~
+            online bob 6     -> Changed ann#12~ bob#6~
         "#]],
     );
 }
@@ -148,6 +153,42 @@ fn each_platform_has_its_own_newest_seq() {
             online ann 13 1  -> Older ann@5#11
             online ann 15    -> NoPlatform ann@5#11
             offline ann 16 5 -> Changed
+        "#]],
+    );
+}
+
+/// `~`: in the background, of every third seq.
+#[test]
+fn what_is_said_of_the_background_is_said_of_who_is_online() {
+    check(
+        Scope::User,
+        "
+        online ann 10
+        background ann 12
+        background ann 11
+        online ann 13
+        background ann 14
+        background ann 15
+        offline ann 16
+        background ann 15
+        background ann 18
+        online ann 17
+        background bob 6
+        online bob 5
+        ",
+        expect![[r#"
+            online ann 10    -> Changed ann#10
+            background ann 12 -> Changed ann#12~
+            background ann 11 -> Older ann#12~
+            online ann 13    -> Changed ann#13
+            background ann 14 -> Unchanged ann#14
+            background ann 15 -> Changed ann#15~
+            offline ann 16   -> Changed
+            background ann 15 -> Older
+            background ann 18 -> Changed ann#18~
+            online ann 17    -> Older ann#18~
+            background bob 6 -> Changed ann#18~ bob#6~
+            online bob 5     -> Older ann#18~ bob#6~
         "#]],
     );
 }
@@ -214,7 +255,7 @@ fn the_view_in_order_is_each_subjects_last_word() {
                 !words[at + 1..].iter().any(same)
             };
             let expected = (0..words.len()).any(|at| {
-                words[at].user_id == user && words[at].kind == Kind::Online && is_last(at)
+                words[at].user_id == user && words[at].kind != Kind::Offline && is_last(at)
             });
             assert_eq!(view.is_online(user), expected, "seed {seed}, {scope:?}, {user}");
         }
@@ -227,7 +268,8 @@ fn what_comes_late_stays_older_after_a_correction() {
     let mut view = View::default();
     view.apply(&event(Kind::Offline, "u", 9, 1, ""));
     let subject = Subject::User;
-    let correction = Correction { user_id: "u".to_owned(), subject, seq: 5, online: true };
+    let correction =
+        Correction { user_id: "u".to_owned(), subject, seq: 5, online: true, background: false };
     view.correct(&[correction], 10);
     assert!(view.is_online("u"), "the fence is above what was known");
     assert_eq!(view.apply(&event(Kind::Offline, "u", 7, 1, "")), Applied::Older);

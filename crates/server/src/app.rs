@@ -10,7 +10,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use receiver::{Answer, Applied, Event, Kind, Receiver, View};
+use receiver::{Answer, Applied, Event, Kind, Present, Receiver, View};
 use serde_json::{Value, json};
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -77,7 +77,10 @@ async fn misbehave(State(app): State<Arc<App>>, request: Request, next: Next) ->
 
 async fn online(State(app): State<Arc<App>>) -> Json<Value> {
     let view = app.view.lock().unwrap_or_else(PoisonError::into_inner);
-    let users =
-        view.online().map(|present| json!({ "userID": present.user_id, "seq": present.seq }));
+    let user = |present: Present<'_>| {
+        let Present { user_id, seq, background, .. } = present;
+        json!({ "userID": user_id, "seq": seq, "isAppBackground": background })
+    };
+    let users = view.online().map(user);
     Json(json!({ "online": users.collect::<Vec<_>>() }))
 }

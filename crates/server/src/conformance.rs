@@ -36,6 +36,8 @@ pub struct Tested {
     pub secret: Option<SigningSecret>,
     /// What it checks `sdkName` against; `""` sends none.
     pub sdk_name: String,
+    /// Whether it takes background callbacks.
+    pub background: bool,
     /// Where it shows who is online; none: only its answers are looked at.
     pub view: Option<View>,
 }

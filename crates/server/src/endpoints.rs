@@ -14,7 +14,7 @@ use crate::{
     trust::TlsFiles,
 };
 use contract::signature::SigningSecret;
-use presence::Interest;
+use presence::{Interest, Scope};
 use std::sync::Arc;
 use store::EndpointName;
 
@@ -48,7 +48,7 @@ pub(crate) fn senders(
 }
 
 fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
-    let Callbacks { online, offline, kick_off, .. } = callbacks;
+    let Callbacks { online, offline, kick_off, background, .. } = callbacks;
     EndpointSettings {
         name: EndpointName::new(name),
         target: contract::Target {
@@ -61,11 +61,17 @@ fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
             online: online.enable.then_some(online.scope),
             offline: offline.enable.then_some(offline.scope),
             kick_off: kick_off.enable,
+            background: background.enable.then_some(if offline.enable {
+                offline.scope
+            } else {
+                Scope::User
+            }),
         },
         timeouts: Timeouts {
             online: online.timeout,
             offline: offline.timeout,
             kick_off: kick_off.timeout,
+            background: background.timeout,
         },
         on_refusal: online.on_refusal,
         // Where the App is not told of logins, it cannot be asked by that.

@@ -166,6 +166,7 @@ impl Metrics {
             Kind::Online => "online",
             Kind::Offline => "offline",
             Kind::KickOff => "kick_off",
+            Kind::Background => "background",
         };
         self.changes.get_or_create(&[("kind", kind)]).inc();
     }

@@ -17,8 +17,14 @@ fn failures(rows: &[Row]) -> Vec<&str> {
 
 async fn rows(app: &App, secret: Option<&str>, sdk_name: &str) -> Vec<Row> {
     let secret = secret.map(|secret| secret.parse().unwrap());
-    let tested =
-        Tested { url: app.url(), tls: None, secret, sdk_name: sdk_name.into(), view: None };
+    let tested = Tested {
+        url: app.url(),
+        tls: None,
+        secret,
+        sdk_name: sdk_name.into(),
+        view: None,
+        background: true,
+    };
     play(&tested, &SystemClock::start(), |_| {}).await.unwrap()
 }
 
@@ -181,7 +187,14 @@ async fn an_app_that_hangs_up_fails_all_but_the_huge_body() {
             drop(listener.accept().await);
         }
     });
-    let tested = Tested { url, tls: None, secret: None, sdk_name: String::new(), view: None };
+    let tested = Tested {
+        url,
+        tls: None,
+        secret: None,
+        sdk_name: String::new(),
+        view: None,
+        background: true,
+    };
     let rows = play(&tested, &SystemClock::start(), |_| {}).await.unwrap();
     hangs_up.abort();
     let passed: Vec<_> = rows.iter().filter(|row| row.passed).map(|row| row.name).collect();
@@ -245,6 +258,7 @@ async fn with_a_view_an_app_that_ignores_seq_or_takes_a_kick_off_for_an_offline_
         let (at, _app) = app_with_a_view(compares_seq, kick_off_leaves).await;
         let view = server::conformance::View::Url(format!("http://{at}/online"));
         let tested = Tested {
+            background: false,
             url: format!("http://{at}/callback"),
             tls: None,
             secret: None,

@@ -24,7 +24,10 @@ async fn check(program: impl AsRef<OsStr>, arguments: &[PathBuf]) {
         let app = Tried::start_at(address, command).await;
         let url = app.url();
         let signing: &[&str] = if secret.is_empty() { &[] } else { &["--secret", secret] };
-        passes(&[&[url.as_str()], signing].concat(), if secret.is_empty() { 35 } else { 45 });
+        let view = format!("http://{}/", app.address);
+        let looked_at = [url.as_str(), "--background", "--view", &view];
+        let cases = if secret.is_empty() { 39 } else { 49 };
+        passes(&[&looked_at, signing].concat(), cases);
         let page = || async { http(app.address, "GET", "/", &[], "").await.unwrap() };
         let (status, nobody) = page().await;
         assert_eq!((status, nobody.contains("0 online")), (200, true), "{nobody}");

@@ -7,7 +7,7 @@ mod support;
 use presence::Timestamp;
 use serde_json::json;
 use server::{
-    client::{Heard, Identity},
+    client::{Client, Heard, Identity},
     config::Config,
 };
 use std::time::Duration;
@@ -207,6 +207,57 @@ async fn the_background_is_told_as_the_client_said_it() {
     herald.set_status("u", Platform::Ios, json!({ "status": 1, "availability": "away" })).await;
     let told = app.hears(&["online u", "online u"]).await;
     assert_eq!(told[1].json()["isAppBackground"], false);
+}
+
+/// Whether to send a push depends on it. Two switches within a second are told as one, after that second.
+#[tokio::test]
+async fn going_to_the_background_and_coming_back_are_told_where_that_is_switched_on() {
+    let app = App::start().await;
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.background.enable = true;
+    })
+    .await;
+    let mut client = herald.login("u", Platform::Ios).await;
+    for background in [true, false, true, false] {
+        switch(&mut client, background).await;
+    }
+    let told = app.hears(&["online u", "background u", "background u"]).await;
+    let conn = &told[0].json()["connID"];
+    let seqs: Vec<u64> = told.iter().map(|told| told.json()["seq"].as_u64().unwrap()).collect();
+    assert!(seqs.is_sorted() && seqs[2] >= seqs[1] + 1_000, "{seqs:?}");
+    let command = "callbackUserBackgroundCommand";
+    assert_eq!(told[1].target, format!("/cb?command={command}&contenttype=json"));
+    for (told, background) in told[1..].iter().zip([true, false]) {
+        let exactly = format!(
+            r#"{{"userID":"u","callbackCommand":"{command}","seq":{},"isAppBackground":{background},"connID":{conn}}}"#,
+            told.json()["seq"]
+        );
+        assert_eq!(told.body, exactly);
+    }
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    switch(&mut client, true).await;
+    app.hears(&["online u", "background u", "background u", "background u"]).await;
+    let (_, snapshot) = herald.admin("GET", "/v1/snapshot", "").await;
+    let user = &snapshot["users"][0];
+    assert_eq!(
+        (&user["isAppBackground"], &user["backgroundPlatformIDs"]),
+        (&json!(true), &json!([1]))
+    );
+    assert_eq!(user["backgroundConnIDs"], json!([conn]));
+    switch(&mut client, true).await;
+    client.close().await;
+    let all = ["online u", "background u", "background u", "background u", "offline u"];
+    app.hears(&all).await;
+}
+
+async fn switch(client: &mut Client, background: bool) {
+    // {2: true}; false is left out.
+    let data = if background { "EAE=" } else { "" };
+    client.request("u", identifier::SET_BACKGROUND_STATUS, data).await.unwrap();
+    let Heard::Frame(answer) = client.hear().await else { panic!("no answer") };
+    assert_eq!(answer["errCode"], 0);
 }
 
 #[tokio::test]

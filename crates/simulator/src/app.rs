@@ -38,6 +38,17 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// The same, as the core names it.
+    pub(crate) fn in_core(&self) -> presence::Subject {
+        match self {
+            Subject::User(_) => presence::Subject::User,
+            Subject::Platform(_, platform) => presence::Subject::Platform(*platform),
+            Subject::Connection(_, conn) => presence::Subject::Connection(*conn),
+        }
+    }
+}
+
 impl Kind {
     pub(crate) fn subject(
         self,
@@ -79,6 +90,8 @@ pub(crate) struct App {
 
 struct State {
     kind: Kind,
+    /// It was another one before, and does not know who is in the background.
+    has_changed: bool,
     mode: Mode,
     views: Views,
     saved: VecDeque<Views>,
@@ -99,54 +112,79 @@ struct State {
 #[derive(Clone, Default)]
 pub(crate) struct Views {
     pub(crate) naive: BTreeSet<Subject>,
-    latest: BTreeMap<Subject, (u64, bool)>,
+    /// Of these it believes that they are in the background.
+    pub(crate) naive_hidden: BTreeSet<Subject>,
+    latest: BTreeMap<Subject, Latest>,
+}
+
+/// The newest that is known of a subject.
+#[derive(Clone, Copy, Default)]
+struct Latest {
+    seq: u64,
+    online: bool,
+    hidden: bool,
 }
 
 impl Views {
-    fn apply(&mut self, subject: &Subject, seq: u64, online: bool) {
-        if online {
-            self.naive.insert(subject.clone());
-        } else {
-            self.naive.remove(subject);
-        }
-        let latest = self.latest.entry(subject.clone()).or_insert((0, false));
-        if seq > latest.0 {
-            *latest = (seq, online);
+    fn apply(&mut self, subject: &Subject, latest: Latest) {
+        mark(&mut self.naive, subject, latest.online);
+        mark(&mut self.naive_hidden, subject, latest.online && latest.hidden);
+        let known = self.latest.entry(subject.clone()).or_default();
+        if latest.seq > known.seq {
+            *known = latest;
         }
     }
 
+    /// Nobody knows then whose newest connection is in the background.
     fn by_user(&mut self) {
         let user = |subject: &Subject| Subject::User(subject.user().clone());
         self.naive = self.naive.iter().map(user).collect();
         let mut latest = BTreeMap::new();
-        for (subject, (seq, online)) in &self.latest {
-            let of_user: &mut (u64, bool) = latest.entry(user(subject)).or_default();
-            *of_user = (of_user.0.max(*seq), of_user.1 || *online);
+        for (subject, Latest { seq, online, .. }) in &self.latest {
+            let of_user: &mut Latest = latest.entry(user(subject)).or_default();
+            of_user.seq = of_user.seq.max(*seq);
+            of_user.online |= *online;
         }
         self.latest = latest;
     }
 
     pub(crate) fn by_seq(&self) -> BTreeSet<Subject> {
-        let online = self.latest.iter().filter(|(_, (_, online))| *online);
-        online.map(|(subject, _)| subject.clone()).collect()
+        self.those(|latest| latest.online)
+    }
+
+    pub(crate) fn hidden_by_seq(&self) -> BTreeSet<Subject> {
+        self.those(|latest| latest.online && latest.hidden)
+    }
+
+    fn those(&self, of: impl Fn(&Latest) -> bool) -> BTreeSet<Subject> {
+        let those = self.latest.iter().filter(|(_, latest)| of(latest));
+        those.map(|(subject, _)| subject.clone()).collect()
     }
 
     /// Who is on the snapshot is as it says, unless something newer is known; who is not is offline,
     /// unless something beyond the fence is known.
-    fn merge(&mut self, snapshot: &BTreeMap<Subject, u64>, fence: u64) {
+    fn merge(&mut self, snapshot: &BTreeMap<Subject, Latest>, fence: u64) {
         for (_, latest) in self
             .latest
             .iter_mut()
-            .filter(|(subject, latest)| !snapshot.contains_key(subject) && latest.0 <= fence)
+            .filter(|(subject, latest)| !snapshot.contains_key(subject) && latest.seq <= fence)
         {
-            latest.1 = false;
+            latest.online = false;
         }
-        for (subject, seq) in snapshot {
-            let latest = self.latest.entry(subject.clone()).or_insert((0, false));
-            if *seq >= latest.0 {
-                *latest = (*seq, true);
+        for (subject, told) in snapshot {
+            let latest = self.latest.entry(subject.clone()).or_default();
+            if told.seq >= latest.seq {
+                *latest = *told;
             }
         }
+    }
+}
+
+fn mark(set: &mut BTreeSet<Subject>, subject: &Subject, is_in: bool) {
+    if is_in {
+        set.insert(subject.clone());
+    } else {
+        set.remove(subject);
     }
 }
 
@@ -163,6 +201,7 @@ impl App {
     pub(crate) fn new(number: usize, kind: Kind) -> App {
         let state = State {
             kind,
+            has_changed: false,
             mode: Mode::Well,
             views: Views::default(),
             saved: VecDeque::new(),
@@ -190,6 +229,10 @@ impl App {
         self.state().kind
     }
 
+    pub(crate) fn knows_the_background(&self) -> bool {
+        !self.state().has_changed
+    }
+
     /// Another App takes its place, and what it knew: whoever was online anywhere is online.
     pub(crate) fn becomes(&self, kind: Kind) {
         let mut state = self.state();
@@ -197,6 +240,7 @@ impl App {
             return;
         }
         state.kind = kind;
+        state.has_changed = true;
         state.life += 1;
         state.views.by_user();
         state.saved.iter_mut().for_each(Views::by_user);
@@ -250,7 +294,7 @@ impl App {
         let mut state = self.state();
         state.views = state.saved.front().cloned().unwrap_or_default();
         // It may lack departures, so nobody in it is online until a callback or the snapshot says so.
-        state.views.latest.values_mut().for_each(|latest| latest.1 = false);
+        state.views.latest.values_mut().for_each(|latest| latest.online = false);
         state.saved.clear();
         state.life += 1;
         state.to_resync = true;
@@ -274,11 +318,15 @@ impl App {
         for (user, state) in &users {
             for connection in state.connections() {
                 let subject = self.kind().subject(user, connection.platform, connection.told_id());
-                snapshot.insert(subject, state.last_seq());
+                let hidden = state.is_in_background(subject.in_core());
+                snapshot.insert(subject, Latest { seq: state.last_seq(), online: true, hidden });
             }
         }
         // Who applies naively takes no callbacks while it reads.
+        let hidden = snapshot.iter().filter(|(_, told)| told.hidden);
+        let hidden = hidden.map(|(subject, _)| subject.clone()).collect();
         self.state().views.naive = snapshot.keys().cloned().collect();
+        self.state().views.naive_hidden = hidden;
         let life = self.life();
         world.sleep(1..3_000).await;
         if self.life() != life {
@@ -409,12 +457,13 @@ impl App {
         let Request { id, change, .. } = request;
         world.note(&format!("app {} applies {:?} {}", self.number, change.kind, id));
         let online = match change.kind {
-            presence::Kind::Online => true,
+            presence::Kind::Online | presence::Kind::Background => true,
             presence::Kind::Offline => false,
             presence::Kind::KickOff => return,
         };
         let subject = self.kind().subject(&id.user, change.platform, change.conn);
-        self.state().views.apply(&subject, id.seq, online);
+        let latest = Latest { seq: id.seq, online, hidden: change.background };
+        self.state().views.apply(&subject, latest);
     }
 }
 

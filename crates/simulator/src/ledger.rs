@@ -197,6 +197,7 @@ impl World {
                 Kind::Online => "change: online",
                 Kind::Offline => "change: offline",
                 Kind::KickOff => "change: kick-off",
+                Kind::Background => "change: background",
             });
         }
         self.check_seq(&commit.user, &changes);

@@ -33,14 +33,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn interest(self, kick_off: bool) -> Interest {
+    pub(crate) fn interest(self, kick_off: bool, tells_background: bool) -> Interest {
         let (online, offline) = match self {
             Kind::Flag => (Scope::Connection, Scope::User),
             Kind::QuietFlag => (Scope::User, Scope::User),
             Kind::Connections => (Scope::Connection, Scope::Connection),
             Kind::Platforms => (Scope::Platform, Scope::Platform),
         };
-        Interest { online: Some(online), offline: Some(offline), kick_off }
+        let background = tells_background.then_some(offline);
+        Interest { online: Some(online), offline: Some(offline), kick_off, background }
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -77,6 +78,7 @@ pub(crate) enum Refuses {
 pub(crate) struct Settings {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) kick_off: bool,
+    pub(crate) background: bool,
     /// None: Apps are told afterwards.
     pub(crate) gate: Option<Gate>,
     pub(crate) closes_on_refusal: bool,
@@ -109,7 +111,7 @@ impl Settings {
     }
 
     pub(crate) fn interest(&self, endpoint: usize) -> Interest {
-        self.kinds[endpoint].interest(self.kick_off)
+        self.kinds[endpoint].interest(self.kick_off, self.background)
     }
 
     /// At which scope the App that is asked is told of logins; none: none is asked.
@@ -208,6 +210,7 @@ impl Plan {
             settings: Settings {
                 kinds: endpoints.clone(),
                 kick_off: dice.percent(50),
+                background: false,
                 gate,
                 closes_on_refusal: dice.percent(70),
                 collapse_after: dice.percent(60).then(|| dice.ms(1_000..60_000)),
@@ -259,6 +262,8 @@ impl Plan {
             never_reads: false,
         };
         plan.never_reads = dice.percent(30);
+        plan.settings.background = dice.percent(50);
+        plan.policy.tells_background = plan.settings.background;
         // Nothing else brings back what an App has lost itself.
         plan.faults.apps_roll_back &= !plan.never_reads;
         plan
@@ -280,6 +285,7 @@ impl Plan {
             settings: Settings {
                 kinds: endpoints.to_vec(),
                 kick_off: false,
+                background: false,
                 gate: None,
                 closes_on_refusal: false,
                 collapse_after: Some(COLLAPSE_AFTER),

@@ -9,7 +9,11 @@ use crate::{
     world::World,
 };
 use presence::{ConnId, Connection, HoldReason, Session};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use store::{CallbackQuery, CallbackRecord, CallbackState, Store, UserQuery};
 
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
@@ -127,6 +131,7 @@ pub(crate) async fn at_the_end(world: &Arc<World>) {
         }
     }
     the_views_are_right(world, &node);
+    the_background_is_right(world, &node).await;
 }
 
 /// P1: what was promised is delivered, or recorded as something that is not.
@@ -172,6 +177,31 @@ fn the_views_are_right(world: &World, node: &Node) {
         }
         if !truth.is_empty() {
             world.count("verdict: somebody is online");
+        }
+    }
+}
+
+/// P3: where it is told, each App knows who is in the background.
+async fn the_background_is_right(world: &World, node: &Node) {
+    let query = UserQuery { online_only: true, after: None, limit: usize::MAX };
+    let users: BTreeMap<_, _> = match node.disk.users(query).await {
+        Ok(users) if world.settings().background => users.into_iter().collect(),
+        _ => return,
+    };
+    for app in world.apps.iter().filter(|app| app.knows_the_background()) {
+        let mut truth = what_the_sockets_say(world, node, app.kind());
+        truth.retain(|subject| {
+            let user = users.get(subject.user());
+            user.is_some_and(|user| user.is_in_background(subject.in_core()))
+        });
+        let views = app.views();
+        compare(world, app.kind().name(), "background by seq", &truth, &views.hidden_by_seq());
+        if app.is_in_order() {
+            let how = "background in arrival order";
+            compare(world, app.kind().name(), how, &truth, &views.naive_hidden);
+        }
+        if !truth.is_empty() {
+            world.count("verdict: somebody is in the background");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     queue::Row,
 };
 use async_trait::async_trait;
-use presence::{Ages, Instant, Kind, Subject, Timestamp, User, UserId, Waiting};
+use presence::{Ages, Instant, Subject, Timestamp, User, UserId, Waiting};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
@@ -399,10 +399,11 @@ impl State {
         self.index.count_dead(&lease.id.endpoint, i64::from(fate == Fate::Dead));
         self.index.remove(&lease.id, lease.row);
         let CallbackId { endpoint, user, .. } = lease.id;
-        if change.kind == Kind::KickOff {
+        if !change.kind.is_about_a_subject() {
             return Ok(());
         }
         match fate {
+            Fate::Delivered if !change.kind.says_who_is_online() => {}
             Fate::Delivered => self.accepted(&endpoint, &user, subject, change.seq),
             Fate::Dead => self.mark(Mark::given_up((endpoint, user, subject), change, at)),
             Fate::Unwanted { retell: true } => {
@@ -460,7 +461,7 @@ impl State {
         let CallbackRecord { row, id, change, .. } = record;
         self.requeue(row, replay.at);
         let last = self.users.get(&id.user).map(|stored| stored.state.last_seq());
-        if change.kind == Kind::KickOff || last == Some(id.seq) {
+        if !change.kind.is_about_a_subject() || last == Some(id.seq) {
             return;
         }
         // It is not the last word about the user any more.
@@ -546,7 +547,7 @@ impl State {
         }
         for (id, row, change) in &gone {
             self.index.remove(id, *row);
-            if change.kind != Kind::KickOff {
+            if change.kind.is_about_a_subject() {
                 let subject = Subject::of(change, scope_of(&prune.scopes, &id.endpoint));
                 let of = (id.endpoint.clone(), id.user.clone(), subject);
                 self.mark(Mark::given_up(of, change.clone(), prune.now));

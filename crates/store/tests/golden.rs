@@ -277,8 +277,8 @@ fn each_word_is_spelled_as_before() {
     }
     let check = |found: String, expected: Expect| expected.assert_eq(&found);
     check(
-        words(&[Kind::KickOff, Kind::Offline, Kind::Online]),
-        expect![[r#""kick_off" "offline" "online""#]],
+        words(&[Kind::KickOff, Kind::Offline, Kind::Online, Kind::Background]),
+        expect![[r#""kick_off" "offline" "online" "background""#]],
     );
     let reasons = [
         Reason::Login,
@@ -294,11 +294,12 @@ fn each_word_is_spelled_as_before() {
         Reason::StatusCleared,
         Reason::LeaseEnded,
         Reason::Resync,
+        Reason::Background,
     ];
     check(
         words(&reasons),
         expect![[
-            r#""login" "reconnect" "status" "closed" "lost" "misbehaved" "logged_out" "server_lost" "kicked" "refused" "status_cleared" "lease_ended" "resync""#
+            r#""login" "reconnect" "status" "closed" "lost" "misbehaved" "logged_out" "server_lost" "kicked" "refused" "status_cleared" "lease_ended" "resync" "background""#
         ]],
     );
     let ends = [End::Closed, End::Lost, End::Misbehaved, End::LoggedOut, End::ServerLost];

@@ -1,6 +1,6 @@
 //! How things are, told once more to an App that missed what became of them.
 
-use super::User;
+use super::{User, background::newest};
 use crate::{Change, Connection, Edges, Kind, Now, Reason, Retold, Subject};
 use alloc::{vec, vec::Vec};
 
@@ -13,12 +13,12 @@ impl User {
         let edges = Edges { connection: true, platform: true, user: true };
         let (seq, reason, at) = (self.last_seq, Reason::Resync, now.wall);
         let change = Change { seq, reason, edges, at, ..missed.clone() };
-        let present = || self.connections.iter().rev().filter(|c| subject.includes(c));
-        let Some(newest) = present().find(|c| !c.is_virtual()).or_else(|| present().next()) else {
+        let Some(newest) = newest(&self.connections, |c| subject.includes(c)) else {
             let change = Change { kind: Kind::Offline, background: false, ..change };
             return Retold { change, speaks_for: Vec::new() };
         };
-        let Connection { platform, background, told, .. } = *newest;
+        let Connection { platform, told, .. } = *newest;
+        let background = newest.background_told();
         let (kind, conn) = (Kind::Online, newest.told_id());
         let change = Change { kind, platform, conn, background, ..change };
         Retold { change, speaks_for: vec![told.connection, told.platform, told.user] }

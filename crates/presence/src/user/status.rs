@@ -85,6 +85,7 @@ impl User {
             token: TokenHash([0; 16]),
             issued_at: Default::default(),
             background: false,
+            switch: None,
             since: now.wall,
             session: Session::Virtual { until },
             told: Told::default(),
@@ -102,7 +103,8 @@ impl User {
             reason: Reason::Status,
             platform: newest.platform,
             conn: newest.told_id(),
-            background: newest.background,
+            // A switch that waits for its turn comes after it.
+            background: newest.background_told(),
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Correction {
     pub seq: u64,
     /// Whether it is online.
     pub online: bool,
+    /// Whether it is so in the background.
+    pub background: bool,
 }
 
 /// Of `GET /v1/snapshot`.
@@ -95,6 +97,12 @@ pub(super) struct Online {
     platform_ids: Vec<u8>,
     #[serde(rename = "connIDs")]
     conn_ids: Vec<String>,
+    #[serde(default, rename = "isAppBackground")]
+    is_app_background: bool,
+    #[serde(default, rename = "backgroundPlatformIDs")]
+    background_platform_ids: Vec<u8>,
+    #[serde(default, rename = "backgroundConnIDs")]
+    background_conn_ids: Vec<String>,
 }
 
 impl Online {
@@ -103,6 +111,14 @@ impl Online {
             Scope::User => vec![Subject::User],
             Scope::Platform => self.platform_ids.iter().copied().map(Subject::Platform).collect(),
             Scope::Connection => self.conn_ids.iter().cloned().map(Subject::Connection).collect(),
+        }
+    }
+
+    fn is_in_background(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::User => self.is_app_background,
+            Subject::Platform(id) => self.background_platform_ids.contains(id),
+            Subject::Connection(id) => self.background_conn_ids.contains(id),
         }
     }
 }
@@ -128,14 +144,22 @@ pub(super) fn corrections(
             let key = (user.user_id.clone(), subject);
             if known.remove(&key).is_none_or(|seq| seq < user.seq) {
                 let (user_id, subject) = key;
-                wrong.push(Correction { user_id, subject, seq: user.seq, online: true });
+                let background = user.is_in_background(&subject);
+                wrong.push(Correction {
+                    user_id,
+                    subject,
+                    seq: user.seq,
+                    online: true,
+                    background,
+                });
             }
         }
     }
     for ((user_id, subject), seq) in known {
         let told = seqs.get(user_id.as_str()).copied().unwrap_or_default();
         if seq <= told.max(fence) {
-            wrong.push(Correction { user_id, subject, seq: seq.max(told), online: false });
+            let seq = seq.max(told);
+            wrong.push(Correction { user_id, subject, seq, online: false, background: false });
         }
     }
     wrong

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use herald_receiver::{Event, Scope, Subject, View, sql};
+use herald_receiver::{Event, Present, Scope, Subject, View, sql};
 use postgres::{NoTls, types::ToSql};
 use std::{
     fs,
@@ -64,13 +64,20 @@ pub fn begin(database: &mut dyn Database, scope: Scope) {
 pub fn apply(database: &mut dyn Database, scope: Scope, event: &Event) -> usize {
     let Some(online) = event.online() else { return 0 };
     let mut values = key(&event.user_id, &event.subject(scope).unwrap());
-    values.extend([Value::Number(event.seq.try_into().unwrap()), Value::Flag(online)]);
+    let background = online && event.is_app_background;
+    values.push(Value::Number(event.seq.try_into().unwrap()));
+    values.extend([Value::Flag(online), Value::Flag(background)]);
     database.execute(statements(scope).apply, &values)
 }
 
 /// Who is online by the view, as the statement `online` tells it.
 pub fn rows(view: &View) -> Vec<Vec<String>> {
-    view.online().map(|present| row(present.user_id, present.subject, present.seq)).collect()
+    let row = |present: Present<'_>| {
+        let mut cells = row(present.user_id, present.subject, present.seq);
+        cells.push(i32::from(present.background).to_string());
+        cells
+    };
+    view.online().map(row).collect()
 }
 
 pub fn row(user_id: &str, subject: &Subject, seq: u64) -> Vec<String> {

@@ -9,16 +9,18 @@ pub const SCOPES: [Scope; 3] = [Scope::User, Scope::Platform, Scope::Connection]
 pub const USERS: [&str; 3] = ["ann", "bob", "zoë'"];
 const CONNECTIONS: [&str; 3] = ["", "c1", "c2"];
 
-/// One callback, read as an App reads it. Platform 0: not told.
+/// One callback, read as an App reads it. Platform 0: not told. Every third one is of the background.
 pub fn event(kind: Kind, user: &str, seq: u64, platform: usize, conn: &str) -> Event {
     let what = match kind {
         Kind::Online => "Online",
         Kind::Offline => "Offline",
         Kind::KickOff => "KickOff",
+        Kind::Background => "Background",
     };
     let command = format!("callbackUser{what}Command");
     let body = serde_json::json!({
         "userID": user, "callbackCommand": command, "seq": seq, "connID": conn, "platformID": platform,
+        "isAppBackground": matches!(kind, Kind::Online | Kind::Background) && seq % 3 == 0,
     });
     Receiver::new().read(&format!("command={command}"), body.to_string().as_bytes()).unwrap()
 }
@@ -40,7 +42,7 @@ pub fn history(random: &mut Lcg) -> Vec<Event> {
     let changes = (0..length).map(|_| {
         let user = random.below(3);
         seqs[user] += 1 + random.below(3) as u64;
-        let (kind, platform, conn) = (random.below(3), 1 + random.below(2), random.below(3));
+        let (kind, platform, conn) = (random.below(4), 1 + random.below(2), random.below(3));
         event(Kind::ALL[kind], USERS[user], seqs[user], platform, CONNECTIONS[conn])
     });
     changes.collect()
@@ -58,15 +60,24 @@ pub fn delivery(history: &[Event], random: &mut Lcg) -> Vec<Event> {
     told
 }
 
-/// What Herald sends after a long outage: of each subject only the last word, and every kick-off.
+/// What Herald sends after a long outage: of each subject the last word about being online, what came after
+/// it about the background, and every kick-off.
 pub fn collapsed(history: &[Event], scope: Scope) -> Vec<Event> {
     let mut spoken_for = BTreeSet::new();
     let mut left: Vec<Event> = history
         .iter()
         .rev()
         .filter(|event| {
-            event.kind == Kind::KickOff
-                || spoken_for.insert((event.user_id.clone(), event.subject(scope)))
+            let mut is_last =
+                |of| spoken_for.insert((event.user_id.clone(), event.subject(scope), of));
+            match event.kind {
+                Kind::KickOff => true,
+                Kind::Background => is_last("background"),
+                Kind::Online | Kind::Offline => {
+                    is_last("background");
+                    is_last("online")
+                }
+            }
         })
         .cloned()
         .collect();

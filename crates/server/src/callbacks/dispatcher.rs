@@ -134,7 +134,7 @@ impl Dispatcher {
         let claim = Claim {
             endpoint: self.endpoint.settings.name.clone(),
             now: self.clock.now().mono,
-            lease: timeouts.online.max(timeouts.offline).max(timeouts.kick_off) + LEASE_MARGIN,
+            lease: timeouts.longest() + LEASE_MARGIN,
             limit,
         };
         self.store.claim(claim).await
@@ -273,7 +273,8 @@ impl Dispatcher {
     async fn unwanted(&self, callback: &Claimed) -> Option<Fate> {
         let (interest, change) = (self.endpoint.settings.interest, &callback.change);
         if !interest.selects(change) {
-            return Some(Fate::Unwanted { retell: true });
+            // Who is not told of the background any more keeps no word about it.
+            return Some(Fate::Unwanted { retell: change.kind != Kind::Background });
         }
         // No offline would ever follow the online of somebody who has left.
         let may_stay = change.kind == Kind::Online && interest.offline.is_none();

@@ -74,6 +74,14 @@ pub struct Timeouts {
     pub online: Duration,
     pub offline: Duration,
     pub kick_off: Duration,
+    pub background: Duration,
+}
+
+impl Timeouts {
+    pub(crate) fn longest(self) -> Duration {
+        let Timeouts { online, offline, kick_off, background } = self;
+        online.max(offline).max(kick_off).max(background)
+    }
 }
 
 impl Endpoint {
@@ -154,6 +162,7 @@ impl Endpoint {
             Kind::Online => self.settings.timeouts.online,
             Kind::Offline => self.settings.timeouts.offline,
             Kind::KickOff => self.settings.timeouts.kick_off,
+            Kind::Background => self.settings.timeouts.background,
         }
     }
 }

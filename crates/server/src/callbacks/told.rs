@@ -16,6 +16,7 @@ pub(crate) fn told(
             presence::Kind::Online => Kind::Online,
             presence::Kind::Offline => Kind::Offline,
             presence::Kind::KickOff => Kind::KickOff,
+            presence::Kind::Background => Kind::Background,
         },
         user_id: user.to_string(),
         seq: change.seq,

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// The sdkName that the App expects; others are tried too
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     sdk_name: String,
+    /// Try background callbacks too, which Herald sends with callbacks.background.enable = true
+    #[arg(long)]
+    background: bool,
     /// A PEM file with the certificates to trust for https, in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -85,6 +88,7 @@ fn tested(arguments: &Arguments) -> anyhow::Result<Tested> {
     let tls = is_secure.then(trust).transpose();
     let secret = arguments.secret.as_ref().map(|secret| secret.parse());
     Ok(Tested {
+        background: arguments.background,
         url: arguments.url.clone(),
         tls: tls.context("--ca")?,
         secret: secret.transpose().context("--secret")?,

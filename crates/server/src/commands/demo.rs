@@ -246,7 +246,9 @@ impl Script {
         let what = match event.kind {
             Kind::Online => "is online",
             Kind::Offline => "is offline",
-            _ => "was kicked",
+            Kind::KickOff => "was kicked",
+            Kind::Background if event.is_app_background => "is in the background",
+            Kind::Background => "is in front again",
         };
         let news = match applied {
             Applied::Changed => "",

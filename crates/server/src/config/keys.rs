@@ -122,6 +122,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.offline.scope),
     key!(callbacks.kick_off.enable),
     key!(callbacks.kick_off.timeout, between(MOMENT, 5 * MINUTE)),
+    key!(callbacks.background.enable),
+    key!(callbacks.background.timeout, between(MOMENT, 5 * MINUTE)),
     key!(outbox.history.age, between(Duration::ZERO, YEAR)).of_all("callbacks.history.age"),
     key!(outbox.history.bytes).of_all("callbacks.history.bytes"),
     key!(store.backend),

@@ -229,6 +229,8 @@ pub struct Callbacks {
     pub offline: Offline,
     /// A client of a user was made to leave.
     pub kick_off: KickOff,
+    /// Who is online went to the background, or came back.
+    pub background: Background,
 }
 
 impl Default for Callbacks {
@@ -252,6 +254,7 @@ impl Default for Callbacks {
             refusal: RefusalLimit::default(),
             offline: Offline::default(),
             kick_off: KickOff::default(),
+            background: Background::default(),
         }
     }
 }
@@ -309,6 +312,20 @@ pub struct KickOff {
 impl Default for KickOff {
     fn default() -> KickOff {
         KickOff { enable: false, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The callback of a client that went to the background or came back.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Background {
+    pub enable: bool,
+    pub timeout: Duration,
+}
+
+impl Default for Background {
+    fn default() -> Background {
+        Background { enable: false, timeout: Duration::from_secs(5) }
     }
 }
 

@@ -75,14 +75,18 @@ fn of_outbox(outbox: &Outbox) -> Vec<Row> {
 }
 
 fn what_is_told(callbacks: &Callbacks) -> Vec<Row> {
-    let Callbacks { online, offline, kick_off, .. } = callbacks;
+    let Callbacks { online, offline, kick_off, background, .. } = callbacks;
     let both = online.enable && offline.enable;
     let by_platform = (online.enable && online.scope == Scope::Platform)
         || (offline.enable && offline.scope == Scope::Platform);
     vec![
         (
-            !online.enable && !offline.enable && !kick_off.enable,
-            "nothing is sent: callbacks.online, .offline and .kick_off are all switched off",
+            !online.enable && !offline.enable && !kick_off.enable && !background.enable,
+            "nothing is sent: callbacks.online, .offline, .kick_off and .background are all switched off",
+        ),
+        (
+            background.enable && !online.enable,
+            "the App cannot know in whose background: callbacks.background is enabled without callbacks.online",
         ),
         (
             online.mode == Mode::Gate && !online.enable,
@@ -182,7 +186,7 @@ mod tests {
             -
             USERS STAY ONLINE FOR EVER in the App: callbacks.online is enabled without callbacks.offline
             -
-            nothing is sent: callbacks.online, .offline and .kick_off are all switched off
+            nothing is sent: callbacks.online, .offline, .kick_off and .background are all switched off
             -
             -
             -

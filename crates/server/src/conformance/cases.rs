@@ -4,7 +4,7 @@
 
 use Change::*;
 use Expected::*;
-use contract::Kind::{self, KickOff, Offline, Online};
+use contract::Kind::{self, Background, KickOff, Offline, Online};
 
 /// Every test user begins like this, so that an App can recognise them.
 pub const USER_PREFIX: &str = "herald-conformance-";
@@ -32,6 +32,7 @@ impl Case {
     /// Under which heading it stands.
     pub(super) fn section(&self) -> &'static str {
         match (self.change, self.expected) {
+            _ if self.kind == Background => "front and background",
             (Change::Signature(_), _) => "signatures",
             (_, NotTaken | Survived) => "what Herald never sends, and others may",
             _ => "what Herald sends",
@@ -128,6 +129,11 @@ pub(super) const CASES: &[Case] = &[
     case("an older offline after it",           Offline, "bob",   8, Plain, Taken).seen_online(true),
     case("the largest seq, 2^53-1",            Offline, "last",  1, LargestSeq, Taken),
     case("an offline of an unknown user",      Offline, "cy",    1, Plain, Taken),
+
+    case("a user goes to the background",      Background, "hidden", 1, InBackground, Taken).seen_online(true),
+    case("the same request again",             Background, "hidden", 1, InBackground, LikeTheFirst),
+    case("the user comes back to the front",   Background, "hidden", 2, Plain, Taken).seen_online(true),
+    case("one older than an offline",          Background, "cy",     0, InBackground, Taken).seen_online(false),
 
     case("a user with spaces",                 Online,  "a b  c ",         1, Plain, Taken),
     case("a user with quotes and slashes",     Online,  "\"'\\/<b>&;--",   1, Plain, Taken),

@@ -92,6 +92,7 @@ impl Case {
     /// Whether it says anything about this App.
     pub(super) fn concerns(&self, tested: &Tested) -> bool {
         match self.change {
+            _ if self.kind == Kind::Background => tested.background,
             Change::SdkName(_) => !tested.sdk_name.is_empty(),
             Change::Signature(_) => tested.secret.is_some(),
             _ => true,
@@ -104,6 +105,7 @@ impl Case {
             Kind::Online => "online",
             Kind::Offline => "offline",
             Kind::KickOff => "kick-off",
+            Kind::Background => "background",
         };
         let user: String = self.user.chars().take(12).collect();
         let change = self.change.words();

@@ -243,13 +243,14 @@ impl Received {
         self.answered == Some(200)
     }
 
-    /// `online u1`, `offline u1` or `kick_off u1`.
+    /// `online u1`, `offline u1`, `kick_off u1` or `background u1`.
     pub fn what(&self) -> String {
         let body = self.json();
         let kind = match body["callbackCommand"].as_str().unwrap() {
             "callbackUserOnlineCommand" => "online",
             "callbackUserOfflineCommand" => "offline",
             "callbackUserKickOffCommand" => "kick_off",
+            "callbackUserBackgroundCommand" => "background",
             other => panic!("unknown command {other}"),
         };
         format!("{kind} {}", body["userID"].as_str().unwrap())

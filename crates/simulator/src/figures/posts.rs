@@ -71,7 +71,7 @@ async fn play(world: &Arc<World>, hours: u64, away_ms: u64) -> Vec<Posts> {
 }
 
 fn scopes(kind: Kind) -> String {
-    let interest = kind.interest(false);
+    let interest = kind.interest(false, false);
     let name = |scope: Option<presence::Scope>| {
         scope.map_or_else(String::new, |scope| format!("{scope:?}").to_lowercase())
     };

@@ -5,7 +5,7 @@ use super::{
     write::{Batch, Fact},
 };
 use crate::{EndpointChange, EndpointName, Mark, Resync, mark::Marks};
-use presence::{Change, Kind, Subject, Timestamp, UserId};
+use presence::{Change, Subject, Timestamp, UserId};
 use rusqlite::{OptionalExtension, Result, params};
 
 impl Batch<'_> {
@@ -53,7 +53,7 @@ impl Batch<'_> {
     ) -> Result<()> {
         // Nearly always there is none, and nothing is looked for in the file.
         let may_be = self.has_marked || self.index.lock().marks(endpoint).is_some();
-        if !may_be || change.kind == Kind::KickOff {
+        if !may_be || !change.kind.says_who_is_online() {
             return Ok(());
         }
         for mark in self.marks_of(endpoint, user)? {

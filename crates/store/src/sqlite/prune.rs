@@ -7,7 +7,7 @@ use super::{
 use crate::{
     CallbackId, CallbackState, EndpointName, Mark, Prune, Pruned, query::scope_of, queue::Row,
 };
-use presence::{Change, Kind, Subject, UserId};
+use presence::{Change, Subject, UserId};
 use rusqlite::{Params, Result, params};
 
 /// A row of the outbox.
@@ -51,7 +51,7 @@ impl Batch<'_> {
             }
             self.settled.insert(row);
             if self.file(row, CallbackState::Expired, None, prune.now, learn)? {
-                if change.kind != Kind::KickOff {
+                if change.kind.is_about_a_subject() {
                     let subject = Subject::of(&change, scope_of(&prune.scopes, &id.endpoint));
                     let of = (id.endpoint.clone(), id.user.clone(), subject);
                     self.mark(Mark::given_up(of, change, prune.now), learn)?;

@@ -8,7 +8,7 @@ use crate::{
     CallbackId, CallbackRecord, CallbackState, Mark, Replay, Replayed, callback::speak_for,
     index::Index, query::scope_of, queue::Row,
 };
-use presence::{Kind, Subject, Timestamp};
+use presence::{Subject, Timestamp};
 use rusqlite::{OptionalExtension, Result, params};
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ impl Batch<'_> {
         }
         learn.push(Fact::Requeued { id: id.clone(), row, at: replay.at });
         let last = self.last_seq(&id)?;
-        if change.kind == Kind::KickOff || last == Some(id.seq) {
+        if !change.kind.is_about_a_subject() || last == Some(id.seq) {
             return Ok(());
         }
         // It is not the last word about the user any more.

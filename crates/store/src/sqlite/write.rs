@@ -10,7 +10,7 @@ use crate::{
     EndpointName, EndpointState, Fate, Lease, Mark, NewCallback, Prune, Pruned, Registered, Replay,
     Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
 };
-use presence::{Ages, Change, Instant, Kind, Subject, Timestamp, User, UserId};
+use presence::{Ages, Change, Instant, Subject, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use std::collections::{HashMap, HashSet};
 
@@ -425,7 +425,8 @@ impl<'a> Batch<'a> {
         let of = (endpoint, user, *subject);
         let mark = || {
             let of = (endpoint.clone(), user.clone(), *subject);
-            Some(Mark::given_up(of, change.clone(), *at)).filter(|_| change.kind != Kind::KickOff)
+            Some(Mark::given_up(of, change.clone(), *at))
+                .filter(|_| change.kind.is_about_a_subject())
         };
         let (state, mark) = match fate {
             Fate::Delivered => {
