@@ -72,6 +72,7 @@ fn body(dialect: Dialect, kind: Kind, user: &str) -> Vec<u8> {
         collapsed: 0,
         epoch: String::new(),
         status: None,
+        client_address: String::new(),
     };
     let target = Target { url: "https://app.example".into(), ..Target::default() };
     request(dialect, &target, &callback).body

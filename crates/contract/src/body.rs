@@ -2,7 +2,7 @@
 //!
 //! It never knows which fields a callback has: that is a row in `row.rs`.
 
-use crate::{Callback, Dialect, Kind, Status, operation_id, row::BodyForm};
+use crate::{Callback, Dialect, Kind, Status, Target, operation_id, row::BodyForm};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -26,6 +26,8 @@ pub(crate) enum Field {
     Availability,
     Text,
     Emoji,
+    /// Only if it is known.
+    ClientAddress,
 }
 
 impl Field {
@@ -45,6 +47,7 @@ impl Field {
             Field::Availability => "availability",
             Field::Text => "text",
             Field::Emoji => "emoji",
+            Field::ClientAddress => "clientAddress",
         }
     }
 
@@ -65,6 +68,7 @@ impl Field {
             Field::Availability => callback.status.as_ref().map(|s| s.availability.as_str()).into(),
             Field::Text => callback.status.as_ref().map(|s| s.text.as_str()).into(),
             Field::Emoji => callback.status.as_ref().map(|s| s.emoji.as_str()).into(),
+            Field::ClientAddress => callback.client_address.as_str().into(),
         }
     }
 
@@ -73,14 +77,15 @@ impl Field {
         match self {
             Field::Collapsed => callback.collapsed > 0,
             Field::Availability | Field::Text | Field::Emoji => callback.status.is_some(),
+            Field::ClientAddress => !callback.client_address.is_empty(),
             _ => true,
         }
     }
 }
 
 /// The body as bytes: one line of JSON, fields in the order of the dialect.
-pub(crate) fn write(dialect: Dialect, callback: &Callback, extra_fields: bool) -> Vec<u8> {
-    let body = Body { dialect, callback, extra_fields };
+pub(crate) fn write(dialect: Dialect, callback: &Callback, target: &Target) -> Vec<u8> {
+    let body = Body { dialect, callback, target };
     let json = serde_json::to_string(&body);
     let json = json.expect("strings, numbers and flags can always be written");
     let json = match dialect.row().body {
@@ -108,15 +113,17 @@ fn escaped(json: &str) -> String {
 struct Body<'a> {
     dialect: Dialect,
     callback: &'a Callback,
-    extra_fields: bool,
+    target: &'a Target,
 }
 
 impl Serialize for Body<'_> {
     // Streamed, not collected into a map: a map would sort the keys.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = self.dialect.row();
-        let extra = if self.extra_fields { row.extra } else { &[] };
-        let fields = row.told(self.callback.kind).fields.iter().chain(extra);
+        let extra = if self.target.extra_fields { row.extra } else { &[] };
+        let address: &[Field] =
+            if self.target.client_address { &[Field::ClientAddress] } else { &[] };
+        let fields = row.told(self.callback.kind).fields.iter().chain(extra).chain(address);
         let fields = fields.filter(|field| field.is_told(self.callback));
         serializer.collect_map(fields.map(|f| (f.name(), f.value(self.dialect, self.callback))))
     }
@@ -179,6 +186,8 @@ struct Written {
     text: String,
     #[serde(default)]
     emoji: String,
+    #[serde(default, rename = "clientAddress")]
+    client_address: String,
 }
 
 impl Written {
@@ -200,6 +209,7 @@ impl Written {
                 text: self.text,
                 emoji: self.emoji,
             }),
+            client_address: self.client_address,
         }
     }
 }
@@ -227,7 +237,12 @@ mod tests {
                 text: "in a meeting".into(),
                 emoji: "🙂".into(),
             }),
+            client_address: "203.0.113.7".into(),
         }
+    }
+
+    fn all() -> Target {
+        Target { extra_fields: true, client_address: true, ..Target::default() }
     }
 
     #[test]
@@ -235,7 +250,7 @@ mod tests {
         for dialect in Dialect::ALL {
             for kind in Kind::ALL {
                 let connected = dialect != Dialect::V2 || kind == Kind::Background;
-                let body = write(dialect, &told(kind), true);
+                let body = write(dialect, &told(kind), &all());
                 let mut expected = told(kind);
                 expected.is_app_background =
                     connected && matches!(kind, Kind::Online | Kind::Background);
@@ -251,7 +266,7 @@ mod tests {
     fn the_operation_id_is_the_same_as_in_the_header() {
         let callback = Callback { operation_id: "a b".into(), ..told(Kind::Online) };
         for dialect in Dialect::ALL {
-            let body = write(dialect, &callback, true);
+            let body = write(dialect, &callback, &all());
             assert_eq!(Callback::read(dialect, &body).unwrap().operation_id, "a_b");
         }
     }
@@ -262,7 +277,7 @@ mod tests {
         assert_eq!(escaped(plain), r#""\u003ca\u0026b\u003e \u2028\u2029é\u003c""#);
         let callback = Callback { user_id: plain.into(), ..told(Kind::Online) };
         for dialect in Dialect::ALL {
-            let body = write(dialect, &callback, false);
+            let body = write(dialect, &callback, &Target::default());
             assert_eq!(body.contains(&b'<'), dialect == Dialect::Classic, "{dialect:?}");
             assert_eq!(body.ends_with(b"\n"), dialect == Dialect::V38, "{dialect:?}");
             assert_eq!(Callback::read(dialect, &body).unwrap().user_id, plain, "{dialect:?}");

@@ -69,6 +69,8 @@ pub struct Callback {
     pub epoch: String,
     /// The user's custom status, if they have one and it is told. Online only.
     pub status: Option<Status>,
+    /// Where the client of that connection is; `""` when not told.
+    pub client_address: String,
 }
 
 /// A custom status.

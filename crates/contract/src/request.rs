@@ -17,6 +17,8 @@ pub struct Target {
     pub sdk_name: String,
     /// Appends to the body what the dialect lacks of operationID, platformID, platform and reason.
     pub extra_fields: bool,
+    /// Appends the address of the client.
+    pub client_address: bool,
 }
 
 /// What to `POST`.
@@ -36,7 +38,7 @@ pub fn request(dialect: Dialect, target: &Target, callback: &Callback) -> Reques
     Request {
         url: url(dialect, target, callback.kind),
         headers: headers(dialect, callback),
-        body: body::write(dialect, callback, target.extra_fields),
+        body: body::write(dialect, callback, target),
     }
 }
 

@@ -18,6 +18,7 @@ fn told(kind: Kind) -> Callback {
         collapsed: 0,
         epoch: "0123456789abcdef".into(),
         status: None,
+        client_address: String::new(),
     }
 }
 

@@ -45,6 +45,7 @@ fn bodies() -> Vec<Vec<u8>> {
                     collapsed: 0,
                     epoch: String::new(),
                     status: None,
+                    client_address: String::new(),
                 };
                 let target = Target { url: "https://a".into(), ..Target::default() };
                 bodies.push(request(dialect, &target, &callback).body);

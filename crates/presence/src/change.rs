@@ -26,6 +26,9 @@ pub struct Change {
     /// The user's custom status then, if they had one. Of a going online only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Box<Status>>,
+    /// Where the client of that connection is, if any App is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Box<str>>,
 }
 
 /// The user callbacks, in the order in which one step tells them.

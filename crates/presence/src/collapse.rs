@@ -78,6 +78,7 @@ mod tests {
             background: false,
             at: Timestamp(1),
             status: None,
+            address: None,
         }
     }
 

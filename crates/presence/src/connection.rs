@@ -1,6 +1,7 @@
 //! One connection of a user, as far as presence cares.
 
 use crate::{ConnId, End, Instant, Platform, Scope, Timestamp, TokenHash};
+use alloc::boxed::Box;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Connection {
     /// What the App was told of that, where it is not told at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<Switch>,
+    /// Where the client is, if any App is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Box<str>>,
     /// When it was let in.
     pub since: Timestamp,
     /// How it is doing.

@@ -4,7 +4,7 @@ use crate::{
     Change, ConnId, Instant, Issued, LoginPolicy, MassLossPolicy, Now, Platform, Refusal, Scope,
     Standing, Status, Subject, Timestamp, TokenHash,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,8 @@ pub struct Login {
     /// When the token was issued; 0 if it does not say, which is older than any watermark.
     pub issued_at: Timestamp,
     pub background: bool,
+    /// Where the client is, if any App is told.
+    pub address: Option<Box<str>>,
 }
 
 /// Who set a status.

@@ -1,7 +1,7 @@
 //! Turns what came and went in one step into changes, with their edges, order and `seq`.
 
 use crate::{Change, ConnId, Connection, Edges, Kind, Now, Platform, Reason, Session};
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 /// What one step did to a user's connections.
 pub(crate) struct Step {
@@ -17,6 +17,7 @@ pub(crate) struct Arrival {
     pub(crate) platform: Platform,
     pub(crate) conn: Option<ConnId>,
     pub(crate) background: bool,
+    pub(crate) address: Option<Box<str>>,
 }
 
 impl Step {
@@ -87,6 +88,7 @@ impl Step {
             at: now.wall,
             // Known once the step is over.
             status: None,
+            address: arrival.address.clone(),
         })
     }
 
@@ -116,6 +118,7 @@ fn gone(connection: &Connection, kind: Kind, reason: Reason, edges: Edges, now: 
         background: connection.background,
         at: now.wall,
         status: None,
+        address: connection.address.clone(),
     }
 }
 

@@ -226,6 +226,7 @@ impl User {
             issued_at: login.issued_at,
             background: login.background,
             switch: None,
+            address: login.address.clone(),
             since: now.wall,
             session,
             told: Told::default(),
@@ -241,7 +242,8 @@ impl User {
         let was_lost = self.lost.contains(&(platform, token))
             || twins.any(|c| matches!(c.session, Session::Lingering { end, .. } if end.is_loss()));
         let reason = if was_lost && !has_live_twin { Reason::Reconnect } else { Reason::Login };
-        Arrival { reason, platform, conn: Some(conn), background }
+        let address = login.address.clone();
+        Arrival { reason, platform, conn: Some(conn), background, address }
     }
 
     fn replace_lingering(&mut self, platform: Platform, token: TokenHash, step: &mut Step) {

@@ -77,6 +77,7 @@ fn event() -> impl Strategy<Value = Event> {
             token: TokenHash([token; 16]),
             issued_at: Timestamp(1),
             background,
+            address: None,
         },
     );
     let status = (platform(), any::<bool>()).prop_map(|(platform, online)| Event::StatusSet {

@@ -375,10 +375,10 @@ fn event() -> impl Strategy<Value = Event> {
     let availability = prop_oneof![3 => Just(Availability::Online), 1 => Just(Availability::Busy)];
     prop_oneof![
         8 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
-            Event::Connected(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false })
+            Event::Connected(Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false, address: None })
         }),
         2 => (conn(), platform(), 0..2u8).prop_map(|(conn, platform, token)| {
-            let login = Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false };
+            let login = Login { conn, platform, token: TokenHash([token; 16]), issued_at: Timestamp(1), background: false, address: None };
             Event::Knocked { login, scope: Scope::Connection, may_ask: true }
         }),
         2 => conn().prop_map(|conn| Event::LetIn { conn }),

@@ -558,6 +558,7 @@ fn one_connection_too_many_takes_the_place_of_the_oldest() {
             token,
             issued_at: Timestamp(1),
             background: false,
+            address: None,
         };
         last = user.apply(Event::Connected(login), now(1), &policy);
     }
@@ -1648,7 +1649,14 @@ fn token_hash(name: &str) -> TokenHash {
 
 fn login(id: &str, platform: Platform, token: &str) -> Login {
     let token = token_hash(token);
-    Login { conn: conn(id), platform, token, issued_at: Timestamp(1), background: false }
+    Login {
+        conn: conn(id),
+        platform,
+        token,
+        issued_at: Timestamp(1),
+        background: false,
+        address: None,
+    }
 }
 
 fn status(word: &str, until: Option<u64>) -> Status {

@@ -208,6 +208,8 @@ pub struct Event {
     pub collapsed: u64,
     /// The user's custom status, if they have one: with an online callback, and Herald's `extra_fields`.
     pub status: Option<Status>,
+    /// Where the client of that connection is; only with Herald's `client_address`.
+    pub client_address: Option<String>,
     /// Names the store of Herald: the header `herald-epoch`. Another one than before: the store was
     /// lost.
     pub epoch: Option<String>,
@@ -268,6 +270,7 @@ impl From<Callback> for Event {
             reason: told(callback.reason),
             collapsed: callback.collapsed,
             status: callback.status,
+            client_address: told(callback.client_address),
             epoch: None,
             resync_needed: false,
         }
@@ -421,12 +424,14 @@ mod tests {
             collapsed: 0,
             epoch: String::new(),
             status: None,
+            client_address: String::new(),
         };
         for extra_fields in [false, true] {
             let target = contract::Target {
                 url: "https://app.example/cb?tenant=7".into(),
                 sdk_name: "chat eu+1".into(),
                 extra_fields,
+                client_address: false,
             };
             let request = contract::request(Dialect::Classic, &target, &callback);
             let query = request.url.split_once('?').unwrap().1;

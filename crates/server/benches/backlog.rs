@@ -284,7 +284,14 @@ fn settings(url: String, collapse_after: Option<Duration>) -> EndpointSettings {
 fn come(conn: ConnId) -> Event {
     let token = TokenHash(conn.0);
     let issued_at = Timestamp(1);
-    Event::Connected(Login { conn, platform: Platform::Ios, token, issued_at, background: false })
+    Event::Connected(Login {
+        conn,
+        platform: Platform::Ios,
+        token,
+        issued_at,
+        background: false,
+        address: None,
+    })
 }
 
 fn conn(user: usize, round: usize) -> ConnId {

@@ -8,6 +8,7 @@ mod callbacks;
 mod clear_status;
 mod diff;
 mod endpoints;
+mod erase;
 mod events;
 mod health;
 mod input;
@@ -46,7 +47,7 @@ use axum::{
     http::{Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use presence::ConnId;
 use problem::Problem;
@@ -123,6 +124,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/users/{user}/kick", post(kick::run))
         .route("/users/{user}/status", put(set_status::run).delete(clear_status::run))
         .route("/users/{user}/why", get(why::run))
+        .route("/users/{user}/data", delete(erase::run))
         .route("/snapshot", get(snapshot::run))
         .route("/diff", post(diff::run))
         .route("/events", get(events::run))

@@ -238,6 +238,7 @@ mod tests {
                 dialect: contract::Dialect::Classic,
                 sdk_name: "twenty".to_owned(),
                 extra_fields: true,
+                client_address: true,
                 concurrency_max: 21,
                 collapse_after: Duration::from_secs(22),
                 retell: false,

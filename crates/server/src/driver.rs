@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 use step::{Along, Step};
-use store::{Claimed, Commit, Mark, Settlement, Store, StoreError, UserQuery, Versioned};
+use store::{Claimed, Commit, Erasure, Mark, Settlement, Store, StoreError, UserQuery, Versioned};
 use store_failures::StoreFailures;
 use ticks::{TICKS_MAX, Ticked, Ticks};
 use tokio::task::JoinSet;
@@ -381,6 +381,12 @@ impl Driver {
     /// A probe of the store that began then worked.
     pub fn store_probed(&self, began: Instant) {
         self.store_failures.probed(began);
+    }
+
+    /// Erases all that is kept about a user who is offline. No step of theirs is in between.
+    pub async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+        let _turn = self.line(user).lock().await;
+        self.store.erase(user).await
     }
 
     async fn step(

@@ -55,6 +55,7 @@ fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
             url: callbacks.url.clone().unwrap_or_default(),
             sdk_name: callbacks.sdk_name.clone(),
             extra_fields: callbacks.extra_fields,
+            client_address: callbacks.client_address,
         },
         dialect: callbacks.dialect,
         interest: Interest {

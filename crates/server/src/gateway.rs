@@ -51,6 +51,8 @@ pub struct GatewaySettings {
     pub outbound_frames_max: usize,
     /// 0: as many as there are places.
     pub clients_per_address_max: usize,
+    /// Whether any App is told where clients are.
+    pub keeps_addresses: bool,
     /// Whether a connection ends with its token.
     pub end_expired: bool,
     pub read_timeout: Duration,

@@ -427,6 +427,7 @@ impl Parts {
             frame_bytes_max: config.gateway.frame_bytes_max.0,
             outbound_frames_max: config.gateway.outbound_frames_max,
             clients_per_address_max: config.gateway.clients_per_address_max,
+            keeps_addresses: config.endpoints().any(|(_, callbacks)| callbacks.client_address),
             end_expired: config.auth.end_expired,
             read_timeout: config.gateway.read_timeout,
             ping_interval: config.gateway.ping_interval,

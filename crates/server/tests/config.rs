@@ -358,7 +358,7 @@ fn a_key_that_does_not_exist_is_told_with_the_nearest_one() {
             herald.toml:2: admin.secret: unknown key; did you mean auth.secret?
             herald.toml:2: gateway.max_connections: unknown key; did you mean connections_max?
             herald.toml:2: gateway.pingInterval: unknown key; did you mean ping_interval?
-            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, retell, online, refusal, offline, kick_off, background, history, endpoints
+            herald.toml:2: callbacks.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, client_address, concurrency_max, retention, owed_max, collapse_after, retell, online, refusal, offline, kick_off, background, history, endpoints
             herald.toml:2: callbacks.kick_off.scope: unknown key; did you mean callbacks.online.scope?
             herald.toml:1: presense: unknown section; did you mean presence?
             herald.toml:1: tls: unknown section; what there is: gateway, api, admin, auth, login, presence, callbacks, store, log
@@ -556,12 +556,12 @@ fn the_keys_of_a_further_endpoint_are_checked_as_those_of_the_first() {
             herald.toml:4: callbacks.endpoints.a.retention: is for all endpoints together; write it under [callbacks]
             herald.toml:5: callbacks.endpoints.a.owed_max: is for all endpoints together; write it under [callbacks]
             herald.toml:6: callbacks.endpoints.a.history.age: is for all endpoints together; write it under [callbacks.history]
-            herald.toml:4: callbacks.endpoints.a.endpoints: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, collapse_after, retell, online, refusal, offline, kick_off, background, name
-            herald.toml:5: callbacks.endpoints.a.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, collapse_after, retell, online, refusal, offline, kick_off, background, name
+            herald.toml:4: callbacks.endpoints.a.endpoints: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, client_address, concurrency_max, collapse_after, retell, online, refusal, offline, kick_off, background, name
+            herald.toml:5: callbacks.endpoints.a.retries: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, client_address, concurrency_max, collapse_after, retell, online, refusal, offline, kick_off, background, name
             herald.toml:4: callbacks.endpoints.a.extra_field: unknown key; did you mean extra_fields?
             herald.toml:5: callbacks.endpoints.a.scope: unknown key; did you mean callbacks.endpoints.a.online.scope?
             herald.toml:4: callbacks.endpoints.a.online: is a section, written as [callbacks.endpoints.online]
-            herald.toml:2: callbacks.name: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, concurrency_max, retention, owed_max, collapse_after, retell, online, refusal, offline, kick_off, background, history, endpoints
+            herald.toml:2: callbacks.name: unknown key; what there is: url, deny_private, ca, client_cert, client_key, headers, bearer, secrets, dialect, sdk_name, extra_fields, client_address, concurrency_max, retention, owed_max, collapse_after, retell, online, refusal, offline, kick_off, background, history, endpoints
             herald.toml:3: callbacks.endpoint: unknown key; did you mean endpoints?
             herald.toml:2:8: callbacks.endpoints[0].name: a text must be in quotes
             herald.toml:3:7: callbacks.endpoints[0].url: a text must be in quotes

@@ -329,6 +329,60 @@ async fn a_status_is_taken_back_everywhere_or_on_one_platform() {
     assert_eq!(platforms().await, serde_json::json!([]));
 }
 
+/// Only who asks for it is told, and only then it stands in the store.
+#[tokio::test]
+async fn an_app_that_asks_for_it_is_told_where_the_client_is() {
+    for wanted in [true, false] {
+        let app = App::start().await;
+        let url = app.url();
+        let herald = Herald::start(|config| {
+            config.callbacks.url = Some(url);
+            config.callbacks.client_address = wanted;
+        })
+        .await;
+        herald.login("u", Platform::Ios).await.close().await;
+        let told = app.hears(&["online u", "offline u"]).await;
+        let expected = if wanted { json!("127.0.0.1") } else { json!(null) };
+        assert!(told.iter().all(|told| told.json()["clientAddress"] == expected), "{told:?}");
+    }
+}
+
+/// What a law may ask for: nothing of a person stays, and it is said what went.
+#[tokio::test]
+async fn a_person_is_logged_out_and_erased() {
+    let (herald, app) = world().await;
+    let account = json!({ "users": [{ "userID": "u", "nickname": "U", "faceURL": "" }] });
+    let admin = token("imAdmin", Platform::Admin);
+    assert_eq!(herald.rest("/user/user_register", &admin, account).await["errCode"], 0);
+    let _client = herald.login("u", Platform::Ios).await;
+    herald.set_status("u", Platform::Ios, json!({ "status": 1, "availability": "busy" })).await;
+    app.hears(&["online u", "online u"]).await;
+    let (status, erased) = herald.admin("DELETE", "/v1/users/u/data", "").await;
+    let expected =
+        json!({ "kicked": 1, "state": true, "account": true, "callbacks": 3, "setAside": 0 });
+    assert_eq!((status, erased), (200, expected));
+    app.hears(&["online u", "online u", "offline u"]).await;
+    let (_, why) = herald.admin("GET", "/v1/users/u/why", "").await;
+    assert_eq!((&why["callbacks"], &why["user"]["online"]), (&json!([]), &json!(false)));
+    assert_eq!(why["user"]["status"], json!(null));
+    let (_, nothing) = herald.admin("DELETE", "/v1/users/u/data", "").await;
+    assert_eq!(nothing["state"], false);
+}
+
+/// While an App does not know that somebody is offline, it must still be told.
+#[tokio::test]
+async fn nobody_is_erased_before_the_app_knows_that_they_are_offline() {
+    let (herald, app) = world().await;
+    let _client = herald.login("u", Platform::Ios).await;
+    app.hears(&["online u"]).await;
+    app.stop();
+    let (status, problem) = herald.admin("DELETE", "/v1/users/u/data", "").await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("nothing was erased"), "{problem}");
+    let (_, user) = herald.admin("GET", "/v1/users/u", "").await;
+    assert_eq!(user["online"], false);
+}
+
 /// With `extra_fields`: what the user, or a backend for them, has set.
 #[tokio::test]
 async fn an_online_callback_says_the_custom_status() {

@@ -176,6 +176,7 @@ async fn callback(user: &str, seq: u64) -> Claimed {
         background: false,
         at: Timestamp(seq),
         status: None,
+        address: None,
     };
     let endpoint = EndpointName::new("main");
     let told = NewCallback {

@@ -133,6 +133,7 @@ impl Device {
                 token: self.token.hash,
                 issued_at: self.token.issued_at,
                 background: self.world.percent(20),
+                address: None,
             };
             self.dial_twice(&login);
             let dialled =

@@ -17,8 +17,9 @@ use std::{
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Mark, Memory, Prune,
-    Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erasure, Fate, Mark, Memory,
+    Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
+    Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -426,6 +427,10 @@ impl Store for Disk {
         let registered = self.memory.register(accounts).await?;
         self.answer().await;
         Ok(registered)
+    }
+
+    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+        self.memory.erase(user).await
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {

@@ -180,6 +180,7 @@ mod tests {
             token: TokenHash([1; 16]),
             issued_at: Timestamp(1),
             background: false,
+            address: None,
         };
         let now = Now { mono: Instant(1), wall: Timestamp(1) };
         let effects = User::default().apply(Event::Connected(login), now, &Policy::default());

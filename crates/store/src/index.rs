@@ -261,13 +261,18 @@ impl Index {
         self.marks(endpoint).is_some_and(|marks| marks.has(user))
     }
 
+    /// Whether any App is to be told again how a user is.
+    pub(crate) fn is_marked_anywhere(&self, user: &UserId) -> bool {
+        self.marks.values().any(|marks| marks.has(user))
+    }
+
     pub(crate) fn count_dead(&mut self, endpoint: &EndpointName, more: i64) {
         let dead = self.dead.entry(endpoint.clone()).or_default();
         *dead = dead.saturating_add_signed(more);
     }
 
-    pub(crate) fn count_set_aside(&mut self, more: u64) {
-        self.set_aside += more;
+    pub(crate) fn count_set_aside(&mut self, more: i64) {
+        self.set_aside = self.set_aside.saturating_add_signed(more);
     }
 
     /// How many rows could not be read.

@@ -22,7 +22,7 @@ mod queue;
 mod set_aside;
 mod sqlite;
 
-pub use account::{Account, Registered};
+pub use account::{Account, Erased, Erasure, Registered};
 pub use callback::{
     ATTEMPTS_KEPT, AttemptRecord, CallbackId, CallbackRecord, CallbackState, EndpointName,
 };
@@ -138,6 +138,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
 
     /// The accounts of these users, in the order asked for.
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError>;
+
+    /// Erases all that is kept about a person: state, account, history. Their `seq` goes on above all that
+    /// they ever had, if they come back.
+    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError>;
 
     /// The name of everything that this store has ever held: `fresh`, if it had none.
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError>;

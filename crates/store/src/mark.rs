@@ -196,6 +196,7 @@ mod tests {
             edges: Edges { connection: true, platform: true, user: true },
             at: Timestamp(at),
             status: None,
+            address: None,
         };
         let of = (EndpointName::new("main"), UserId::new(format!("u{user}")), Subject::User);
         Mark::given_up(of, missed, Timestamp(at))

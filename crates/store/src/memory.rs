@@ -1,10 +1,12 @@
 //! Everything in one mutex; nothing survives. For tests, the simulator, and `backend = "memory"`.
 
+mod prune;
+
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage,
-    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Fate, Mark,
-    Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store, StoreError, UserQuery,
-    Versioned,
+    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erased, Erasure,
+    Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store, StoreError,
+    UserQuery, Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
     query::scope_of,
@@ -343,6 +345,23 @@ impl Store for Memory {
         Ok(Registered::All)
     }
 
+    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+        let state = &mut *self.lock();
+        let index = &state.index;
+        if index.is_active(user) || index.owes(user) || index.is_marked_anywhere(user) {
+            return Ok(Erasure::StillNeeded);
+        }
+        let rows = state.callbacks.iter().filter(|(_, stored)| stored.record.id.user == *user);
+        let rows: Vec<Row> = rows.map(|(row, _)| *row).collect();
+        let callbacks = state.forget_rows(&rows);
+        Ok(Erasure::Done(Erased {
+            state: state.forget_user(user),
+            account: state.accounts.remove(user).is_some(),
+            callbacks,
+            set_aside: 0,
+        }))
+    }
+
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
         let state = self.lock();
         Ok(users.iter().map(|user| state.accounts.get(user).cloned()).collect())
@@ -471,16 +490,6 @@ impl State {
         self.mark(mark.at_once().beyond(last));
     }
 
-    fn forget_marks(&mut self, prune: &Prune) {
-        for mark in self.index.marks_before(prune.owed_before, prune.limit) {
-            self.change_endpoint(&mark.endpoint, prune.resync());
-            self.take_back(&mark);
-        }
-        for endpoint in self.index.endpoints() {
-            self.change_endpoint(&endpoint, EndpointChange::MayAsk(prune.now));
-        }
-    }
-
     fn collapse(&mut self, wish: &Collapse, rows: &[Row]) -> u64 {
         let records = rows.iter().filter_map(|row| self.callbacks.get(row));
         let line: Vec<Waiting<'_>> = records
@@ -525,76 +534,4 @@ impl State {
         record.replayed = true;
         self.index.requeue(&record.id, row, now);
     }
-
-    fn expire(&mut self, prune: &Prune) -> u64 {
-        let owed = self.callbacks.values_mut();
-        let mut over: HashMap<_, _> = self.index.overflow(prune.owed_max).into_iter().collect();
-        let old = owed.filter(|Stored { record, queued_at, .. }| {
-            let pending = record.state == CallbackState::Pending;
-            // What waits behind one in flight must not go before it.
-            if !pending || self.index.is_busy(&record.id) {
-                return false;
-            }
-            let surplus = over.get_mut(&record.id.endpoint).filter(|over| **over > 0);
-            let too_many = surplus.map(|over| *over -= 1).is_some();
-            too_many || *queued_at < prune.owed_before
-        });
-        let mut gone = Vec::new();
-        for Stored { record, settled_at, .. } in old.take(prune.limit) {
-            record.state = CallbackState::Expired;
-            *settled_at = prune.now;
-            gone.push((record.id.clone(), record.row, record.change.clone()));
-        }
-        for (id, row, change) in &gone {
-            self.index.remove(id, *row);
-            if change.kind.is_about_a_subject() {
-                let subject = Subject::of(change, scope_of(&prune.scopes, &id.endpoint));
-                let of = (id.endpoint.clone(), id.user.clone(), subject);
-                self.mark(Mark::given_up(of, change.clone(), prune.now));
-            }
-        }
-        gone.len() as u64
-    }
-
-    fn forget_history(&mut self, prune: &Prune) -> u64 {
-        let settled = |stored: &Stored| stored.record.state != CallbackState::Pending;
-        let mut bytes: u64 = self.callbacks.values().filter(|s| settled(s)).map(size).sum();
-        let mut oldest: Vec<&Stored> = self.callbacks.values().filter(|s| settled(s)).collect();
-        oldest.sort_by_key(|stored| stored.settled_at);
-        let mut gone = Vec::new();
-        for stored in oldest {
-            let old = stored.settled_at < prune.settled_before(stored.record.state);
-            if gone.len() < prune.limit && (old || bytes > prune.history_bytes_max) {
-                bytes -= size(stored);
-                let CallbackRecord { row, id, state, .. } = &stored.record;
-                gone.push((*row, id.endpoint.clone(), *state));
-            }
-        }
-        for (row, endpoint, state) in &gone {
-            self.callbacks.remove(row);
-            self.change_endpoint(endpoint, EndpointChange::Forgot(*row));
-            self.index.count_dead(endpoint, -i64::from(*state == CallbackState::Dead));
-        }
-        gone.len() as u64
-    }
-
-    fn forget_users(&mut self, prune: &Prune) -> u64 {
-        let index = &self.index;
-        let old = self.users.iter().filter(|(user, stored)| {
-            stored.touched_at < prune.users_before && !index.is_active(user) && !index.owes(user)
-        });
-        let old: Vec<_> = old.take(prune.limit).map(|(user, _)| user.clone()).collect();
-        for user in &old {
-            let gone = self.users.remove(user);
-            let last_seq = gone.map_or(0, |stored| stored.state.last_seq());
-            self.seq_floor = self.seq_floor.max(last_seq);
-        }
-        old.len() as u64
-    }
-}
-
-/// About what a settled callback takes up.
-fn size(stored: &Stored) -> u64 {
-    let answers = stored.record.attempts.iter().filter_map(|attempt| attempt.answer.as_ref());
-    400 + answers.map(|answer| answer.len() as u64).sum::<u64>()
 }

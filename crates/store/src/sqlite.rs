@@ -7,9 +7,11 @@
 
 mod check;
 mod disk;
+mod facts;
 mod faults;
 mod files;
 mod marks;
+mod person;
 mod prune;
 mod read;
 mod replay;
@@ -22,8 +24,9 @@ mod writer;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Mark, Prune, Pruned, Registered,
-    Replay, Replayed, SetAside, Settlement, Store, StoreError, UserQuery, Versioned, index::Index,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erased, Erasure, Mark, Prune,
+    Pruned, Registered, Replay, Replayed, SetAside, Settlement, Store, StoreError, UserQuery,
+    Versioned, index::Index,
 };
 use async_trait::async_trait;
 pub use check::{CheckError, Checked, Problem, check};
@@ -413,6 +416,25 @@ impl Store for Sqlite {
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {
         let users = users.to_vec();
         self.read(&self.for_people, move |connection| read::accounts(connection, &users)).await
+    }
+
+    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+        let mut all = Erased::default();
+        loop {
+            match self.writer.run(Write::Erase(user.clone())).await? {
+                Done::Erased(Erasure::Done(erased), has_more) => {
+                    all.state |= erased.state;
+                    all.account |= erased.account;
+                    all.callbacks += erased.callbacks;
+                    all.set_aside += erased.set_aside;
+                    if !has_more {
+                        return Ok(Erasure::Done(all));
+                    }
+                }
+                Done::Erased(needed, _) => return Ok(needed),
+                other => return other.mismatched(),
+            }
+        }
     }
 
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError> {

@@ -59,6 +59,7 @@ for_every_backend! {
     what_happens_to_an_endpoint_is_remembered
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
+    a_person_is_erased_once_nobody_needs_to_know_them
     a_probe_succeeds
     the_first_epoch_stays
     a_restart_forgets_nothing_and_everything_owed_is_due
@@ -730,6 +731,36 @@ async fn accounts_are_registered_all_or_none(world: World) {
     assert_eq!(found, [None, Some(account("a"))]);
 }
 
+async fn a_person_is_erased_once_nobody_needs_to_know_them(world: World) {
+    let store = &world.store;
+    for user in ["u", "other"] {
+        store.register(vec![account(user)]).await.unwrap();
+        world.online(user).await;
+    }
+    let erase = || async { store.erase(&name("u")).await.unwrap() };
+    assert_eq!(erase().await, Erasure::StillNeeded, "online, and told to nobody yet");
+    world.deliver_all().await;
+    assert_eq!(erase().await, Erasure::StillNeeded, "online");
+    world.offline("u").await;
+    assert_eq!(erase().await, Erasure::StillNeeded, "the App does not know");
+    assert_eq!(store.accounts(&[name("u")]).await.unwrap(), [Some(account("u"))]);
+    world.deliver_all().await;
+    let last_seq = store.load(&name("u")).await.unwrap().value.last_seq();
+    let erased = Erased { state: true, account: true, callbacks: 2, set_aside: 0 };
+    assert_eq!(erase().await, Erasure::Done(erased));
+    assert_eq!(erase().await, Erasure::Done(Erased::default()), "nothing is left");
+
+    assert_eq!(
+        store.accounts(&[name("u"), name("other")]).await.unwrap(),
+        [None, Some(account("other"))]
+    );
+    assert_eq!(world.list(all()).await, ["other online delivered"]);
+    let stranger = store.load(&name("u")).await.unwrap();
+    assert_eq!((stranger.version, stranger.value.last_seq() >= last_seq), (0, true));
+    world.online("u").await;
+    assert!(store.load(&name("u")).await.unwrap().value.last_seq() > last_seq);
+}
+
 async fn a_probe_succeeds(world: World) {
     world.store.probe().await.unwrap();
 }
@@ -852,6 +883,7 @@ impl World {
             token,
             issued_at: Timestamp(1),
             background: false,
+            address: None,
         };
         self.step(user, Event::Connected(login), at).await
     }

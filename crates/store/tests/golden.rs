@@ -188,7 +188,7 @@ fn conn(n: u8) -> ConnId {
 
 fn login(n: u8, platform: Platform) -> Login {
     let (token, issued_at) = (TokenHash([n; 16]), Timestamp(1_000));
-    Login { conn: conn(n), platform, token, issued_at, background: false }
+    Login { conn: conn(n), platform, token, issued_at, background: false, address: None }
 }
 
 async fn apply(store: &dyn Store, user: &str, event: Event, at: u64) {

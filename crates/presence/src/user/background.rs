@@ -87,6 +87,7 @@ impl User {
                 background: connection.background_told(),
                 at: now.wall,
                 status: None,
+                address: connection.address.clone(),
             });
         }
     }

@@ -20,7 +20,8 @@ impl User {
         let Connection { platform, told, .. } = *newest;
         let background = newest.background_told();
         let (kind, conn) = (Kind::Online, newest.told_id());
-        let change = Change { kind, platform, conn, background, ..change };
+        let address = newest.address.clone();
+        let change = Change { kind, platform, conn, background, address, ..change };
         Retold { change, speaks_for: vec![told.connection, told.platform, told.user] }
     }
 }

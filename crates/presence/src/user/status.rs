@@ -86,6 +86,7 @@ impl User {
             issued_at: Default::default(),
             background: false,
             switch: None,
+            address: None,
             since: now.wall,
             session: Session::Virtual { until },
             told: Told::default(),
@@ -105,6 +106,7 @@ impl User {
             conn: newest.told_id(),
             // A switch that waits for its turn comes after it.
             background: newest.background_told(),
+            address: newest.address.clone(),
         }
     }
 

@@ -33,5 +33,6 @@ pub(crate) fn told(
             text: status.text.to_string(),
             emoji: status.emoji.to_string(),
         }),
+        client_address: change.address.as_deref().unwrap_or_default().to_owned(),
     }
 }

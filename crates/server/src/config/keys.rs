@@ -103,6 +103,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(callbacks.dialect),
     key!(callbacks.sdk_name, sdk_name),
     key!(callbacks.extra_fields),
+    key!(callbacks.client_address),
     key!(callbacks.concurrency_max, between(1, 10_000)),
     key!(outbox.retention, between(SECOND, 90 * DAY)).of_all("callbacks.retention"),
     key!(outbox.owed_max, between(1_000, 100_000_000)).of_all("callbacks.owed_max"),

@@ -215,6 +215,8 @@ pub struct Callbacks {
     pub sdk_name: String,
     /// Whether the body says more than the contract's fields.
     pub extra_fields: bool,
+    /// Whether the body names the address of the client.
+    pub client_address: bool,
     /// Requests on their way at the same time.
     pub concurrency_max: usize,
     /// When callbacks that say nothing new are left out; zero: never.
@@ -247,6 +249,7 @@ impl Default for Callbacks {
             dialect: Dialect::Classic,
             sdk_name: String::new(),
             extra_fields: false,
+            client_address: false,
             concurrency_max: 64,
             collapse_after: Duration::from_secs(5 * 60),
             retell: true,

@@ -119,6 +119,7 @@ impl Case {
             url: tested.url.clone(),
             sdk_name: self.sdk_name(tested),
             extra_fields: false,
+            client_address: false,
         };
         let callback = self.callback(began_ms);
         let request = request(Dialect::Classic, &target, &callback);
@@ -164,6 +165,7 @@ impl Case {
             collapsed: 0,
             epoch: String::new(),
             status: None,
+            client_address: String::new(),
         }
     }
 

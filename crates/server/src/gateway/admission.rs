@@ -133,6 +133,7 @@ async fn admit(
                 token: tokens::hash(&handshake.token),
                 issued_at,
                 background: handshake.is_background,
+                address: gateway.settings.keeps_addresses.then(|| peer.to_string().into()),
             },
             operation_id: handshake.operation_id,
         },

@@ -13,8 +13,8 @@ use std::{
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Mark, Memory, Prune, Pruned,
-    Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erasure, Mark, Memory, Prune,
+    Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -212,6 +212,10 @@ impl Store for Faulty {
 
     async fn register(&self, accounts: Vec<Account>) -> Result<Registered, StoreError> {
         self.memory.register(accounts).await
+    }
+
+    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+        self.memory.erase(user).await
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {

@@ -109,7 +109,14 @@ impl Phone {
             Sdk::Script => Platform::Web,
         };
         let issued_at = self.world.wall();
-        let login = Login { conn, platform, token: self.token, issued_at, background: false };
+        let login = Login {
+            conn,
+            platform,
+            token: self.token,
+            issued_at,
+            background: false,
+            address: None,
+        };
         let line = dial(&self.world, &self.user, login).await.ok()?;
         Some(Connected { conn, line, reached_at })
     }

@@ -1,9 +1,6 @@
 //! Marks in the file: what an App was not told, and is told again.
 
-use super::{
-    rows,
-    write::{Batch, Fact},
-};
+use super::{facts::Fact, rows, write::Batch};
 use crate::{EndpointChange, EndpointName, Mark, Resync, mark::Marks};
 use presence::{Change, Subject, Timestamp, UserId};
 use rusqlite::{OptionalExtension, Result, params};

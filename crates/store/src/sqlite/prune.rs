@@ -1,8 +1,9 @@
 //! What is too old or too much goes, a bounded amount at a time.
 
 use super::{
+    facts::Fact,
     rows::{self, Table},
-    write::{Batch, Done, Fact, Outcome},
+    write::{Batch, Done, Outcome},
 };
 use crate::{
     CallbackId, CallbackState, EndpointName, Mark, Prune, Pruned, query::scope_of, queue::Row,

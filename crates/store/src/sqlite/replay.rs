@@ -1,8 +1,9 @@
 //! What is told again, or left out, or forgotten.
 
 use super::{
+    facts::Fact,
     rows::{CallbackRow, ReadError, Table},
-    write::{Batch, Done, Fact, Outcome, Superseded},
+    write::{Batch, Done, Outcome, Superseded},
 };
 use crate::{
     CallbackId, CallbackRecord, CallbackState, Mark, Replay, Replayed, callback::speak_for,

@@ -4,8 +4,9 @@
 //! may have missed by it, they are asked to read anew.
 
 use super::{
+    facts::Fact,
     rows::{self, CREDIBLE_MAX, Key, Table, Unreadable},
-    write::{Batch, Done, Fact, Outcome},
+    write::{Batch, Done, Outcome},
 };
 use crate::{
     CallbackState, EndpointChange, EndpointName, Resync, SetAside, StoreError, Versioned,

@@ -35,7 +35,7 @@ pub(super) fn everything_alive(
     let mut index = reading.index()?;
     let mut numbers = reading.numbers()?;
     let kept = set_aside::count(&transaction)?;
-    index.count_set_aside(kept as u64);
+    index.count_set_aside(kept as i64);
     index.begin_after(numbers.last_row);
     let index = SharedIndex::new(index);
     let unreadable = reading.unreadable;

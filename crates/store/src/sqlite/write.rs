@@ -1,14 +1,15 @@
-//! What the writer writes, and what the index learns once it is on disk.
+//! What the writer writes.
 
 use super::{
     SharedIndex,
+    facts::Fact,
     faults::{is_about_content, is_about_one_write},
     rows::{Key, ROW_BYTES_MAX, Table, Unreadable, json},
 };
 use crate::{
     ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
-    EndpointName, EndpointState, Fate, Lease, Mark, NewCallback, Prune, Pruned, Registered, Replay,
-    Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
+    EndpointName, EndpointState, Erasure, Fate, Mark, NewCallback, Prune, Pruned, Registered,
+    Replay, Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
 };
 use presence::{Ages, Change, Instant, Subject, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
@@ -22,6 +23,7 @@ pub(super) enum Write {
     Collapse(Vec<Superseded>, Timestamp),
     Purge(Vec<Row>),
     Register(Vec<Account>),
+    Erase(UserId),
     ChangeEndpoint(EndpointName, EndpointChange),
     Epoch(String),
     HighestSeq,
@@ -45,6 +47,7 @@ impl Write {
             }
             Write::Purge(_) | Write::Prune(_) => ("history", "everybody".into()),
             Write::Register(_) => ("accounts", "those to be registered".into()),
+            Write::Erase(user) => ("person", user.to_string()),
             Write::ChangeEndpoint(endpoint, _) => ("endpoint", endpoint.to_string()),
             Write::Epoch(_) => ("epoch", "this store".into()),
             Write::SetAside(row) => (row.table.name(), row.key.to_string()),
@@ -62,6 +65,8 @@ pub(super) enum Done {
     Collapsed(u64),
     Purged(u64),
     Registered(Registered),
+    /// And whether there is more to erase.
+    Erased(Erasure, bool),
     Pruned(Pruned),
     Epoch(String),
     HighestSeq(u64),
@@ -81,43 +86,6 @@ pub(super) enum Outcome {
     Refused(StoreError),
     /// It is in the transaction; the facts hold once that is on disk.
     Written { learn: Vec<Fact>, done: Done },
-}
-
-/// What the index learns.
-pub(super) enum Fact {
-    User { user: UserId, version: u64, state: User, wake_at: Option<Instant> },
-    Queued { user: UserId, row: Row, callback: NewCallback },
-    Requeued { id: CallbackId, row: Row, at: Timestamp },
-    Retried { lease: Lease, at: Instant },
-    Gone { id: CallbackId, row: Row },
-    Superseded { id: CallbackId, row: Row },
-    Dead { endpoint: EndpointName, more: i64 },
-    Marked(Mark),
-    Unmarked { endpoint: EndpointName, user: UserId, subject: Subject },
-    Endpoint { endpoint: EndpointName, state: EndpointState },
-    SetAside,
-}
-
-impl Fact {
-    pub(super) fn teach(self, index: &mut Index) {
-        match self {
-            Fact::User { user, version, state, wake_at } => {
-                index.put_user(&user, version, state, wake_at);
-            }
-            Fact::Queued { user, row, callback } => index.push(&user, row, &callback),
-            Fact::Requeued { id, row, at } => index.requeue(&id, row, at),
-            Fact::Retried { lease, at } => index.retry(&lease, at),
-            Fact::Gone { id, row } => index.remove(&id, row),
-            Fact::Superseded { id, row } => index.supersede(&id, row),
-            Fact::Dead { endpoint, more } => index.count_dead(&endpoint, more),
-            Fact::Marked(mark) => index.marks_mut(&mark.endpoint.clone()).put(mark),
-            Fact::Unmarked { endpoint, user, subject } => {
-                index.marks_mut(&endpoint).remove(&user, subject);
-            }
-            Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
-            Fact::SetAside => index.count_set_aside(1),
-        }
-    }
 }
 
 /// Numbers that belong to the file as a whole.
@@ -262,6 +230,7 @@ impl<'a> Batch<'a> {
             Write::Collapse(all, at) => self.collapse(all, at),
             Write::Purge(rows) => self.purge(rows),
             Write::Register(accounts) => self.register(&accounts),
+            Write::Erase(user) => self.erase(&user),
             Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
             Write::Epoch(fresh) => self.epoch(&fresh),
             Write::Prune(prune) => self.prune(&prune),
@@ -532,21 +501,6 @@ impl<'a> Batch<'a> {
         let bytes: Option<i64> = statement.query_row([row], |row| row.get(0)).optional()?;
         self.numbers.free(bytes.unwrap_or(0).max(0).unsigned_abs());
         Ok(())
-    }
-
-    fn register(&self, accounts: &[Account]) -> Result<Outcome> {
-        let known = "SELECT 1 FROM accounts WHERE name = ?1";
-        for account in accounts {
-            if self.transaction.prepare_cached(known)?.exists([account.user.as_str()])? {
-                let done = Done::Registered(Registered::Already(account.user.clone()));
-                return Ok(Outcome::Written { learn: Vec::new(), done });
-            }
-        }
-        for account in accounts {
-            let sql = "INSERT INTO accounts(name, account) VALUES (?1, ?2)";
-            self.run(sql, params![account.user.as_str(), json(account)])?;
-        }
-        Ok(Outcome::Written { learn: Vec::new(), done: Done::Registered(Registered::All) })
     }
 
     fn change_endpoint(

@@ -20,6 +20,7 @@ pub fn logged_in(at: u64) -> Event {
         token: TokenHash([1; 16]),
         issued_at: Timestamp(1),
         background: false,
+        address: None,
     })
 }
 

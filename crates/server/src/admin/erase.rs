@@ -1,0 +1,52 @@
+//! `DELETE /v1/users/{id}/data`: logs a person out and erases all that is kept about them.
+
+use super::{Admin, input::User, problem::Problem};
+use axum::{Json, extract::State};
+use presence::{Event, Kick, Kind};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+use store::{Erased, Erasure};
+use tokio::time::{Instant, sleep};
+
+/// How long the App may take to be told that they are offline.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
+
+/// What was erased.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer {
+    /// How many connections were thrown out before.
+    kicked: usize,
+    /// Whether presence was known: status, sessions, denied tokens, when they were last online.
+    state: bool,
+    account: bool,
+    /// How many callbacks of the history.
+    callbacks: u64,
+    /// How many stored rows that could not be read.
+    set_aside: u64,
+}
+
+pub(super) async fn run(
+    State(admin): State<Arc<Admin>>,
+    User(user): User,
+) -> Result<Json<Answer>, Problem> {
+    let out = admin.driver.handle(&user, Event::Kicked(Kick::Everywhere), None).await?;
+    admin.driver.handle(&user, Event::StatusCleared { platform: None }, None).await?;
+    let kicked = out.changes.iter().filter(|change| change.kind == Kind::KickOff).count();
+    let until = Instant::now() + TOLD_WITHIN;
+    loop {
+        match admin.driver.erase(&user).await? {
+            Erasure::Done(Erased { state, account, callbacks, set_aside }) => {
+                return Ok(Json(Answer { kicked, state, account, callbacks, set_aside }));
+            }
+            Erasure::StillNeeded if Instant::now() < until => sleep(LOOKS_EVERY).await,
+            Erasure::StillNeeded => {
+                return Err(Problem::conflict(
+                    "nothing was erased: the user is online again, or an App is still to be told that they \
+                     are offline (see GET /v1/users/{id}/why); ask again when it is told",
+                ));
+            }
+        }
+    }
+}

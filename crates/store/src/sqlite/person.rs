@@ -1,0 +1,80 @@
+//! A person: their account, and all that is erased when nothing of them may stay.
+
+use super::{
+    facts::Fact,
+    rows::json,
+    write::{Batch, Done, Outcome},
+};
+use crate::{Account, Erased, Erasure, Registered};
+use presence::UserId;
+use rusqlite::{OptionalExtension, Result, params};
+
+/// How many settled callbacks are erased in one transaction.
+const ERASED_MAX: usize = 1_000;
+
+impl Batch<'_> {
+    pub(super) fn register(&self, accounts: &[Account]) -> Result<Outcome> {
+        let known = "SELECT 1 FROM accounts WHERE name = ?1";
+        for account in accounts {
+            if self.transaction.prepare_cached(known)?.exists([account.user.as_str()])? {
+                let done = Done::Registered(Registered::Already(account.user.clone()));
+                return Ok(Outcome::Written { learn: Vec::new(), done });
+            }
+        }
+        for account in accounts {
+            let sql = "INSERT INTO accounts(name, account) VALUES (?1, ?2)";
+            self.run(sql, params![account.user.as_str(), json(account)])?;
+        }
+        Ok(Outcome::Written { learn: Vec::new(), done: Done::Registered(Registered::All) })
+    }
+
+    /// A part of it, history first.
+    pub(super) fn erase(&mut self, user: &UserId) -> Result<Outcome> {
+        if self.is_needed(user) {
+            let done = Done::Erased(Erasure::StillNeeded, false);
+            return Ok(Outcome::Written { learn: Vec::new(), done });
+        }
+        let (mut learn, mut erased) = (Vec::new(), Erased::default());
+        let sql = "SELECT id, endpoint, state FROM history WHERE user = ?1 LIMIT ?2";
+        for settled in self.history(sql, params![user.as_str(), ERASED_MAX])? {
+            self.forget_settled(settled, &mut learn)?;
+            erased.callbacks += 1;
+        }
+        let has_more = erased.callbacks == ERASED_MAX as u64;
+        if !has_more {
+            erased.state = self.erase_state(user)?;
+            erased.account = self.delete("DELETE FROM accounts WHERE name = ?1", user)? > 0;
+            let unreadable = "DELETE FROM set_aside WHERE (from_table = 'accounts' AND key = ?1)
+                 OR json_extract(content, '$.user') = ?1 OR json_extract(content, '$.name') = ?1";
+            erased.set_aside = self.delete(unreadable, user)? as u64;
+            learn.push(Fact::Erased(erased.set_aside));
+        }
+        let done = Done::Erased(Erasure::Done(erased), has_more);
+        Ok(Outcome::Written { learn, done })
+    }
+
+    /// Whether something is still to be done that needs to know them.
+    fn is_needed(&self, user: &UserId) -> bool {
+        let is_held = self.held.iter().any(|id| id.user == *user);
+        let index = self.index.lock();
+        is_held
+            || self.versions.contains_key(user)
+            || index.is_active(user)
+            || index.owes(user)
+            || index.is_marked_anywhere(user)
+    }
+
+    fn erase_state(&mut self, user: &UserId) -> Result<bool> {
+        let sql = "SELECT last_seq FROM users WHERE name = ?1";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let last = statement.query_row([user.as_str()], |row| row.get::<_, i64>(0)).optional()?;
+        drop(statement);
+        let Some(last) = last else { return Ok(false) };
+        self.numbers.seq_floor = self.numbers.seq_floor.max(u64::try_from(last).unwrap_or(0));
+        Ok(self.delete("DELETE FROM users WHERE name = ?1", user)? > 0)
+    }
+
+    fn delete(&self, sql: &str, user: &UserId) -> Result<usize> {
+        self.transaction.prepare_cached(sql)?.execute([user.as_str()])
+    }
+}
