@@ -12,6 +12,7 @@ mod picture;
 mod plan;
 mod sim;
 mod steps;
+mod supply;
 mod tidy;
 mod webhooks;
 mod websocket;
@@ -47,6 +48,12 @@ const STEPS: &[Step] = &[
         build::tests(&["sql"])
     }),
     step("docs", "rustdoc, warnings denied", RUST, |_| build::docs()),
+    step(
+        "supply",
+        "what the crates of the tree are: licences, sources, duplicates, and advisories if they can be had",
+        RUST,
+        |_| supply::check(),
+    ),
     step(
         "sim",
         "seeds of the simulator: 3,000, `--seeds N`, `--seed S` with its trace, `--bite`",
@@ -138,6 +145,7 @@ const TEST: &[Planned] = &[
     Planned("webhooks", &[], Works),
     Planned("units", &[], Works),
     Planned("docs", &[], Works),
+    Planned("supply", &[], Works),
     Planned("sim", &["--seeds", "100"], Works),
 ];
 
