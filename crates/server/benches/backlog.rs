@@ -257,7 +257,12 @@ fn settings(url: String, collapse_after: Option<Duration>) -> EndpointSettings {
     let timeout = Duration::from_secs(5);
     EndpointSettings {
         name: EndpointName::new("main"),
-        target: contract::Target { url, sdk_name: String::new(), extra_fields: false },
+        target: contract::Target {
+            url,
+            sdk_name: String::new(),
+            extra_fields: false,
+            client_address: false,
+        },
         dialect: contract::Dialect::Classic,
         interest: Interest {
             online: Some(Scope::Connection),

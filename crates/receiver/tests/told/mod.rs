@@ -20,7 +20,7 @@ pub fn event(kind: Kind, user: &str, seq: u64, platform: usize, conn: &str) -> E
     let command = format!("callbackUser{what}Command");
     let body = serde_json::json!({
         "userID": user, "callbackCommand": command, "seq": seq, "connID": conn, "platformID": platform,
-        "isAppBackground": matches!(kind, Kind::Online | Kind::Background) && seq % 3 == 0,
+        "isAppBackground": matches!(kind, Kind::Online | Kind::Background) && seq.is_multiple_of(3),
     });
     Receiver::new().read(&format!("command={command}"), body.to_string().as_bytes()).unwrap()
 }

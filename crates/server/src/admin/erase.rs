@@ -6,11 +6,10 @@ use presence::{Event, Kick, Kind};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use store::{Erased, Erasure};
-use tokio::time::{Instant, sleep};
 
-/// How long the App may take to be told that they are offline.
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// Apps are told meanwhile that they are offline; for 2 s at most.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: u32 = 40;
 
 /// What was erased.
 #[derive(Serialize)]
@@ -34,19 +33,16 @@ pub(super) async fn run(
     let out = admin.driver.handle(&user, Event::Kicked(Kick::Everywhere), None).await?;
     admin.driver.handle(&user, Event::StatusCleared { platform: None }, None).await?;
     let kicked = out.changes.iter().filter(|change| change.kind == Kind::KickOff).count();
-    let until = Instant::now() + TOLD_WITHIN;
-    loop {
+    for _ in 0..LOOKS_MAX {
         match admin.driver.erase(&user).await? {
             Erasure::Done(Erased { state, account, callbacks, set_aside }) => {
                 return Ok(Json(Answer { kicked, state, account, callbacks, set_aside }));
             }
-            Erasure::StillNeeded if Instant::now() < until => sleep(LOOKS_EVERY).await,
-            Erasure::StillNeeded => {
-                return Err(Problem::conflict(
-                    "nothing was erased: the user is online again, or an App is still to be told that they \
-                     are offline (see GET /v1/users/{id}/why); ask again when it is told",
-                ));
-            }
+            Erasure::StillNeeded => tokio::time::sleep(LOOKS_EVERY).await,
         }
     }
+    Err(Problem::conflict(
+        "nothing was erased: the user is online again, or an App is still to be told that they are offline \
+         (see GET /v1/users/{id}/why); ask again when it is told",
+    ))
 }

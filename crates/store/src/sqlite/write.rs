@@ -11,7 +11,7 @@ use crate::{
     EndpointName, EndpointState, Erasure, Fate, Mark, NewCallback, Prune, Pruned, Registered,
     Replay, Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
 };
-use presence::{Ages, Change, Instant, Subject, Timestamp, User, UserId};
+use presence::{Ages, Change, Instant, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use std::collections::{HashMap, HashSet};
 
