@@ -137,6 +137,7 @@ mod tests {
             ("HERALD_CALLBACKS__CONCURRENCY_MAX", " 0 "),
             ("HERALD_CALLBACKS__ONLINE__ENABLE", "yes"),
             ("HERALD_AUTH__ADMIN_USERS", "imAdmin"),
+            ("HERALD_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/8"),
             ("HERALD_CALLBACKS__URL", "https://a:hunter2@b\n\x1b[31m"),
             ("HERALD_CALLBACKS__URL", &format!("ftp://{}", "x".repeat(100))),
         ];
@@ -149,6 +150,7 @@ mod tests {
             environment HERALD_CALLBACKS__CONCURRENCY_MAX: callbacks.concurrency_max = 0: must be from 1 to 10000
             environment HERALD_CALLBACKS__ONLINE__ENABLE: callbacks.online.enable = yes: expected true or false
             environment HERALD_AUTH__ADMIN_USERS: auth.admin_users = imAdmin: expected a list such as ["imAdmin"]
+            environment HERALD_GATEWAY__TRUSTED_PROXIES: gateway.trusted_proxies = 10.0.0.0/8: expected a list of texts in quotes, such as ["one", "another"]
             environment HERALD_CALLBACKS__URL: callbacks.url = https://***@b…: must not contain spaces or backslashes; write %20 for a space
             environment HERALD_CALLBACKS__URL: callbacks.url = ftp://xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…: must begin with https:// or http://
         "#]].assert_eq(&actual);

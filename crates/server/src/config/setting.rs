@@ -221,6 +221,9 @@ impl Setting for Vec<String> {
     }
 
     fn expected(example: &Vec<String>) -> String {
+        if example.is_empty() {
+            return "a list of texts in quotes, such as [\"one\", \"another\"]".to_owned();
+        }
         such_as("a list", example)
     }
 }
