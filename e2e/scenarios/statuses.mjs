@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { readOnline } from '../support/contract.mjs'
+import { readBackground, readOnline } from '../support/contract.mjs'
 import { eventually, WATCHED_MS } from '../support/waiting.mjs'
 
 export const statuses = [
@@ -37,6 +37,23 @@ export const statuses = [
       await sleep(WATCHED_MS)
       assert.equal(app.requests.length, 3, 'a switch alone is not told')
       assert.equal(client.count('OnConnectSuccess'), 1)
+    },
+  },
+  {
+    name: 'an App that asks for it is told who goes to the background and comes back',
+    needs: (sdk) => sdk.tellsBackground,
+    settings: { 'callbacks.background.enable': true },
+    async play(stage) {
+      const { app, client, userID } = stage
+      const login = await stage.arrives()
+      await client.setBackground(true)
+      const away = readBackground((await app.hears(2))[1], { userID, isAppBackground: true })
+      await client.setBackground(false)
+      const back = readBackground((await app.hears(3))[2], { userID, isAppBackground: false })
+      assert.deepEqual([away.connID, back.connID], [login.connID, login.connID])
+      assert.ok(login.seq < away.seq && back.seq >= away.seq + 1_000, 'once a second at most')
+      await sleep(WATCHED_MS)
+      assert.equal(app.requests.length, 3, 'told once each')
     },
   },
 ]

@@ -40,6 +40,16 @@ export function readKickOff(request, { userID }) {
   })
 }
 
+/** The same for a client that went to the background or came back. */
+export function readBackground(request, { userID, isAppBackground }) {
+  const command = 'callbackUserBackgroundCommand'
+  readOperation(request)
+  return read(request, command, ({ seq, connID }) => {
+    const three = `"userID":"${userID}","callbackCommand":"${command}","seq":${seq}`
+    return `{${three},"isAppBackground":${isAppBackground},"connID":"${connID}"}`
+  })
+}
+
 function readOperation(request) {
   assert.equal(request.header('operationID').length, 1)
   assert.match(request.header('operationID')[0], /^[!-~]{1,128}$/)
