@@ -80,6 +80,9 @@ pub enum Reason {
     /// The app of the client, or the connection that speaks for its platform or user, is another than
     /// before: in the background, or in front.
     Background,
+    /// An online that is told beside it, to who hears of each login, names another connection than the one
+    /// that speaks for its platform or user.
+    OtherConnection,
 }
 
 impl Reason {
@@ -100,6 +103,7 @@ impl Reason {
             Reason::LeaseEnded => "lease_ended",
             Reason::Resync => "resync",
             Reason::Background => "background",
+            Reason::OtherConnection => "other_connection",
         }
     }
 }
@@ -172,8 +176,11 @@ impl Interest {
             Kind::Offline => self.offline.is_some_and(|scope| change.is_edge_of(scope)),
             Kind::KickOff => self.kick_off,
             Kind::Background => {
-                // Who is told of each login has it from there.
-                let is_told = self.online == Some(Scope::Connection) && change.reason.is_arrival();
+                let is_told = match self.online {
+                    // It has it from the login, or has something else from there.
+                    Some(Scope::Connection) => change.reason.is_arrival(),
+                    _ => change.reason == Reason::OtherConnection,
+                };
                 self.background.is_some_and(|scope| change.is_edge_of(scope)) && !is_told
             }
         }

@@ -37,7 +37,7 @@ impl App {
             Kind::Online => drop(self.background.insert(subject, change.background)),
             Kind::Background => {
                 let known = self.background.insert(subject, change.background);
-                assert!(known.is_some(), "of somebody who is offline: {change:?}");
+                assert_eq!(known, Some(!change.background), "it is news: {change:?}");
             }
             Kind::Offline => drop(self.background.remove(&subject)),
             Kind::KickOff => {}

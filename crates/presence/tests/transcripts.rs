@@ -335,7 +335,7 @@ fn a_status_says_what_was_told_and_what_waits_comes_after_it() {
             3s   tick                 -> background a ios [cpu] background #3000
             4s   knock b ios t2       -> asked, online b ios [c--] login #4000
             5s   background a on      -> background a ios [c--] background background #5000
-            6s   status ios busy      -> online a ios [c--] status background #6000, background b ios [-pu] background #6001
+            6s   status ios busy      -> online a ios [c--] status background #6000, background b ios [-pu] other_connection #6001
         "#]],
     );
 }

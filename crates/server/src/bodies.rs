@@ -1,8 +1,10 @@
 //! Bodies of requests, read with one budget for all, and one for each caller.
 //!
-//! Who calls is known before anything is read. The first part of each body is free, so that whoever fills
-//! the budgets keeps nobody's small request out.
+//! Who calls is known before anything is read. The first part of each body of a known caller is free, so that
+//! whoever fills the budgets keeps nobody's small request out. Of callers who are not known all that one address
+//! sends counts, and only for that address.
 
+use crate::peer::Site;
 use axum::body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -43,6 +45,17 @@ pub enum Unread {
     NoRoom,
 }
 
+/// Whose budget a body takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Payer<'a> {
+    /// That of a user, beside that of all.
+    User(&'a str),
+    /// That of all.
+    All,
+    /// That of an address.
+    Site(Site),
+}
+
 /// A body, which counts until it is dropped.
 pub struct Read {
     bytes: Vec<u8>,
@@ -68,27 +81,34 @@ struct Charge {
     bodies: Bodies,
     caller: Option<Box<str>>,
     caller_max: usize,
+    counts_for_all: bool,
     bytes: usize,
 }
 
 impl Bodies {
-    /// Reads a body of at most so many bytes. `caller`: whose budget it takes; none: it only takes that of
-    /// all.
+    /// Reads a body of at most so many bytes.
     pub async fn read(
         &self,
         mut body: Body,
         most: usize,
-        caller: Option<&str>,
+        payer: Payer<'_>,
     ) -> Result<Read, Unread> {
         if body.size_hint().lower() > most as u64 {
             return Err(Unread::TooLong(most));
         }
         let mut charge = Charge {
             bodies: self.clone(),
-            caller: caller.map(Into::into),
+            caller: match payer {
+                Payer::User(user) => Some(user.into()),
+                Payer::All => None,
+                // No name of a user has a space in front.
+                Payer::Site(site) => Some(format!(" {site:?}").into()),
+            },
             caller_max: CALLER_BYTES_MAX.max(most),
+            counts_for_all: !matches!(payer, Payer::Site(_)),
             bytes: 0,
         };
+        let free = if charge.counts_for_all { FREE_BYTES } else { 0 };
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
@@ -97,7 +117,7 @@ impl Bodies {
             if length > most {
                 return Err(Unread::TooLong(most));
             }
-            charge.grow_to(length.saturating_sub(FREE_BYTES))?;
+            charge.grow_to(length.saturating_sub(free))?;
             bytes.extend_from_slice(&data);
         }
         Ok(Read { bytes, charge })
@@ -115,7 +135,7 @@ impl Charge {
             return Ok(());
         }
         let mut held = self.bodies.held();
-        if held.all + more > ALL_BYTES_MAX {
+        if self.counts_for_all && held.all + more > ALL_BYTES_MAX {
             return Err(Unread::NoRoom);
         }
         if let Some(caller) = &self.caller {
@@ -125,7 +145,9 @@ impl Charge {
             }
             *theirs += more;
         }
-        held.all += more;
+        if self.counts_for_all {
+            held.all += more;
+        }
         drop(held);
         self.bytes = bytes;
         Ok(())
@@ -138,7 +160,9 @@ impl Drop for Charge {
             return;
         }
         let mut held = self.bodies.held();
-        held.all -= self.bytes;
+        if self.counts_for_all {
+            held.all -= self.bytes;
+        }
         let Some(caller) = &self.caller else { return };
         let left = held.of.get(caller).map_or(0, |theirs| theirs - self.bytes);
         match left {
@@ -151,6 +175,7 @@ impl Drop for Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Peer;
     use axum::body::Bytes;
     use futures_util::stream;
     use std::convert::Infallible;
@@ -165,7 +190,9 @@ mod tests {
     #[tokio::test]
     async fn all_have_one_budget_and_each_caller_another() {
         let bodies = Bodies::default();
-        let read = async |bytes, caller| bodies.read(body(bytes), MIB, caller).await;
+        let read = async |bytes, caller: Option<&str>| {
+            bodies.read(body(bytes), MIB, caller.map_or(Payer::All, Payer::User)).await
+        };
         let mut kept =
             vec![read(MIB, Some("u")).await.unwrap(), read(MIB, Some("u")).await.unwrap()];
         assert_eq!(kept[0].len(), MIB);
@@ -176,7 +203,7 @@ mod tests {
         }
         assert_eq!(kept.len(), ALL_BYTES_MAX / MIB, "what is free makes room for no more");
         assert!(matches!(read(MIB, Some("v")).await, Err(Unread::NoRoom)));
-        let small = bodies.read(Body::from(vec![b'x'; FREE_BYTES]), MIB, Some("u")).await;
+        let small = bodies.read(Body::from(vec![b'x'; FREE_BYTES]), MIB, Payer::User("u")).await;
         assert_eq!(small.unwrap().charged(), 0);
         drop(kept);
         assert_eq!(read(MIB, Some("u")).await.unwrap().len(), MIB);
@@ -185,12 +212,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_that_an_address_sends_counts_and_for_that_address_only() {
+        let bodies = Bodies::default();
+        let site = |address: &str| Payer::Site(Peer(address.parse().unwrap()).site());
+        let read =
+            async |payer| bodies.read(Body::from(vec![b'x'; FREE_BYTES]), FREE_BYTES, payer).await;
+        let mut kept = Vec::new();
+        while let Ok(read) = read(site("192.0.2.1")).await {
+            kept.push(read);
+        }
+        assert_eq!(kept.len(), CALLER_BYTES_MAX / FREE_BYTES);
+        assert!(read(site("192.0.2.2")).await.is_ok() && read(Payer::All).await.is_ok());
+        drop(kept);
+        assert!(read(site("192.0.2.1")).await.is_ok());
+        assert!(bodies.held().of.is_empty());
+    }
+
+    #[tokio::test]
     async fn what_is_too_long_is_not_read() {
         let bodies = Bodies::default();
         let announced = Body::from(vec![b'x'; 11]);
-        let unread = bodies.read(announced, 10, None).await.err().unwrap();
+        let unread = bodies.read(announced, 10, Payer::All).await.err().unwrap();
         assert_eq!(unread.to_string(), "body: longer than 10 bytes");
-        assert!(matches!(bodies.read(body(MIB), MIB - 1, None).await, Err(Unread::TooLong(_))));
+        assert!(matches!(
+            bodies.read(body(MIB), MIB - 1, Payer::All).await,
+            Err(Unread::TooLong(_))
+        ));
         assert_eq!(bodies.held().all, 0);
     }
 }

@@ -51,8 +51,18 @@ impl FromStr for Network {
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
         let address: IpAddr = address.parse().map_err(|_| ())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| ()))?;
-        if bits > most { Err(()) } else { Ok(Network { address, bits }) }
+        let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| ()))?;
+        if bits > most {
+            return Err(());
+        }
+        // What IPv6 writes of IPv4 is IPv4, as the addresses of clients are.
+        match (address.to_canonical(), address) {
+            (IpAddr::V4(mapped), IpAddr::V6(_)) => {
+                let bits = bits.checked_sub(96).ok_or(())?;
+                Ok(Network { address: mapped.into(), bits })
+            }
+            _ => Ok(Network { address, bits }),
+        }
     }
 }
 
@@ -243,6 +253,11 @@ mod tests {
         assert!(
             everybody.holds([8, 8, 8, 8].into()) && !everybody.holds(Ipv6Addr::LOCALHOST.into())
         );
+        for mapped in ["::ffff:10.1.2.3", "::ffff:10.0.0.0/104"] {
+            let network: Network = mapped.parse().unwrap();
+            assert!(network.holds([10, 1, 2, 3].into()) && !network.holds([11, 1, 2, 3].into()));
+        }
+        assert!("::ffff:0.0.0.0/95".parse::<Network>().is_err(), "neither all of IPv4 nor of IPv6");
         let site = |text: &str| Peer(text.parse().unwrap()).site();
         assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:2:ffff::"));
         assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));

@@ -126,7 +126,6 @@ struct Parts {
     readiness: Arc<Readiness>,
     loops: Arc<CoreLoops>,
     registry: Arc<Registry>,
-    guesses: Arc<Guesses>,
     endpoints: Vec<Arc<Endpoint>>,
     driver: Arc<Driver>,
     tokens: Arc<Tokens>,
@@ -334,8 +333,6 @@ impl Parts {
             registry.clone(),
             Arc::clone(&metrics),
         ));
-        let wrong = metrics.wrong_secrets.clone();
-        let guesses = Arc::new(Guesses::new(Arc::clone(&clock), wrong));
         let secrets = std::iter::once(&config.auth.secret).chain(&config.auth.previous_secret);
         let secrets: Vec<&str> = secrets.map(Secret::expose).collect();
         let tokens = Arc::new(Tokens::new(
@@ -354,7 +351,6 @@ impl Parts {
             places,
             readiness,
             loops,
-            guesses,
             registry,
             endpoints,
             driver,
@@ -444,11 +440,17 @@ impl Parts {
         )
     }
 
+    /// Each door has its own: whoever guesses at the one locks nobody out of the other.
+    fn guesses(&self) -> Arc<Guesses> {
+        let wrong = self.metrics.wrong_secrets.clone();
+        Arc::new(Guesses::new(Arc::clone(&self.clock), wrong))
+    }
+
     fn api(&self, config: &Config) -> Api {
         Api {
             pace: Default::default(),
             bodies: Bodies::default(),
-            guesses: Arc::clone(&self.guesses),
+            guesses: self.guesses(),
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
             tokens: Arc::clone(&self.tokens),
@@ -465,7 +467,7 @@ impl Parts {
     fn admin(&self, token: String, epoch: String) -> Admin {
         Admin {
             addresses: self.registry.clone(),
-            guesses: Arc::clone(&self.guesses),
+            guesses: self.guesses(),
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),
             endpoints: self.endpoints.clone(),

@@ -47,10 +47,15 @@ impl Tokens {
         let ahead_s = self.clock.ahead().as_secs() as i64;
         let read = |keys: &Keys| keys.read_ahead(token, self.now_s(), ahead_s);
         let (newest, previous) = self.keys.split_first().expect("there is one");
-        read(newest).or_else(|error| {
-            // The newest says what is wrong with a token that none has signed.
-            previous.iter().find_map(|keys| read(keys).ok()).ok_or(error)
-        })
+        let unknown = |read: &Result<Claims, WireError>| {
+            read.as_ref().is_err_and(|error| error.code == Code::TokenUnknown)
+        };
+        let first = read(newest);
+        if !unknown(&first) {
+            return first;
+        }
+        // The newest says what is wrong with a token that none has signed.
+        previous.iter().map(read).find(|read| !unknown(read)).unwrap_or(first)
     }
 
     /// What a good token says; else one of the codes 1501 to 1507, or 500.

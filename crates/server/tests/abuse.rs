@@ -168,9 +168,9 @@ async fn after_ten_wrong_secrets_no_more_are_looked_at_for_a_while() {
     assert_eq!(right["errCode"], 1002, "{right}");
     let why = right["errDlt"].as_str().unwrap();
     assert!(why.contains("too many wrong secrets from 127.0.0.1"), "{why}");
-    // Both APIs have the same guesser.
-    assert_eq!(herald.admin("GET", "/v1/endpoints", "").await.0, 429);
-    assert_eq!(herald.metric("herald_wrong_secrets_total").await, 12.0);
+    // Who guesses there, perhaps from behind the same proxy, locks no operator out.
+    assert_eq!(herald.admin("GET", "/v1/endpoints", "").await.0, 200);
+    assert_eq!(herald.metric("herald_wrong_secrets_total").await, 11.0);
     // Who needs no secret is not concerned.
     let _client = herald.login("u", Platform::Ios).await;
 }

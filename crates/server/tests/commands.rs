@@ -255,7 +255,7 @@ async fn the_sample_app_shows_who_is_online_and_misbehaves_to_order() {
     let (status, refused) = tell("bad").await;
     assert_eq!((status, refused.contains(r#""nextCode":1"#)), (200, true));
     let (_, online) = http(address, "GET", "/online", &[], "").await.unwrap();
-    assert_eq!(online, r#"{"online":[{"seq":7,"userID":"good"}]}"#);
+    assert_eq!(online, r#"{"online":[{"isAppBackground":false,"seq":7,"userID":"good"}]}"#);
     let mut line = String::new();
     BufReader::new(app.stdout()).read_line(&mut line).unwrap();
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();

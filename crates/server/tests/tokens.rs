@@ -134,6 +134,10 @@ async fn a_secret_is_changed_without_logging_anybody_out() {
     };
     next.try_login(&made("the next secret")).await.unwrap();
     assert!(next.try_login(&made("somebody else's")).await.is_err());
+    // It says of one of the secret before, too, that it has expired.
+    let token = Keys::new(SECRET.as_bytes()).issue("u", Platform::Ios, now_s() - 99, 9);
+    let refused = next.try_login(&Identity { token, ..old.clone() }).await;
+    assert!(matches!(refused, Err(LoginError::Refused { code: 1501, .. })), "{:?}", refused.err());
     let last = next.restart_with(|config| config.auth.previous_secret = None).await;
     assert!(last.try_login(&old).await.is_err());
 }

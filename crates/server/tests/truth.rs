@@ -43,7 +43,8 @@ async fn a_snapshot_tells_all_who_are_online_page_by_page_with_one_fence() {
     assert!(seq("aa").await > fence);
     let (_, a) = herald.admin("GET", "/v1/users/a", "").await;
     let expected = json!({
-        "userID": "a", "seq": a["seq"], "platformIDs": [1], "connIDs": [a["connections"][0]["connID"]]
+        "userID": "a", "seq": a["seq"], "platformIDs": [1], "connIDs": [a["connections"][0]["connID"]],
+        "isAppBackground": false, "backgroundPlatformIDs": [], "backgroundConnIDs": [],
     });
     assert_eq!(first["users"][0], expected);
     // Without a connection: as it is named in callbacks.

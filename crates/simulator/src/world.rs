@@ -91,7 +91,7 @@ impl World {
     /// A storm.
     pub(crate) fn new(seed: u64, bite: Option<Bite>) -> World {
         let mut dice = Dice::new(seed);
-        let plan = Plan::draw(&mut dice);
+        let plan = Plan::draw(&mut dice).with_background(seed);
         World::planned(plan, dice, bite)
     }
 

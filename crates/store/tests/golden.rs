@@ -295,11 +295,12 @@ fn each_word_is_spelled_as_before() {
         Reason::LeaseEnded,
         Reason::Resync,
         Reason::Background,
+        Reason::OtherConnection,
     ];
     check(
         words(&reasons),
         expect![[
-            r#""login" "reconnect" "status" "closed" "lost" "misbehaved" "logged_out" "server_lost" "kicked" "refused" "status_cleared" "lease_ended" "resync" "background""#
+            r#""login" "reconnect" "status" "closed" "lost" "misbehaved" "logged_out" "server_lost" "kicked" "refused" "status_cleared" "lease_ended" "resync" "background" "other_connection""#
         ]],
     );
     let ends = [End::Closed, End::Lost, End::Misbehaved, End::LoggedOut, End::ServerLost];

@@ -70,17 +70,36 @@ impl User {
         let onlines: Vec<Change> = onlines.cloned().collect();
         for at in 0..self.connections.len() {
             let connection = &self.connections[at];
-            let edges = self.background_edges(connection, before, &onlines);
+            let its_own = onlines.iter().rfind(|online| online.conn == connection.told_id());
+            let is_news = |scope: Scope| {
+                let is_told = |online: &&Change| {
+                    is_same(online, connection, scope) && online.is_edge_of(scope)
+                };
+                let told = onlines.iter().rfind(is_told).map(|online| online.background);
+                let told = told.or_else(|| before.at(scope, connection));
+                told.is_some_and(|told| told != connection.background_told())
+            };
+            let is_contradicted = |scope: Scope| {
+                before.at(scope, connection).is_some()
+                    && is_contradicted(connection, scope, &onlines)
+            };
+            let (edges, reason) = match self.background_edges(connection, is_news) {
+                edges if edges.any() => {
+                    (edges, its_own.map_or(Reason::Background, |online| online.reason))
+                }
+                _ => {
+                    let edges = self.background_edges(connection, is_contradicted);
+                    (edges, Reason::OtherConnection)
+                }
+            };
             if !edges.any() {
                 continue;
             }
             self.last_seq = now.wall.0.max(self.last_seq + 1);
-            let is_its_own = |online: &&Change| online.conn == connection.told_id();
-            let told_beside = onlines.iter().find(is_its_own);
             changes.push(Change {
                 seq: self.last_seq,
                 kind: Kind::Background,
-                reason: told_beside.map_or(Reason::Background, |online| online.reason),
+                reason,
                 edges,
                 platform: connection.platform,
                 conn: connection.told_id(),
@@ -92,32 +111,31 @@ impl User {
         }
     }
 
-    /// For whom what holds for a connection is news.
-    fn background_edges(
-        &self,
-        connection: &Connection,
-        before: &Backgrounds,
-        onlines: &[Change],
-    ) -> Edges {
-        let told = connection.background_told();
+    /// For whom what holds for a connection is to be said, of those that it speaks for.
+    fn background_edges(&self, connection: &Connection, is_due: impl Fn(Scope) -> bool) -> Edges {
         let speaks_for = |of: &dyn Fn(&Connection) -> bool| {
             newest(&self.connections, of).is_some_and(|newest| core::ptr::eq(newest, connection))
         };
-        // An online of this step that names another connection told something else.
-        let was_told = |of: &dyn Fn(&Change) -> bool| {
-            let last = onlines.iter().rev().find(|online| of(online));
-            last.is_some_and(|online| online.background != told)
-        };
-        let is_news = |scope, of: &dyn Fn(&Change) -> bool| {
-            before.at(scope, connection).is_some_and(|before| before != told || was_told(of))
-        };
         let platform = connection.platform;
         Edges {
-            connection: !connection.is_virtual()
-                && is_news(Scope::Connection, &|online| online.conn == connection.told_id()),
-            platform: speaks_for(&|c| c.platform == platform)
-                && is_news(Scope::Platform, &|online| online.platform == platform),
-            user: speaks_for(&|_| true) && is_news(Scope::User, &|_| true),
+            connection: !connection.is_virtual() && is_due(Scope::Connection),
+            platform: speaks_for(&|c| c.platform == platform) && is_due(Scope::Platform),
+            user: speaks_for(&|_| true) && is_due(Scope::User),
         }
     }
+}
+
+/// Whether an online is about what a connection speaks for.
+fn is_same(online: &Change, connection: &Connection, scope: Scope) -> bool {
+    match scope {
+        Scope::Connection => online.conn == connection.told_id(),
+        Scope::Platform => online.platform == connection.platform,
+        Scope::User => true,
+    }
+}
+
+/// Whether the last online of this step about it said something else.
+fn is_contradicted(connection: &Connection, scope: Scope, onlines: &[Change]) -> bool {
+    let last = onlines.iter().rfind(|online| is_same(online, connection, scope));
+    last.is_some_and(|online| online.background != connection.background_told())
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use store::{Erased, Erasure};
 
+/// Who reads the events has read that they are offline before that is erased.
+const READ_WITHIN: Duration = Duration::from_secs(1);
 /// Apps are told meanwhile that they are offline; for 2 s at most.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
 const LOOKS_MAX: u32 = 40;
@@ -33,6 +35,9 @@ pub(super) async fn run(
     let out = admin.driver.handle(&user, Event::Kicked(Kick::Everywhere), None).await?;
     admin.driver.handle(&user, Event::StatusCleared { platform: None }, None).await?;
     let kicked = out.changes.iter().filter(|change| change.kind == Kind::KickOff).count();
+    if !out.changes.is_empty() {
+        tokio::time::sleep(READ_WITHIN).await;
+    }
     for _ in 0..LOOKS_MAX {
         match admin.driver.erase(&user).await? {
             Erasure::Done(Erased { state, account, callbacks, set_aside }) => {
@@ -42,7 +47,8 @@ pub(super) async fn run(
         }
     }
     Err(Problem::conflict(
-        "nothing was erased: the user is online again, or an App is still to be told that they are offline \
-         (see GET /v1/users/{id}/why); ask again when it is told",
+        "nothing was erased: the user is online again, or an App is still to be told that they are offline, or \
+         failed at that and is to be told again (see GET /v1/users/{id}/why and GET /v1/callbacks?user=…); ask \
+         again when it is told",
     ))
 }

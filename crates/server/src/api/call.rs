@@ -2,7 +2,7 @@
 
 use super::{Api, answer, refuse, request_json};
 use crate::{
-    bodies::{self, Unread},
+    bodies::{self, Payer, Unread},
     peer::{self, Peer},
     said, tokens,
 };
@@ -37,7 +37,7 @@ pub(super) struct Call<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Caller {
     /// An operation that asks for no token.
-    Nobody,
+    Nobody(Peer),
     /// The user of the token.
     User {
         /// Their name.
@@ -82,7 +82,7 @@ impl<T> Call<T> {
     /// Who does it, and from where. Whoever knows the secret needs no name.
     pub(super) fn record(&self) -> Record {
         let who = match &self.caller {
-            Caller::Nobody => "auth.secret",
+            Caller::Nobody(_) => "auth.secret",
             Caller::User { id, .. } | Caller::Admin { id } => id.as_str(),
         };
         Record { who: who.to_owned(), peer: self.peer, operation_id: self.operation_id.clone() }
@@ -104,7 +104,7 @@ impl Caller {
 
     pub(super) fn is(&self, user: &str) -> bool {
         match self {
-            Caller::Nobody => false,
+            Caller::Nobody(_) => false,
             Caller::User { id, .. } => id == user,
             Caller::Admin { .. } => true,
         }
@@ -183,7 +183,7 @@ async fn read<T: DeserializeOwned>(
     let peer = peer::of(&head.extensions);
     let operation_id = header(headers, "operationID")?.to_owned();
     let caller = match whose {
-        For::Everybody => Caller::Nobody,
+        For::Everybody => Caller::Nobody(peer),
         For::Users | For::Administrators => caller(&api, headers).await?,
     };
     if whose == For::Administrators && !caller.is_admin() {
@@ -201,12 +201,12 @@ pub(super) async fn read_body(
     body: Body,
 ) -> Result<bodies::Read, WireError> {
     let most = api.settings.body_bytes_max;
-    let (most, caller) = match caller {
-        Caller::Nobody => (most.min(bodies::FREE_BYTES), None),
-        Caller::User { id, .. } => (most, Some(id.as_str())),
-        Caller::Admin { .. } => (most, None),
+    let (most, payer) = match caller {
+        Caller::Nobody(peer) => (most.min(bodies::FREE_BYTES), Payer::Site(peer.site())),
+        Caller::User { id, .. } => (most, Payer::User(id)),
+        Caller::Admin { .. } => (most, Payer::All),
     };
-    let read = api.bodies.read(body, most, caller).await;
+    let read = api.bodies.read(body, most, payer).await;
     read.map_err(|unread| match unread {
         Unread::NoRoom => Code::ServerInternal.with(unread.to_string()),
         Unread::TooLong(_) | Unread::Broken(_) => Code::Args.with(unread.to_string()),

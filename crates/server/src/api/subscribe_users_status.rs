@@ -67,7 +67,7 @@ pub(super) async fn connections(
     let state = api.store.load(user).await.map_err(unavailable)?.value;
     let is_callers = |connection: &&Connection| match caller {
         Caller::User { token, .. } => connection.token == *token,
-        Caller::Admin { .. } | Caller::Nobody => true,
+        Caller::Admin { .. } | Caller::Nobody(_) => true,
     };
     let open = state.connections().iter().filter(|c| c.session == Session::Live);
     Ok(open.filter(is_callers).map(|connection| connection.id).collect())

@@ -14,6 +14,7 @@ use url::Url;
 /// Notes every rule that is broken.
 pub(super) fn check(draft: &mut Draft, dev: bool, read_file: ReadFile<'_>) {
     check_secret(draft, dev);
+    check_previous_secret(draft, dev);
     check_pings(draft);
     check_gate(draft);
     check_tokens(draft);
@@ -48,6 +49,27 @@ fn check_mode(endpoint: &mut Draft) {
         let wrong = "only the App of [callbacks] can be asked; \"notify\" tells this one";
         endpoint.refuse("callbacks.online.mode", wrong);
     }
+}
+
+/// It makes tokens as well as the other.
+fn check_previous_secret(draft: &mut Draft, dev: bool) {
+    let path = "auth.previous_secret";
+    if !draft.knows(&[path, "auth.secret"]) {
+        return;
+    }
+    let auth = &draft.config.auth;
+    let Some(previous) = auth.previous_secret.as_ref().map(|secret| secret.expose()) else {
+        return;
+    };
+    let wrong = if previous == DEV_SECRET && !dev {
+        "is OpenIM's well-known \"openIM123\", with which anybody can make tokens; leave it out: clients get \
+         tokens of the new secret when they log in again"
+    } else if previous == auth.secret.expose() {
+        "is auth.secret itself; write the one that was used before, or leave it out"
+    } else {
+        return;
+    };
+    draft.refuse(path, wrong);
 }
 
 fn check_secret(draft: &mut Draft, dev: bool) {
@@ -231,6 +253,25 @@ fn refuse_pair(draft: &mut Draft, first: (&str, &str), second: (&str, &str)) {
 mod tests {
     use crate::config::load;
     use expect_test::expect;
+
+    #[test]
+    fn the_secret_before_makes_tokens_too_and_must_be_no_less() {
+        let mut actual = String::new();
+        for previous in ["openIM123", "short", "0123456789abcdef", "another one, 16"] {
+            let text =
+                format!("[auth]\nsecret = '0123456789abcdef'\nprevious_secret = '{previous}'\n");
+            actual += &match load(Some(("herald.toml", &text)), [], false, &|_| unreachable!()) {
+                Ok(_) => "good\n".to_owned(),
+                Err(errors) => format!("{errors}\n"),
+            };
+        }
+        expect![[r#"
+            herald.toml:3: auth.previous_secret = "***": is OpenIM's well-known "openIM123", with which anybody can make tokens; leave it out: clients get tokens of the new secret when they log in again
+            herald.toml:3: auth.previous_secret = ***: has fewer than 8 characters, so that tokens can be guessed; write a longer one
+            herald.toml:3: auth.previous_secret = "***": is auth.secret itself; write the one that was used before, or leave it out
+            good
+        "#]].assert_eq(&actual);
+    }
 
     #[test]
     fn the_secret_must_be_chosen_unless_dev_fills_in_the_known_one() {

@@ -39,6 +39,10 @@ fn of_auth(auth: &Auth) -> Vec<Row> {
             !well_known && secret.len() < 16,
             "tokens may be guessed: auth.secret has fewer than 16 characters",
         ),
+        (
+            auth.previous_secret.as_ref().is_some_and(|secret| secret.expose().len() < 16),
+            "tokens may be guessed: auth.previous_secret has fewer than 16 characters",
+        ),
     ]
 }
 
