@@ -1,7 +1,8 @@
 //! What is allowed, but probably not meant.
 
 use super::{
-    Auth, Backend, Callbacks, Config, DEV_SECRET, Mode, Outbox, Presence, Store, section_of,
+    Auth, Backend, Callbacks, Config, DEV_SECRET, Gateway, Mode, Outbox, Presence, Store,
+    section_of,
 };
 use presence::Scope;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 /// A sentence for each thing that the operator should read at every start.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut all = said(of_auth(&config.auth));
+    all.extend(said(of_gateway(&config.gateway)));
     all.extend(said(of_presence(&config.presence)));
     let nowhere = config.endpoints().next().is_none();
     all.extend(said(vec![(nowhere, "nothing is sent: callbacks.url is empty")]));
@@ -44,6 +46,13 @@ fn of_auth(auth: &Auth) -> Vec<Row> {
             "tokens may be guessed: auth.previous_secret has fewer than 16 characters",
         ),
     ]
+}
+
+fn of_gateway(gateway: &Gateway) -> Vec<Row> {
+    vec![(
+        gateway.trusted_proxies.iter().any(|network| network.ends_with("/0")),
+        "anybody can say whose address is theirs: gateway.trusted_proxies names all addresses there are",
+    )]
 }
 
 fn of_presence(presence: &Presence) -> Vec<Row> {
@@ -165,6 +174,7 @@ mod tests {
                 config.callbacks.online.scope = Scope::User;
                 config.callbacks.offline.scope = Scope::Connection;
             }),
+            check(|config| config.gateway.trusted_proxies = vec!["0.0.0.0/0".to_owned()]),
             check(|config| config.store.sync = SyncMode::Normal),
             check(|config| config.store.backend = Backend::Memory),
         ];
@@ -197,6 +207,8 @@ mod tests {
             the App cannot tell platforms apart: a scope is platform, but callbacks.extra_fields is false
             -
             the App takes users for offline who are online: callbacks.offline.scope is finer than callbacks.online.scope
+            -
+            anybody can say whose address is theirs: gateway.trusted_proxies names all addresses there are
             -
             -
             nothing survives a restart: store.backend is memory
