@@ -106,9 +106,7 @@ impl Reason {
             Reason::OtherConnection => "other_connection",
         }
     }
-}
 
-impl Reason {
     /// Whether somebody came online, or set a status.
     fn is_arrival(self) -> bool {
         matches!(self, Reason::Login | Reason::Reconnect | Reason::Status)
@@ -164,11 +162,16 @@ pub struct Interest {
     pub offline: Option<Scope>,
     /// Whether kick-offs are told.
     pub kick_off: bool,
-    /// The scope of background callbacks, that of what the App keeps; none when they are switched off.
-    pub background: Option<Scope>,
+    /// Whether background callbacks are told, of what the App keeps a word about.
+    pub background: bool,
 }
 
 impl Interest {
+    /// What its App keeps one word about. One that is not told of departures can only keep a flag.
+    pub fn keeps(&self) -> Scope {
+        self.offline.unwrap_or(Scope::User)
+    }
+
     /// Whether this endpoint is told of a change.
     pub fn selects(&self, change: &Change) -> bool {
         match change.kind {
@@ -181,7 +184,7 @@ impl Interest {
                     Some(Scope::Connection) => change.reason.is_arrival(),
                     _ => change.reason == Reason::OtherConnection,
                 };
-                self.background.is_some_and(|scope| change.is_edge_of(scope)) && !is_told
+                self.background && change.is_edge_of(self.keeps()) && !is_told
             }
         }
     }

@@ -23,7 +23,7 @@ impl App {
             online: Some(online),
             offline: Some(keeps),
             kick_off: false,
-            background: Some(keeps),
+            background: true,
         };
         App { interest, keeps, background: BTreeMap::new() }
     }

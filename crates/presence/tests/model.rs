@@ -305,7 +305,7 @@ impl Apps {
                 online: Some(online),
                 offline: Some(offline),
                 kick_off: false,
-                background: None,
+                background: false,
             };
             told.selects(change).then_some(change.kind == Kind::Online)
         };

@@ -852,7 +852,7 @@ fn a_scope_selects_its_edges() {
     }
     let count = |scope| {
         let interest =
-            Interest { online: Some(scope), offline: None, kick_off: false, background: None };
+            Interest { online: Some(scope), offline: None, kick_off: false, background: false };
         told.iter().filter(|change| interest.selects(change)).count()
     };
     assert_eq!((count(Scope::Connection), count(Scope::Platform), count(Scope::User)), (3, 2, 1));
@@ -860,7 +860,7 @@ fn a_scope_selects_its_edges() {
         online: None,
         offline: Some(Scope::Connection),
         kick_off: true,
-        background: None,
+        background: false,
     };
     assert!(told.iter().all(|change| !deaf.selects(change)));
 }

@@ -28,7 +28,7 @@ pub struct Bodies(Arc<Mutex<Held>>);
 #[derive(Default)]
 struct Held {
     all: usize,
-    of: HashMap<Box<str>, usize>,
+    of: HashMap<Payer, usize>,
 }
 
 /// Why a body is not read.
@@ -46,14 +46,20 @@ pub enum Unread {
 }
 
 /// Whose budget a body takes.
-#[derive(Debug, Clone, Copy)]
-pub enum Payer<'a> {
-    /// That of a user, beside that of all.
-    User(&'a str),
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Payer {
+    /// That of a user, and that of all.
+    User(Box<str>),
     /// That of all.
     All,
     /// That of an address.
     Site(Site),
+}
+
+impl Payer {
+    fn takes_from_all(&self) -> bool {
+        !matches!(self, Payer::Site(_))
+    }
 }
 
 /// A body, which counts until it is dropped.
@@ -79,36 +85,20 @@ impl Deref for Read {
 
 struct Charge {
     bodies: Bodies,
-    caller: Option<Box<str>>,
-    caller_max: usize,
-    counts_for_all: bool,
+    payer: Payer,
+    payer_max: usize,
     bytes: usize,
 }
 
 impl Bodies {
     /// Reads a body of at most so many bytes.
-    pub async fn read(
-        &self,
-        mut body: Body,
-        most: usize,
-        payer: Payer<'_>,
-    ) -> Result<Read, Unread> {
+    pub async fn read(&self, mut body: Body, most: usize, payer: Payer) -> Result<Read, Unread> {
         if body.size_hint().lower() > most as u64 {
             return Err(Unread::TooLong(most));
         }
-        let mut charge = Charge {
-            bodies: self.clone(),
-            caller: match payer {
-                Payer::User(user) => Some(user.into()),
-                Payer::All => None,
-                // No name of a user has a space in front.
-                Payer::Site(site) => Some(format!(" {site:?}").into()),
-            },
-            caller_max: CALLER_BYTES_MAX.max(most),
-            counts_for_all: !matches!(payer, Payer::Site(_)),
-            bytes: 0,
-        };
-        let free = if charge.counts_for_all { FREE_BYTES } else { 0 };
+        let free = if payer.takes_from_all() { FREE_BYTES } else { 0 };
+        let payer_max = CALLER_BYTES_MAX.max(most);
+        let mut charge = Charge { bodies: self.clone(), payer, payer_max, bytes: 0 };
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
@@ -135,17 +125,18 @@ impl Charge {
             return Ok(());
         }
         let mut held = self.bodies.held();
-        if self.counts_for_all && held.all + more > ALL_BYTES_MAX {
+        let takes_from_all = self.payer.takes_from_all();
+        if takes_from_all && held.all + more > ALL_BYTES_MAX {
             return Err(Unread::NoRoom);
         }
-        if let Some(caller) = &self.caller {
-            let theirs = held.of.entry(caller.clone()).or_default();
-            if *theirs + more > self.caller_max {
+        if self.payer != Payer::All {
+            let theirs = held.of.entry(self.payer.clone()).or_default();
+            if *theirs + more > self.payer_max {
                 return Err(Unread::NoRoom);
             }
             *theirs += more;
         }
-        if self.counts_for_all {
+        if takes_from_all {
             held.all += more;
         }
         drop(held);
@@ -160,14 +151,13 @@ impl Drop for Charge {
             return;
         }
         let mut held = self.bodies.held();
-        if self.counts_for_all {
+        if self.payer.takes_from_all() {
             held.all -= self.bytes;
         }
-        let Some(caller) = &self.caller else { return };
-        let left = held.of.get(caller).map_or(0, |theirs| theirs - self.bytes);
+        let left = held.of.get(&self.payer).map_or(0, |theirs| theirs - self.bytes);
         match left {
-            0 => held.of.remove(caller),
-            left => held.of.insert(caller.clone(), left),
+            0 => held.of.remove(&self.payer),
+            left => held.of.insert(self.payer.clone(), left),
         };
     }
 }
@@ -191,7 +181,9 @@ mod tests {
     async fn all_have_one_budget_and_each_caller_another() {
         let bodies = Bodies::default();
         let read = async |bytes, caller: Option<&str>| {
-            bodies.read(body(bytes), MIB, caller.map_or(Payer::All, Payer::User)).await
+            bodies
+                .read(body(bytes), MIB, caller.map_or(Payer::All, |user| Payer::User(user.into())))
+                .await
         };
         let mut kept =
             vec![read(MIB, Some("u")).await.unwrap(), read(MIB, Some("u")).await.unwrap()];
@@ -203,7 +195,8 @@ mod tests {
         }
         assert_eq!(kept.len(), ALL_BYTES_MAX / MIB, "what is free makes room for no more");
         assert!(matches!(read(MIB, Some("v")).await, Err(Unread::NoRoom)));
-        let small = bodies.read(Body::from(vec![b'x'; FREE_BYTES]), MIB, Payer::User("u")).await;
+        let small =
+            bodies.read(Body::from(vec![b'x'; FREE_BYTES]), MIB, Payer::User("u".into())).await;
         assert_eq!(small.unwrap().charged(), 0);
         drop(kept);
         assert_eq!(read(MIB, Some("u")).await.unwrap().len(), MIB);

@@ -29,8 +29,8 @@ pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors};
 pub use origin::{Origin, Origins};
 pub use sections::{
-    Admin, Api, Auth, Background, Callbacks, Config, FurtherEndpoint, Gateway, History, KickOff,
-    Log, Login, MAIN, Offline, Online, Outbox, Presence, Store, section_of,
+    Admin, Api, Auth, Callbacks, Config, FurtherEndpoint, Gateway, History, Log, Login, MAIN,
+    Offline, Online, OptionalKind, Outbox, Presence, Store, section_of,
 };
 pub use types::{Backend, Headers, LogFormat, Mode, OnRefusal, Secret, Size, SyncMode};
 
@@ -257,8 +257,8 @@ mod tests {
                     timeout: Duration::from_secs(24),
                     scope: Scope::Connection,
                 },
-                kick_off: KickOff { enable: true, timeout: Duration::from_secs(25) },
-                background: Background { enable: true, timeout: Duration::from_secs(30) },
+                kick_off: OptionalKind { enable: true, timeout: Duration::from_secs(25) },
+                background: OptionalKind { enable: true, timeout: Duration::from_secs(30) },
             },
             further_endpoints: further(),
             outbox: Outbox {

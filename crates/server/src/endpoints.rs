@@ -14,7 +14,7 @@ use crate::{
     trust::TlsFiles,
 };
 use contract::signature::SigningSecret;
-use presence::{Interest, Scope};
+use presence::Interest;
 use std::sync::Arc;
 use store::EndpointName;
 
@@ -62,11 +62,7 @@ fn settings(name: &str, callbacks: &Callbacks) -> EndpointSettings {
             online: online.enable.then_some(online.scope),
             offline: offline.enable.then_some(offline.scope),
             kick_off: kick_off.enable,
-            background: background.enable.then_some(if offline.enable {
-                offline.scope
-            } else {
-                Scope::User
-            }),
+            background: background.enable,
         },
         timeouts: Timeouts {
             online: online.timeout,

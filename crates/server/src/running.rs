@@ -319,7 +319,7 @@ impl Parts {
             logout_denies_token: config.auth.logout_denies_token,
             refused_for: config.presence.refused_for,
             user_budget: config.presence.user_budget as u32,
-            tells_background: endpoints.iter().any(|e| e.settings.interest.background.is_some()),
+            tells_background: endpoints.iter().any(|e| e.settings.interest.background),
             mass_loss: config.presence.mass_loss,
             held_until: Instant(0),
             wall_ahead: Duration::ZERO,

@@ -321,6 +321,12 @@ async fn app_with_a_view(
 async fn the_view_of_the_sample_app_is_looked_at_by_url_and_by_command() {
     let app = Tried::start(|at| herald(&["app", "--listen", &at.to_string()])).await;
     let view = format!("http://{}/online", app.address);
+    // A run right after another one begins above all that was sent there.
+    for _ in 0..2 {
+        let table = conformance(&[&app.url(), "--view", &view, "--background"]);
+        let text = String::from_utf8(table.stdout).unwrap();
+        assert!(table.status.success() && text.contains("front and background"), "{text}");
+    }
     let table = conformance(&[&app.url(), "--view", &view]);
     let text = String::from_utf8(table.stdout).unwrap();
     assert!(table.status.success() && text.contains("shown offline"), "{text}");

@@ -227,12 +227,7 @@ fn endpoint(world: &World, number: usize) -> Arc<Endpoint> {
         target,
         dialect: contract::Dialect::Classic,
         interest,
-        timeouts: Timeouts {
-            online: plan.online_timeout,
-            offline: TIMEOUT,
-            kick_off: TIMEOUT,
-            background: TIMEOUT,
-        },
+        timeouts: Timeouts { online: plan.online_timeout, ..Timeouts::all(TIMEOUT) },
         on_refusal: match settings.closes_on_refusal {
             true => OnRefusal::Disconnect,
             false => OnRefusal::Ignore,

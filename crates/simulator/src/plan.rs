@@ -40,8 +40,8 @@ impl Kind {
             Kind::Connections => (Scope::Connection, Scope::Connection),
             Kind::Platforms => (Scope::Platform, Scope::Platform),
         };
-        let background = tells_background.then_some(offline);
-        Interest { online: Some(online), offline: Some(offline), kick_off, background }
+        let (online, offline) = (Some(online), Some(offline));
+        Interest { online, offline, kick_off, background: tells_background }
     }
 
     pub(crate) fn name(self) -> &'static str {

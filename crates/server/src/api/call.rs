@@ -203,7 +203,7 @@ pub(super) async fn read_body(
     let most = api.settings.body_bytes_max;
     let (most, payer) = match caller {
         Caller::Nobody(peer) => (most.min(bodies::FREE_BYTES), Payer::Site(peer.site())),
-        Caller::User { id, .. } => (most, Payer::User(id)),
+        Caller::User { id, .. } => (most, Payer::User(id.as_str().into())),
         Caller::Admin { .. } => (most, Payer::All),
     };
     let read = api.bodies.read(body, most, payer).await;

@@ -154,8 +154,7 @@ impl Dispatcher {
             endpoint: name.clone(),
             due: now.mono,
             queued_before,
-            // An App that is not told of departures can only keep a flag.
-            scope: interest.offline.unwrap_or(Scope::User),
+            scope: interest.keeps(),
             users_max: limit,
             at: now.wall,
         };

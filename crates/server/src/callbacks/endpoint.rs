@@ -78,6 +78,11 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// The same for every kind.
+    pub fn all(timeout: Duration) -> Timeouts {
+        Timeouts { online: timeout, offline: timeout, kick_off: timeout, background: timeout }
+    }
+
     pub(crate) fn longest(self) -> Duration {
         let Timeouts { online, offline, kick_off, background } = self;
         online.max(offline).max(kick_off).max(background)
@@ -143,9 +148,9 @@ impl Endpoint {
         self.look_at_marks.swap(false, Relaxed)
     }
 
-    /// What its App keeps one word about. One that is not told of departures can only keep a flag.
+    /// What its App keeps one word about.
     pub fn scope(&self) -> Scope {
-        self.settings.interest.offline.unwrap_or(Scope::User)
+        self.settings.interest.keeps()
     }
 
     /// Takes over how it stands in the store.

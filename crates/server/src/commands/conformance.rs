@@ -24,14 +24,15 @@ pub(crate) struct Arguments {
     /// The sdkName that the App expects; others are tried too
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     sdk_name: String,
-    /// Try background callbacks too, which Herald sends with callbacks.background.enable = true
+    /// Try background callbacks too, which Herald sends with callbacks.background.enable = true. With a view it
+    /// is looked at whether the user stays online, not at what the App keeps of the background
     #[arg(long)]
     background: bool,
     /// A PEM file with the certificates to trust for https, in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Where the App shows who is online, such as http://127.0.0.1:10006/online: whoever is named there is
-    /// online. With it the App's view is looked at, after late, repeated and older callbacks too
+    /// Where the App shows who is online, such as http://127.0.0.1:10006/online: any text (JSON, HTML); whoever is
+    /// named there is online. With it the App's view is looked at, after late, repeated and older callbacks too
     #[arg(long, value_name = "URL", conflicts_with = "view_command")]
     view: Option<String>,
     /// The same as a command that prints who is online, such as "psql -c 'SELECT …'"

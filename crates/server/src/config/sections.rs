@@ -230,9 +230,9 @@ pub struct Callbacks {
     /// A user left.
     pub offline: Offline,
     /// A client of a user was made to leave.
-    pub kick_off: KickOff,
+    pub kick_off: OptionalKind,
     /// Who is online went to the background, or came back.
-    pub background: Background,
+    pub background: OptionalKind,
 }
 
 impl Default for Callbacks {
@@ -256,8 +256,8 @@ impl Default for Callbacks {
             online: Online::default(),
             refusal: RefusalLimit::default(),
             offline: Offline::default(),
-            kick_off: KickOff::default(),
-            background: Background::default(),
+            kick_off: OptionalKind::default(),
+            background: OptionalKind::default(),
         }
     }
 }
@@ -304,31 +304,17 @@ impl Default for Offline {
     }
 }
 
-/// The callback of a client that was made to leave.
+/// A kind of callback that has no scope of its own, and is switched off unless somebody asks for it.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
-pub struct KickOff {
+pub struct OptionalKind {
     pub enable: bool,
     pub timeout: Duration,
 }
 
-impl Default for KickOff {
-    fn default() -> KickOff {
-        KickOff { enable: false, timeout: Duration::from_secs(5) }
-    }
-}
-
-/// The callback of a client that went to the background or came back.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
-pub struct Background {
-    pub enable: bool,
-    pub timeout: Duration,
-}
-
-impl Default for Background {
-    fn default() -> Background {
-        Background { enable: false, timeout: Duration::from_secs(5) }
+impl Default for OptionalKind {
+    fn default() -> OptionalKind {
+        OptionalKind { enable: false, timeout: Duration::from_secs(5) }
     }
 }
 

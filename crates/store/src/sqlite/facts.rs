@@ -7,51 +7,17 @@ use presence::{Instant, Subject, Timestamp, User, UserId};
 
 /// What the index learns.
 pub(super) enum Fact {
-    User {
-        user: UserId,
-        version: u64,
-        state: User,
-        wake_at: Option<Instant>,
-    },
-    Queued {
-        user: UserId,
-        row: Row,
-        callback: NewCallback,
-    },
-    Requeued {
-        id: CallbackId,
-        row: Row,
-        at: Timestamp,
-    },
-    Retried {
-        lease: Lease,
-        at: Instant,
-    },
-    Gone {
-        id: CallbackId,
-        row: Row,
-    },
-    Superseded {
-        id: CallbackId,
-        row: Row,
-    },
-    Dead {
-        endpoint: EndpointName,
-        more: i64,
-    },
+    User { user: UserId, version: u64, state: User, wake_at: Option<Instant> },
+    Queued { user: UserId, row: Row, callback: NewCallback },
+    Requeued { id: CallbackId, row: Row, at: Timestamp },
+    Retried { lease: Lease, at: Instant },
+    Gone { id: CallbackId, row: Row },
+    Superseded { id: CallbackId, row: Row },
+    Dead { endpoint: EndpointName, more: i64 },
     Marked(Mark),
-    Unmarked {
-        endpoint: EndpointName,
-        user: UserId,
-        subject: Subject,
-    },
-    Endpoint {
-        endpoint: EndpointName,
-        state: EndpointState,
-    },
-    SetAside,
-    /// So many rows are not set aside any more.
-    Erased(u64),
+    Unmarked { endpoint: EndpointName, user: UserId, subject: Subject },
+    Endpoint { endpoint: EndpointName, state: EndpointState },
+    SetAside { more: i64 },
 }
 
 impl Fact {
@@ -71,8 +37,7 @@ impl Fact {
                 index.marks_mut(&endpoint).remove(&user, subject);
             }
             Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
-            Fact::SetAside => index.count_set_aside(1),
-            Fact::Erased(rows) => index.count_set_aside(-(rows as i64)),
+            Fact::SetAside { more } => index.count_set_aside(more),
         }
     }
 }

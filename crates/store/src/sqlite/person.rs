@@ -46,8 +46,9 @@ impl Batch<'_> {
             erased.account = self.delete("DELETE FROM accounts WHERE name = ?1", user)? > 0;
             let unreadable = "DELETE FROM set_aside WHERE (from_table = 'accounts' AND key = ?1)
                  OR json_extract(content, '$.user') = ?1 OR json_extract(content, '$.name') = ?1";
-            erased.set_aside = self.delete(unreadable, user)? as u64;
-            learn.push(Fact::Erased(erased.set_aside));
+            let unread = self.delete(unreadable, user)?;
+            erased.set_aside = unread as u64;
+            learn.push(Fact::SetAside { more: -(unread as i64) });
         }
         let done = Done::Erased(Erasure::Done(erased), has_more);
         Ok(Outcome::Written { learn, done })

@@ -57,7 +57,7 @@ impl Batch<'_> {
         );
         let now = now(self.transaction)?;
         self.keep(row, &content, now)?;
-        learn.push(Fact::SetAside);
+        learn.push(Fact::SetAside { more: 1 });
         match row.table {
             Table::Users => self.after_user(&content, now, learn)?,
             Table::Outbox => self.after_owed(row, &content, now, learn)?,
