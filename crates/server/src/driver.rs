@@ -29,7 +29,9 @@ use std::{
     time::Duration,
 };
 use step::{Along, Step};
-use store::{Claimed, Commit, Erasure, Mark, Settlement, Store, StoreError, UserQuery, Versioned};
+use store::{
+    Claimed, Commit, Erase, Erasure, Mark, Settlement, Store, StoreError, UserQuery, Versioned,
+};
 use store_failures::StoreFailures;
 use ticks::{TICKS_MAX, Ticked, Ticks};
 use tokio::task::JoinSet;
@@ -384,9 +386,10 @@ impl Driver {
     }
 
     /// Erases all that is kept about a user who is offline. No step of theirs is in between.
-    pub async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+    pub async fn erase(&self, user: &UserId, force: bool) -> Result<Erasure, StoreError> {
         let _turn = self.line(user).lock().await;
-        self.store.erase(user).await
+        let at = self.clock.now().wall;
+        self.store.erase(&Erase { user: user.clone(), force, at }).await
     }
 
     async fn step(

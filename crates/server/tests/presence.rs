@@ -358,8 +358,7 @@ async fn a_person_is_logged_out_and_erased() {
     herald.set_status("u", Platform::Ios, json!({ "status": 1, "availability": "busy" })).await;
     app.hears(&["online u", "online u"]).await;
     let (status, erased) = herald.admin("DELETE", "/v1/users/u/data", "").await;
-    let expected =
-        json!({ "kicked": 1, "state": true, "account": true, "callbacks": 3, "setAside": 0 });
+    let expected = json!({ "kicked": 1, "state": true, "account": true, "callbacks": 3, "owed": 0, "setAside": 0 });
     assert_eq!((status, erased), (200, expected));
     app.hears(&["online u", "online u", "offline u"]).await;
     let (_, why) = herald.admin("GET", "/v1/users/u/why", "").await;
@@ -378,9 +377,17 @@ async fn nobody_is_erased_before_the_app_knows_that_they_are_offline() {
     app.stop();
     let (status, problem) = herald.admin("DELETE", "/v1/users/u/data", "").await;
     assert_eq!(status, 409, "{problem}");
-    assert!(problem["detail"].as_str().unwrap().contains("nothing was erased"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("?force=true"), "{problem}");
     let (_, user) = herald.admin("GET", "/v1/users/u", "").await;
     assert_eq!(user["online"], false);
+    assert_ne!(user["seq"], 0, "it is known still");
+    let (status, erased) = herald.admin("DELETE", "/v1/users/u/data?force=true", "").await;
+    assert_eq!((status, &erased["owed"], &erased["state"]), (200, &json!(1), &json!(true)));
+    let (_, why) = herald.admin("GET", "/v1/users/u/why", "").await;
+    assert_eq!(why["callbacks"], json!([]));
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    let why = endpoints[0]["needsResync"].to_string();
+    assert!(why.contains("erased"), "{endpoints}");
 }
 
 /// With `extra_fields`: what the user, or a backend for them, has set.

@@ -17,8 +17,8 @@ use std::{
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erasure, Fate, Mark, Memory,
-    Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erasure, Fate, Mark,
+    Memory, Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
     Versioned,
 };
 use tokio_util::sync::CancellationToken;
@@ -429,8 +429,8 @@ impl Store for Disk {
         Ok(registered)
     }
 
-    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
-        self.memory.erase(user).await
+    async fn erase(&self, erase: &Erase) -> Result<Erasure, StoreError> {
+        self.memory.erase(erase).await
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {

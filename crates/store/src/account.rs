@@ -1,5 +1,6 @@
 //! Users as the App registers them: a name and a face, nothing that presence depends on.
 
+use crate::{EndpointChange, Resync};
 use presence::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +17,31 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
+/// A wish to erase a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erase {
+    /// Whom.
+    pub user: UserId,
+    /// Also if an App is still to be told about them: it is not told then, and asked to read who is online.
+    pub force: bool,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+impl Erase {
+    /// What an endpoint needs that is not told any more.
+    pub(crate) fn resync(&self) -> EndpointChange {
+        let why = "a person was erased about whom it was still to be told".to_owned();
+        EndpointChange::NeedsResync(Resync { since: self.at, why, heals: false })
+    }
+}
+
 /// What came of a wish to erase a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erasure {
     /// It is gone.
     Done(Erased),
-    /// Nothing was erased: they are online, await a deadline, or an App is still to be told about them.
+    /// Not all was erased: they are online, await a deadline, or an App is still to be told about them.
     StillNeeded,
 }
 
@@ -32,8 +52,10 @@ pub struct Erased {
     pub state: bool,
     /// Whether they had an account.
     pub account: bool,
-    /// How many settled callbacks.
+    /// How many callbacks of the history.
     pub callbacks: u64,
+    /// How many of these were still owed.
+    pub owed: u64,
     /// How many rows about them that could not be read.
     pub set_aside: u64,
 }

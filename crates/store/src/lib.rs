@@ -22,7 +22,7 @@ mod queue;
 mod set_aside;
 mod sqlite;
 
-pub use account::{Account, Erased, Erasure, Registered};
+pub use account::{Account, Erase, Erased, Erasure, Registered};
 pub use callback::{
     ATTEMPTS_KEPT, AttemptRecord, CallbackId, CallbackRecord, CallbackState, EndpointName,
 };
@@ -141,7 +141,7 @@ pub trait Store: Send + std::marker::Sync + 'static {
 
     /// Erases all that is kept about a person: state, account, history. Their `seq` goes on above all that
     /// they ever had, if they come back.
-    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError>;
+    async fn erase(&self, erase: &Erase) -> Result<Erasure, StoreError>;
 
     /// The name of everything that this store has ever held: `fresh`, if it had none.
     async fn epoch(&self, fresh: &str) -> Result<String, StoreError>;

@@ -4,9 +4,9 @@ mod prune;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage,
-    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erased, Erasure,
-    Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store, StoreError,
-    UserQuery, Versioned,
+    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erased,
+    Erasure, Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store,
+    StoreError, UserQuery, Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
     query::scope_of,
@@ -345,19 +345,22 @@ impl Store for Memory {
         Ok(Registered::All)
     }
 
-    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+    async fn erase(&self, erase: &Erase) -> Result<Erasure, StoreError> {
         let state = &mut *self.lock();
-        let index = &state.index;
-        if index.is_active(user) || index.owes(user) || index.is_marked_anywhere(user) {
+        let user = &erase.user;
+        if state.index.is_active(user) || !state.give_up(erase) {
             return Ok(Erasure::StillNeeded);
         }
-        let rows = state.callbacks.iter().filter(|(_, stored)| stored.record.id.user == *user);
-        let rows: Vec<Row> = rows.map(|(row, _)| *row).collect();
+        let theirs = || state.callbacks.values().filter(|stored| stored.record.id.user == *user);
+        let rows: Vec<Row> = theirs().map(|stored| stored.record.row).collect();
+        let is_owed = |stored: &&Stored| stored.record.state == CallbackState::Pending;
+        let owed = theirs().filter(is_owed).count() as u64;
         let callbacks = state.forget_rows(&rows);
         Ok(Erasure::Done(Erased {
             state: state.forget_user(user),
             account: state.accounts.remove(user).is_some(),
             callbacks,
+            owed,
             set_aside: 0,
         }))
     }

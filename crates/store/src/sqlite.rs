@@ -24,9 +24,9 @@ mod writer;
 
 use crate::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erased, Erasure, Mark, Prune,
-    Pruned, Registered, Replay, Replayed, SetAside, Settlement, Store, StoreError, UserQuery,
-    Versioned, index::Index,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erased, Erasure, Mark,
+    Prune, Pruned, Registered, Replay, Replayed, SetAside, Settlement, Store, StoreError,
+    UserQuery, Versioned, index::Index,
 };
 use async_trait::async_trait;
 pub use check::{CheckError, Checked, Problem, check};
@@ -418,14 +418,15 @@ impl Store for Sqlite {
         self.read(&self.for_people, move |connection| read::accounts(connection, &users)).await
     }
 
-    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
+    async fn erase(&self, erase: &Erase) -> Result<Erasure, StoreError> {
         let mut all = Erased::default();
         loop {
-            match self.writer.run(Write::Erase(user.clone())).await? {
+            match self.writer.run(Write::Erase(erase.clone())).await? {
                 Done::Erased(Erasure::Done(erased), has_more) => {
                     all.state |= erased.state;
                     all.account |= erased.account;
                     all.callbacks += erased.callbacks;
+                    all.owed += erased.owed;
                     all.set_aside += erased.set_aside;
                     if !has_more {
                         return Ok(Erasure::Done(all));

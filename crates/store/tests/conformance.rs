@@ -60,6 +60,7 @@ for_every_backend! {
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
     a_person_is_erased_once_nobody_needs_to_know_them
+    a_person_whom_an_app_is_still_to_be_told_about_is_erased_if_insisted_on
     a_probe_succeeds
     the_first_epoch_stays
     a_restart_forgets_nothing_and_everything_owed_is_due
@@ -737,7 +738,7 @@ async fn a_person_is_erased_once_nobody_needs_to_know_them(world: World) {
         store.register(vec![account(user)]).await.unwrap();
         world.online(user).await;
     }
-    let erase = || async { store.erase(&name("u")).await.unwrap() };
+    let erase = || async { store.erase(&erase("u", false)).await.unwrap() };
     assert_eq!(erase().await, Erasure::StillNeeded, "online, and told to nobody yet");
     world.deliver_all().await;
     assert_eq!(erase().await, Erasure::StillNeeded, "online");
@@ -746,7 +747,7 @@ async fn a_person_is_erased_once_nobody_needs_to_know_them(world: World) {
     assert_eq!(store.accounts(&[name("u")]).await.unwrap(), [Some(account("u"))]);
     world.deliver_all().await;
     let last_seq = store.load(&name("u")).await.unwrap().value.last_seq();
-    let erased = Erased { state: true, account: true, callbacks: 2, set_aside: 0 };
+    let erased = Erased { state: true, account: true, callbacks: 2, owed: 0, set_aside: 0 };
     assert_eq!(erase().await, Erasure::Done(erased));
     assert_eq!(erase().await, Erasure::Done(Erased::default()), "nothing is left");
 
@@ -759,6 +760,32 @@ async fn a_person_is_erased_once_nobody_needs_to_know_them(world: World) {
     assert_eq!((stranger.version, stranger.value.last_seq() >= last_seq), (0, true));
     world.online("u").await;
     assert!(store.load(&name("u")).await.unwrap().value.last_seq() > last_seq);
+}
+
+async fn a_person_whom_an_app_is_still_to_be_told_about_is_erased_if_insisted_on(world: World) {
+    let store = &world.store;
+    world.online("u").await;
+    assert_eq!(store.erase(&erase("u", true)).await.unwrap(), Erasure::StillNeeded, "online");
+    let claimed = world.claim(9).await;
+    world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    world.offline("u").await;
+    let in_flight = world.claim(9).await;
+    assert_eq!(store.erase(&erase("u", true)).await.unwrap(), Erasure::StillNeeded, "in flight");
+    world.settle(&in_flight[0], Fate::RetryAt { at: Instant(99), counts: true }).await.unwrap();
+    world.online("u").await;
+    world.offline("u").await;
+    assert_eq!(store.erase(&erase("u", false)).await.unwrap(), Erasure::StillNeeded);
+    let all = Erased { state: true, account: false, callbacks: 4, owed: 3, set_aside: 0 };
+    assert_eq!(store.erase(&erase("u", true)).await.unwrap(), Erasure::Done(all));
+    assert!(world.list(self::all()).await.is_empty());
+    assert_eq!(world.backlog().await.owed, 0);
+    assert!(!store.is_marked(&main(), &name("u")).await.unwrap());
+    let resync = store.endpoint(&main()).await.unwrap().resync.unwrap();
+    assert!(!resync.heals, "only a snapshot tells now: {resync:?}");
+}
+
+fn erase(user: &str, force: bool) -> Erase {
+    Erase { user: name(user), force, at: Timestamp(9) }
 }
 
 async fn a_probe_succeeds(world: World) {

@@ -13,8 +13,9 @@ use std::{
 };
 use store::{
     Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erasure, Mark, Memory, Prune,
-    Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery, Versioned,
+    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erasure, Mark, Memory,
+    Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
+    Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -214,8 +215,8 @@ impl Store for Faulty {
         self.memory.register(accounts).await
     }
 
-    async fn erase(&self, user: &UserId) -> Result<Erasure, StoreError> {
-        self.memory.erase(user).await
+    async fn erase(&self, erase: &Erase) -> Result<Erasure, StoreError> {
+        self.memory.erase(erase).await
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, StoreError> {

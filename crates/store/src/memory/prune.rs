@@ -1,7 +1,9 @@
 //! What is too old, too much, or of a person who wants to be forgotten.
 
 use super::{State, Stored};
-use crate::{CallbackState, EndpointChange, Mark, Prune, query::scope_of, queue::Row};
+use crate::{
+    CallbackId, CallbackState, EndpointChange, Erase, Mark, Prune, query::scope_of, queue::Row,
+};
 use presence::{Subject, UserId};
 use std::collections::HashMap;
 
@@ -79,6 +81,33 @@ impl State {
         });
         let old: Vec<_> = old.take(prune.limit).map(|(user, _)| user.clone()).collect();
         old.iter().filter(|user| self.forget_user(user)).count() as u64
+    }
+
+    /// What Apps are still to be told about somebody is not told any more, if that is wished; false if it is
+    /// still to be told.
+    pub(super) fn give_up(&mut self, erase: &Erase) -> bool {
+        let Erase { user, force, .. } = erase;
+        let rows = self.index.rows_owed(user);
+        let owed = rows.iter().filter_map(|row| Some(self.callbacks.get(row)?.record.id.clone()));
+        let owed: Vec<(CallbackId, Row)> = owed.zip(rows.iter().copied()).collect();
+        let marked = self.index.is_marked_anywhere(user);
+        if owed.iter().any(|(id, _)| self.index.is_busy(id))
+            || (!force && (marked || !owed.is_empty()))
+        {
+            return false;
+        }
+        for (id, row) in owed {
+            self.index.remove(&id, row);
+            self.change_endpoint(&id.endpoint, erase.resync());
+        }
+        for endpoint in self.index.endpoints() {
+            let subjects = self.index.marks_mut(&endpoint).answered(user, Subject::User, u64::MAX);
+            if !subjects.is_empty() {
+                self.change_endpoint(&endpoint, erase.resync());
+                self.unmark(&endpoint, user, &subjects);
+            }
+        }
+        true
     }
 
     /// Whether they were known.

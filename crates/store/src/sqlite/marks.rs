@@ -63,7 +63,7 @@ impl Batch<'_> {
     }
 
     /// Those of a user. One that cannot be read is as good as none.
-    fn marks_of(&self, endpoint: &EndpointName, user: &UserId) -> Result<Vec<Mark>> {
+    pub(super) fn marks_of(&self, endpoint: &EndpointName, user: &UserId) -> Result<Vec<Mark>> {
         let sql = format!("{} WHERE endpoint = ?1 AND user = ?2", rows::Table::Marks.select());
         let mut statement = self.transaction.prepare_cached(&sql)?;
         let values = params![endpoint.as_str(), user.as_str()];

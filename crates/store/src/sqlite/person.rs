@@ -2,10 +2,11 @@
 
 use super::{
     facts::Fact,
+    prune::Owed,
     rows::json,
     write::{Batch, Done, Outcome},
 };
-use crate::{Account, Erased, Erasure, Registered};
+use crate::{Account, CallbackState, Erase, Erased, Erasure, Registered};
 use presence::UserId;
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -28,13 +29,23 @@ impl Batch<'_> {
         Ok(Outcome::Written { learn: Vec::new(), done: Done::Registered(Registered::All) })
     }
 
-    /// A part of it, history first.
-    pub(super) fn erase(&mut self, user: &UserId) -> Result<Outcome> {
-        if self.is_needed(user) {
-            let done = Done::Erased(Erasure::StillNeeded, false);
-            return Ok(Outcome::Written { learn: Vec::new(), done });
-        }
+    /// A part of it: what is owed, then the history, then the rest.
+    pub(super) fn erase(&mut self, erase: &Erase) -> Result<Outcome> {
+        let user = &erase.user;
         let (mut learn, mut erased) = (Vec::new(), Erased::default());
+        let needed = || Done::Erased(Erasure::StillNeeded, false);
+        if self.is_in_use(user) {
+            return Ok(Outcome::Written { learn, done: needed() });
+        }
+        if self.is_to_be_told(user) {
+            erased.owed = match erase.force {
+                true => self.give_up(erase, &mut learn)?,
+                false => 0,
+            };
+            let goes_on = !learn.is_empty();
+            let done = if goes_on { Done::Erased(Erasure::Done(erased), true) } else { needed() };
+            return Ok(Outcome::Written { learn, done });
+        }
         let sql = "SELECT id, endpoint, state FROM history WHERE user = ?1 LIMIT ?2";
         for settled in self.history(sql, params![user.as_str(), ERASED_MAX])? {
             self.forget_settled(settled, &mut learn)?;
@@ -54,15 +65,39 @@ impl Batch<'_> {
         Ok(Outcome::Written { learn, done })
     }
 
-    /// Whether something is still to be done that needs to know them.
-    fn is_needed(&self, user: &UserId) -> bool {
+    /// Whether they are online, await a deadline, or are written about at this moment.
+    fn is_in_use(&self, user: &UserId) -> bool {
         let is_held = self.held.iter().any(|id| id.user == *user);
+        is_held || self.versions.contains_key(user) || self.index.lock().is_active(user)
+    }
+
+    fn is_to_be_told(&self, user: &UserId) -> bool {
         let index = self.index.lock();
-        is_held
-            || self.versions.contains_key(user)
-            || index.is_active(user)
-            || index.owes(user)
-            || index.is_marked_anywhere(user)
+        index.owes(user) || index.is_marked_anywhere(user)
+    }
+
+    /// Some of what Apps are still to be told about them is not told any more. Nothing while one of these
+    /// callbacks is in flight.
+    fn give_up(&mut self, erase: &Erase, learn: &mut Vec<Fact>) -> Result<u64> {
+        let user = &erase.user;
+        let owed = self.owed("user = ?1 LIMIT ?2", params![user.as_str(), ERASED_MAX], learn)?;
+        if !owed.iter().all(|owed| self.hold_if(&owed.id, |index| !index.is_busy(&owed.id))) {
+            return Ok(0);
+        }
+        let given_up = owed.len() as u64;
+        for Owed { row, id, .. } in owed {
+            self.file(row, CallbackState::Expired, None, erase.at, learn)?;
+            learn.extend(self.note_endpoint(id.endpoint.clone(), erase.resync())?);
+            learn.push(Fact::Gone { id, row });
+        }
+        let endpoints = self.index.lock().endpoints();
+        for endpoint in endpoints {
+            for mark in self.marks_of(&endpoint, user)? {
+                learn.extend(self.note_endpoint(endpoint.clone(), erase.resync())?);
+                self.unmark((&endpoint, user, mark.subject), mark.seq, learn)?;
+            }
+        }
+        Ok(given_up)
     }
 
     fn erase_state(&mut self, user: &UserId) -> Result<bool> {

@@ -12,9 +12,9 @@ use presence::{Change, Subject, UserId};
 use rusqlite::{Params, Result, params};
 
 /// A row of the outbox.
-struct Owed {
-    row: Row,
-    id: CallbackId,
+pub(super) struct Owed {
+    pub(super) row: Row,
+    pub(super) id: CallbackId,
     change: Change,
 }
 
@@ -64,7 +64,7 @@ impl Batch<'_> {
         Ok(expired)
     }
 
-    fn owed(
+    pub(super) fn owed(
         &mut self,
         condition: &str,
         values: impl Params,

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
-    EndpointName, EndpointState, Erasure, Fate, Mark, NewCallback, Prune, Pruned, Registered,
-    Replay, Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index, queue::Row,
+    EndpointName, EndpointState, Erase, Erasure, Fate, Mark, NewCallback, Prune, Pruned,
+    Registered, Replay, Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index,
+    queue::Row,
 };
 use presence::{Ages, Change, Instant, Timestamp, User, UserId};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
@@ -23,7 +24,7 @@ pub(super) enum Write {
     Collapse(Vec<Superseded>, Timestamp),
     Purge(Vec<Row>),
     Register(Vec<Account>),
-    Erase(UserId),
+    Erase(Erase),
     ChangeEndpoint(EndpointName, EndpointChange),
     Epoch(String),
     HighestSeq,
@@ -47,7 +48,7 @@ impl Write {
             }
             Write::Purge(_) | Write::Prune(_) => ("history", "everybody".into()),
             Write::Register(_) => ("accounts", "those to be registered".into()),
-            Write::Erase(user) => ("person", user.to_string()),
+            Write::Erase(erase) => ("person", erase.user.to_string()),
             Write::ChangeEndpoint(endpoint, _) => ("endpoint", endpoint.to_string()),
             Write::Epoch(_) => ("epoch", "this store".into()),
             Write::SetAside(row) => (row.table.name(), row.key.to_string()),
@@ -230,7 +231,7 @@ impl<'a> Batch<'a> {
             Write::Collapse(all, at) => self.collapse(all, at),
             Write::Purge(rows) => self.purge(rows),
             Write::Register(accounts) => self.register(&accounts),
-            Write::Erase(user) => self.erase(&user),
+            Write::Erase(erase) => self.erase(&erase),
             Write::ChangeEndpoint(endpoint, change) => self.change_endpoint(endpoint, change),
             Write::Epoch(fresh) => self.epoch(&fresh),
             Write::Prune(prune) => self.prune(&prune),
