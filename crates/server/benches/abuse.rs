@@ -10,19 +10,30 @@
 mod support;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::GzEncoder};
 use futures_util::{SinkExt, future::join_all};
 use std::{
+    io::Write,
     sync::Arc,
     time::{Duration, Instant},
 };
 use support::{App, identity, process::Process, token};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     runtime::Runtime,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::{connect_async, tungstenite::Message as Frame};
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{
+        Message as Frame,
+        protocol::frame::{
+            Frame as Piece,
+            coding::{Data, OpCode},
+        },
+    },
+};
 use wire::{
     identifier as id,
     message::{Message, SetAppBackgroundStatusReq, SubUserOnlineStatus},
@@ -30,7 +41,7 @@ use wire::{
 };
 
 /// How long each attack lasts.
-const LENGTH: Duration = Duration::from_secs(8);
+const LENGTH: Duration = Duration::from_secs(7);
 const MEMORY_MIB_MAX: f64 = 64.0;
 const CORES_MAX: f64 = 0.5;
 const SLOWER_MAX: f64 = 2.0;
@@ -81,17 +92,31 @@ impl Attackers {
 }
 
 async fn attack_in_every_way() {
-    let attacks: [(&str, Attack); 9] = [
+    let attacks: [(&str, Attack); 15] = [
         ("an address: silent connections", |by, target| by.each(2_000, target, silent)),
         ("an address: bodies without a token", |by, target| {
             by.each(400, target, body_without_token)
         }),
-        ("an address: answers that it never reads", |by, target| by.each(200, target, never_reads)),
+        ("an address: heads and bodies that do not end", |by, target| {
+            by.each(1_500, Arc::clone(&target), unfinished_head);
+            by.each(1_500, target, unfinished_body);
+        }),
+        ("an address: requests without end", |by, target| by.each(8, target, pipelined)),
+        ("an address: answers that it never reads", |by, target| {
+            by.each(1_000, Arc::clone(&target), never_reads);
+            by.each(1_000, target, never_reads_the_gateway);
+        }),
         ("an address: guesses of the secret", |by, target| by.each(8, target, guesses)),
         ("a user: bodies that drip", |by, target| by.each(100, target, dripping_body)),
         ("a user: names of 36 KB to watch", |by, target| by.each(4, target, long_names)),
         ("a user: background flips", |by, target| by.each(20, target, flips)),
         ("a user: WebSocket pings", |by, target| by.each(4, target, pings)),
+        ("a user: frames that unpack to 48 KB", |by, target| by.each(16, target, packed)),
+        ("a user: pieces of a message that never ends", |by, target| {
+            by.each(4, target, empty_pieces);
+        }),
+        ("a user: logins without end", |by, target| by.each(8, target, logins)),
+        ("a user: calls without end", |by, target| by.each(8, target, calls)),
         ("a user: queries for 1,000 names", |by, target| by.each(4, target, queries)),
     ];
     let mut wrong = Vec::new();
@@ -206,21 +231,24 @@ impl Target {
 
     async fn line(&self, to_api: bool) -> Option<TcpStream> {
         let address = if to_api { self.herald.api } else { self.herald.gateway };
-        TcpStream::connect(address).await.ok()
+        let socket = TcpSocket::new_v4().unwrap();
+        // Another address than that of the others.
+        socket.bind(([127, 0, 0, 2], 0).into()).ok()?;
+        socket.connect(address).await.ok()
     }
 
     /// A client of the attacker, as a library of theirs would make it.
-    async fn socket(&self) -> Option<Socket> {
+    async fn socket(&self, more: &str) -> Option<Socket> {
         let token = token("attacker", Platform::Web);
         let url = format!(
-            "ws://{}/?sendID=attacker&token={token}&platformID=5&operationID=o&isBackground=false&sdkType=js",
+            "ws://{}/?sendID=attacker&token={token}&platformID=5&operationID=o&isBackground=false&sdkType=js{more}",
             self.herald.gateway
         );
-        Some(connect_async(url).await.ok()?.0)
+        Some(client_async(url, self.line(false).await?).await.ok()?.0)
     }
 }
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
 
 async fn until_closed(mut line: TcpStream) {
     let mut read = [0; 4096];
@@ -241,10 +269,74 @@ async fn body_without_token(target: Arc<Target>) {
     }
 }
 
-async fn never_reads(target: Arc<Target>) {
+/// A head of 14 KB that lacks its end, at the gateway.
+async fn unfinished_head(target: Arc<Target>) {
+    let Some(mut line) = target.line(false).await else { return };
+    let header = format!("X-Padding: {}\r\n", "x".repeat(130)).repeat(95);
+    if line.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n{header}").as_bytes()).await.is_ok() {
+        until_closed(line).await;
+    }
+}
+
+/// A short body that lacks its last byte, where no token is asked for.
+async fn unfinished_body(target: Arc<Target>) {
     let Some(mut line) = target.line(true).await else { return };
-    let request = b"OPTIONS /user/get_users_status HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
-    while let Ok(Ok(())) = timeout(LENGTH, line.write_all(&request)).await {}
+    let head = "POST /auth/get_admin_token HTTP/1.1\r\nHost: x\r\noperationID: o\r\nContent-Length: 16384\r\n\r\n";
+    if line.write_all(head.as_bytes()).await.is_ok() {
+        let _ = line.write_all(&[b' '; 16_383]).await;
+        until_closed(line).await;
+    }
+}
+
+/// As many requests as are answered.
+async fn pipelined(target: Arc<Target>) {
+    sends(target, "OPTIONS /user/get_users_status HTTP/1.1\r\nHost: x\r\n\r\n").await;
+}
+
+/// The same of somebody with a token.
+async fn calls(target: Arc<Target>) {
+    let token = token("attacker", Platform::Web);
+    let head =
+        "POST /msg/get_server_time HTTP/1.1\r\nHost: x\r\noperationID: o\r\nContent-Length: 2\r\n";
+    sends(target, &format!("{head}token: {token}\r\n\r\n{{}}")).await;
+}
+
+async fn sends(target: Arc<Target>, request: &str) {
+    let Some(line) = target.line(true).await else { return };
+    let (mut answers, mut requests) = line.into_split();
+    let request = request.repeat(50);
+    let reads = async move {
+        let mut read = vec![0; 64 * 1024];
+        while let Ok(1..) = answers.read(&mut read).await {}
+    };
+    let writes = async move { while requests.write_all(request.as_bytes()).await.is_ok() {} };
+    tokio::join!(reads, writes);
+}
+
+async fn never_reads(target: Arc<Target>) {
+    let Some(line) = target.line(true).await else { return };
+    only_writes(line, "OPTIONS /user/get_users_status").await;
+}
+
+async fn never_reads_the_gateway(target: Arc<Target>) {
+    let Some(line) = target.line(false).await else { return };
+    only_writes(line, &format!("GET /{}", "x".repeat(15_000))).await;
+}
+
+async fn only_writes(mut line: TcpStream, request: &str) {
+    let requests = format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(10);
+    while let Ok(Ok(())) = timeout(LENGTH, line.write_all(requests.as_bytes())).await {}
+}
+
+async fn logins(target: Arc<Target>) {
+    drop(target.socket("").await);
+}
+
+async fn empty_pieces(target: Arc<Target>) {
+    let Some(mut socket) = target.socket("").await else { return };
+    let piece = |kind| Frame::Frame(Piece::message(Vec::new(), OpCode::Data(kind), false));
+    let _ = socket.send(piece(Data::Binary)).await;
+    while socket.feed(piece(Data::Continue)).await.is_ok() {}
 }
 
 async fn guesses(target: Arc<Target>) {
@@ -271,7 +363,7 @@ async fn dripping_body(target: Arc<Target>) {
 
 /// Sends requests of one kind for as long as they are taken.
 async fn floods(target: Arc<Target>, identifier: i32, data: impl Fn(usize) -> Vec<u8>) {
-    let Some(mut socket) = target.socket().await else { return };
+    let Some(mut socket) = target.socket("").await else { return };
     for n in 0.. {
         let data = STANDARD.encode(data(n));
         let frame = serde_json::json!({
@@ -300,8 +392,21 @@ async fn flips(target: Arc<Target>) {
     floods(target, id::SET_BACKGROUND_STATUS, |n| flip(n).encode_to_vec()).await;
 }
 
+/// A few hundred bytes that Herald unpacks to 48 KB, and packs again for its answer.
+async fn packed(target: Arc<Target>) {
+    let Some(mut socket) = target.socket("&compression=gzip").await else { return };
+    let frame = serde_json::json!({
+        "reqIdentifier": id::GET_NEWEST_SEQ, "sendID": "attacker", "operationID": "o",
+        "msgIncr": "hgfedcba".repeat(6_000), "data": "",
+    });
+    let mut packing = GzEncoder::new(Vec::new(), Compression::best());
+    packing.write_all(frame.to_string().as_bytes()).unwrap();
+    let frame = packing.finish().unwrap();
+    while socket.send(Frame::binary(frame.clone())).await.is_ok() {}
+}
+
 async fn pings(target: Arc<Target>) {
-    let Some(mut socket) = target.socket().await else { return };
+    let Some(mut socket) = target.socket("").await else { return };
     while socket.send(Frame::Ping(Vec::new().into())).await.is_ok() {}
 }
 

@@ -36,6 +36,8 @@ use crate::{
     clock::Clock,
     driver::Driver,
     guesses::Guesses,
+    listener::Proven,
+    logging::AUDIT,
     metrics::Metrics,
     peer::{self, Peer},
     readiness::Readiness,
@@ -173,11 +175,12 @@ async fn authorize(
     }
     let reads = request.method() == Method::GET || request.uri().path().ends_with("/diff");
     let what = format!("{} {}", request.method(), uri.path());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(Proven);
     if !reads {
         let about = response.extensions().get().map_or("", |Noted(about): &Noted| about);
         let status = response.status().as_u16();
-        tracing::info!(who = "management", address = %peer, what, about, status, "management call");
+        tracing::info!(target: AUDIT, who = "management", address = %peer, what, about, status, "management call");
     }
     response
 }

@@ -4,6 +4,7 @@
 //! 150x code unless the token itself is bad: SDKs log the user out at one.
 
 mod account_check;
+mod answer_body;
 mod call;
 mod force_logout;
 mod get_admin_token;
@@ -27,6 +28,7 @@ use crate::{
 };
 use axum::{
     Router,
+    body::Body,
     extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn},
@@ -41,6 +43,8 @@ use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
 use wire::envelope;
 
+/// How much of an unknown path its answer repeats.
+const PATH_CHARS_SHOWN: usize = 200;
 /// How many users one call may name.
 const USERS_MAX: usize = 1_000;
 
@@ -73,6 +77,8 @@ pub struct Api {
     pub pace: Pace,
     /// What bodies of requests may hold.
     pub bodies: Bodies,
+    /// What answers may hold that are being sent.
+    pub answers: Bodies,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What the operator configured.
@@ -117,7 +123,8 @@ async fn fallback(clients: Router, request: Request) -> Response {
     if request.headers().contains_key(header::UPGRADE) {
         return clients.oneshot(request).await.into_response();
     }
-    let text = format!("no such route: {} {}\n", request.method(), request.uri().path());
+    let path: String = request.uri().path().chars().take(PATH_CHARS_SHOWN).collect();
+    let text = format!("no such route: {} {path}\n", request.method());
     (StatusCode::NOT_FOUND, text).into_response()
 }
 
@@ -142,8 +149,8 @@ async fn cors(request: Request, next: Next) -> Response {
 }
 
 /// HTTP 200 and JSON, whatever happened.
-fn answer(envelope: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], envelope).into_response()
+fn answer(envelope: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], envelope.into()).into_response()
 }
 
 fn refuse(error: &wire::code::WireError) -> Response {

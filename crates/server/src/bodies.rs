@@ -83,7 +83,8 @@ impl Deref for Read {
     }
 }
 
-struct Charge {
+/// What something takes of a budget, until it is dropped.
+pub struct Charge {
     bodies: Bodies,
     payer: Payer,
     payer_max: usize,
@@ -111,6 +112,14 @@ impl Bodies {
             bytes.extend_from_slice(&data);
         }
         Ok(Read { bytes, charge })
+    }
+
+    /// Takes so much of the budgets for something that is not read; one long thing fits where nothing else is.
+    pub fn hold(&self, bytes: usize, payer: Payer) -> Result<Charge, Unread> {
+        let payer_max = CALLER_BYTES_MAX.max(bytes);
+        let mut charge = Charge { bodies: self.clone(), payer, payer_max, bytes: 0 };
+        charge.grow_to(bytes)?;
+        Ok(charge)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

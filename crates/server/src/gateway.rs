@@ -10,6 +10,7 @@ mod conformance;
 mod connection;
 mod ending;
 mod outbound;
+mod paced;
 mod registry;
 mod request;
 mod sites;

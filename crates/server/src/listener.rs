@@ -3,11 +3,13 @@
 //! It exists because `axum::serve` sets no timeout for headers, so that a client that sends them
 //! one byte a minute would stay for ever, and has no limit of connections.
 
+mod budget;
 mod places;
 mod unread;
 
 use crate::{
     files,
+    logging::REFUSED,
     peer::{Peer, Proxies, proxied},
     supervision::{Panicked, contain},
 };
@@ -19,9 +21,16 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+pub use budget::Proven;
+use budget::{Budgets, Costs, is_proven};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use places::{Place, Places};
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use std::{
     convert::Infallible,
     io,
@@ -32,6 +41,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -48,7 +58,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const READ_WITHIN: Duration = Duration::from_secs(30);
 /// What the system holds of a connection in each direction (it doubles that): a client that never reads,
 /// or whose body is never read, takes no more.
-const SOCKET_BUFFER_BYTES: u32 = 64 * 1024;
+const SOCKET_BUFFER_BYTES: u32 = 32 * 1024;
+/// What part of the connections may be such as are only waiting to be closed, and for how long.
+const TURNED_AWAY_PART: usize = 2;
+const TURNED_AWAY_FOR: Duration = Duration::from_secs(2);
 /// How many may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// How long requests may take to finish when the server stops.
@@ -57,8 +70,12 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A port that is bound and not yet served.
 pub struct Listener {
     tcp: TcpListener,
+    /// The same socket, for connections of which none is waited for: they cost less.
+    waiting: std::net::TcpListener,
     head_timeout: Duration,
     connections_max: usize,
+    /// Room for connections that are to be closed.
+    turned_away: Arc<Semaphore>,
     addresses: Arc<PeerRules>,
 }
 
@@ -80,9 +97,13 @@ impl Default for PeerRules {
 impl Listener {
     /// Binds; port 0 takes a free one.
     pub async fn bind(address: SocketAddr, head_timeout: Duration) -> io::Result<Listener> {
-        let tcp = listen(address)?;
-        let connections_max = CONNECTIONS_MAX.min(files::limit_now() / 2);
-        Ok(Listener { tcp, head_timeout, connections_max, addresses: Arc::default() })
+        let waiting = listen(address)?.into_std()?;
+        let tcp = TcpListener::from_std(waiting.try_clone()?)?;
+        let turned_away = Arc::new(Semaphore::new(0));
+        let (connections_max, addresses) = (0, Arc::default());
+        let listener =
+            Listener { tcp, waiting, head_timeout, connections_max, turned_away, addresses };
+        Ok(listener.connections_max(CONNECTIONS_MAX.min(files::limit_now() / 2)))
     }
 
     /// Whose connections come, and how many of one address.
@@ -93,7 +114,9 @@ impl Listener {
     /// At most so many connections at a time that are not upgraded. When all are taken, one that has
     /// no request is closed for one that comes; if all have, it waits.
     pub fn connections_max(self, connections_max: usize) -> Listener {
-        Listener { connections_max, ..self }
+        let turned_away = connections_max / TURNED_AWAY_PART;
+        let connections_max = connections_max - turned_away;
+        Listener { connections_max, turned_away: Arc::new(Semaphore::new(turned_away)), ..self }
     }
 
     /// Where it listens.
@@ -105,17 +128,20 @@ impl Listener {
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let router = router.layer(from_fn(in_time));
         let places = Places::new(self.connections_max);
+        let budgets = Budgets::new();
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&places) => accepted,
+                accepted = self.accept(&places, &budgets) => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, address, place)) => {
+                Ok(None) => {}
+                Ok(Some((stream, address, place))) => {
                     let door = Door {
                         router: router.clone(),
                         head_timeout: self.head_timeout,
                         addresses: Arc::clone(&self.addresses),
+                        budgets: Arc::clone(&budgets),
                         stop: stop.clone(),
                     };
                     let served = serve(stream, address, place, door);
@@ -129,13 +155,47 @@ impl Listener {
                 }
             }
         }
-        drop(self.tcp);
+        drop((self.tcp, self.waiting));
         let _ = timeout(FINISH_TIMEOUT, places.all_free()).await;
     }
 
-    async fn accept(&self, places: &Arc<Places>) -> io::Result<(TcpStream, IpAddr, Place)> {
-        let (stream, address) = self.tcp.accept().await?;
-        Ok((stream, address.ip(), places.take().await))
+    /// Closes a connection of which nothing is read, after a while if there is room: so whoever makes one after
+    /// the other waits, and the next one costs nothing meanwhile.
+    fn turn_away(&self, stream: std::net::TcpStream) {
+        // The system is to hold nothing of it, neither now nor when it is closed.
+        let _ = set_socket_linger(&stream, Some(Duration::ZERO));
+        let _ = set_socket_recv_buffer_size(&stream, 0);
+        if let Ok(room) = Arc::clone(&self.turned_away).try_acquire_owned() {
+            tokio::spawn(async move {
+                sleep(TURNED_AWAY_FOR).await;
+                drop((stream, room));
+            });
+        }
+    }
+
+    /// The next connection; none: it was not taken.
+    async fn accept(
+        &self,
+        places: &Arc<Places>,
+        budgets: &Arc<Budgets>,
+    ) -> io::Result<Option<(TcpStream, IpAddr, Place)>> {
+        // Whoever makes very many keeps nobody else from this thread.
+        tokio::task::consume_budget().await;
+        let (stream, address) = match self.waiting.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let (stream, address) = self.tcp.accept().await?;
+                (stream.into_std()?, address)
+            }
+            accepted => accepted?,
+        };
+        let address = address.ip();
+        // Before anything is done for it: an address may make very many of these.
+        if !self.addresses.proxies.trust(address) && !budgets.takes(Peer(address).site()) {
+            self.turn_away(stream);
+            return Ok(None);
+        }
+        stream.set_nonblocking(true)?;
+        Ok(Some((TcpStream::from_std(stream)?, address, places.take().await)))
     }
 }
 
@@ -167,30 +227,34 @@ struct Door {
     router: Router,
     head_timeout: Duration,
     addresses: Arc<PeerRules>,
+    budgets: Arc<Budgets>,
     stop: CancellationToken,
 }
 
 /// Serves one connection. A client that breaks HTTP or hangs up is its own matter.
 async fn serve(mut stream: TcpStream, address: IpAddr, place: Place, door: Door) {
-    let Door { router, head_timeout, addresses, stop } = door;
+    let Door { router, head_timeout, addresses, budgets, stop } = door;
     // Small frames must not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
-    let Some(address) = whose(&mut stream, address, &place, &addresses, head_timeout).await else {
+    let Some(client) = whose(&mut stream, address, &place, &addresses, head_timeout).await else {
         return;
     };
-    let is_proxy = addresses.proxies.trust(address);
-    if !is_proxy && !place.belongs_to(Peer(address).site(), addresses.pending_max) {
-        tracing::info!(%address, "a connection is closed: that address has as many as it may");
+    let is_proxy = addresses.proxies.trust(client.address());
+    let site = Peer(client.address()).site();
+    if !is_proxy && !place.belongs_to(site, addresses.pending_max) {
+        tracing::info!(target: REFUSED, address = %client.address(), "a connection is closed: that address has as many as it may");
         return;
     }
-    let place = Arc::new(place);
+    let guest = Arc::new(Guest {
+        place: Arc::new(place),
+        client,
+        costs: (!is_proxy).then(|| budgets.connects(site)),
+        addresses,
+        budgets,
+    });
     let service = {
-        let place = Arc::clone(&place);
-        service_fn(move |mut request: http::Request<Incoming>| {
-            let peer = addresses.proxies.client(address, request.headers());
-            request.extensions_mut().insert(peer);
-            answer(Arc::clone(&place), router.clone(), request)
-        })
+        let guest = Arc::clone(&guest);
+        service_fn(move |request| answer(Arc::clone(&guest), router.clone(), request))
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -201,7 +265,7 @@ async fn serve(mut stream: TcpStream, address: IpAddr, place: Place, door: Door)
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = place.is_needed() => {}
+        () = guest.place.is_needed() => {}
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
@@ -216,14 +280,14 @@ async fn whose(
     place: &Place,
     addresses: &PeerRules,
     within: Duration,
-) -> Option<IpAddr> {
+) -> Option<Client> {
     let is_proxy = addresses.proxies.trust(address);
     if !addresses.proxies.speak_proxy_protocol || !is_proxy {
-        return Some(address);
+        return Some(Client::Connects(address));
     }
     tokio::select! {
         said = timeout(within, proxied(stream)) => match said.ok()? {
-            Ok(client) => Some(client.unwrap_or(address)),
+            Ok(client) => Some(client.map_or(Client::Connects(address), Client::Named)),
             Err(error) => {
                 tracing::warn!(%address, %error, "a connection of a trusted proxy is closed");
                 None
@@ -245,16 +309,75 @@ fn no_request(request: &http::Request<Incoming>) -> Option<Response> {
     is_ambiguous.then(|| (StatusCode::BAD_REQUEST, "send one Host header\n").into_response())
 }
 
-async fn answer(
+/// One connection, and who is at its other end.
+struct Guest {
     place: Arc<Place>,
+    client: Client,
+    /// What the connection costs; none: that of a proxy.
+    costs: Option<Costs>,
+    addresses: Arc<PeerRules>,
+    budgets: Arc<Budgets>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+enum Client {
+    /// That address, or whoever it says that it speaks for.
+    Connects(IpAddr),
+    /// That one, by the PROXY protocol. Its requests say nothing about that.
+    Named(IpAddr),
+}
+
+impl Client {
+    fn address(self) -> IpAddr {
+        match self {
+            Client::Connects(address) | Client::Named(address) => address,
+        }
+    }
+}
+
+impl Guest {
+    fn peer(&self, request: &http::Request<Incoming>) -> Peer {
+        match self.client {
+            Client::Connects(address) => self.addresses.proxies.client(address, request.headers()),
+            Client::Named(address) => Peer(address.to_canonical()),
+        }
+    }
+}
+
+/// Where a proxy hands on the requests of many, each of its clients has as many under way as one that comes
+/// by itself has connections.
+fn too_many() -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, "your address has too many requests under way\n")
+        .into_response()
+}
+
+async fn answer(
+    guest: Arc<Guest>,
     router: Router,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let busy = place.busy();
+    let busy = guest.place.busy();
     if let Some(refusal) = no_request(&request) {
         return Ok(refusal.map(|body| busy.until_sent(body)));
     }
+    let peer = guest.peer(&request);
+    let site = peer.site();
+    let under_way = match guest.costs {
+        Some(_) => None,
+        None => match guest.budgets.hands_on(site, &guest.addresses) {
+            Some(under_way) => Some(under_way),
+            None => return Ok(too_many().map(|body| busy.until_sent(body))),
+        },
+    };
+    let costs = guest.budgets.requests(site, request.body().size_hint().exact()).await;
+    request.extensions_mut().insert(peer);
     let response = router.oneshot(request.map(Body::new)).await?;
+    if is_proven(response.extensions()) {
+        costs.give_back();
+        guest.costs.iter().for_each(Costs::give_back);
+    }
+    drop(under_way);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // Whoever upgraded it has it from now on.
         busy.until_upgraded();

@@ -39,6 +39,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+/// The target of lines that say what an administrator did.
+pub const AUDIT: &str = "server::audit";
+/// The target of lines about somebody who is turned away, who may be anybody.
+pub const REFUSED: &str = "server::refused";
+
 /// How much may wait to be written: some 10,000 lines.
 const QUEUE_BYTES_MAX: usize = 2 << 20;
 /// How long the end of the process waits for the last lines to be written.
@@ -161,8 +166,12 @@ impl Log {
         }
     }
 
-    /// `place` is where in the code it comes from, if a flood from there is to be folded.
-    fn line(&self, place: Option<u64>, text: &[u8]) {
+    fn line(&self, about: About, text: &[u8]) {
+        let place = match about {
+            About::Act => return self.write(text, Queue::push_first),
+            About::Event => None,
+            About::Flood(place) => Some(place),
+        };
         let now = self.clock.now().mono;
         let mut is_news = true;
         self.write_folded(|fold| {
@@ -171,19 +180,19 @@ impl Log {
             folded
         });
         if is_news {
-            self.write(text);
+            self.write(text, Queue::push);
         }
     }
 
     fn write_folded(&self, read: impl FnOnce(&mut Fold) -> Vec<fold::Folded>) {
         let folded = read(&mut self.fold.lock().unwrap_or_else(PoisonError::into_inner));
         for folded in folded {
-            self.write(&folded.line(self.format));
+            self.write(&folded.line(self.format), Queue::push);
         }
     }
 
     /// Puts the time before it.
-    fn write(&self, text: &[u8]) {
+    fn write(&self, text: &[u8], push: fn(&Queue, &[u8])) {
         let text = &*in_reading_order(text);
         let mut time = String::new();
         let _ = SystemTime.format_time(&mut Writer::new(&mut time));
@@ -197,7 +206,7 @@ impl Log {
             }
             (LogFormat::Pretty, false) => [format!("{time} ").as_bytes(), text].concat(),
         };
-        self.queue.push(&line);
+        push(&self.queue, &line);
     }
 }
 
@@ -230,27 +239,45 @@ struct ToLog(Arc<Log>);
 
 struct LineWriter<'a> {
     log: &'a Log,
-    place: Option<u64>,
+    about: About,
+}
+
+/// How a line is treated when there are many.
+#[derive(Debug, Clone, Copy)]
+enum About {
+    /// What an administrator did: each is written, also one that is the same as the last, and where other lines
+    /// fill the queue.
+    Act,
+    /// An event of its own; only the same line again is counted.
+    Event,
+    /// Anybody may cause any number of these: of those of one place in the code some are written, and the rest
+    /// counted.
+    Flood(u64),
 }
 
 impl<'a> MakeWriter<'a> for ToLog {
     type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> LineWriter<'a> {
-        LineWriter { log: &self.0, place: None }
+        LineWriter { log: &self.0, about: About::Event }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> LineWriter<'a> {
-        let is_trouble = *meta.level() <= Level::WARN;
-        let place = is_trouble.then(|| hash(&(meta.target(), meta.file(), meta.line())));
-        LineWriter { log: &self.0, place }
+        let place = || hash(&(meta.target(), meta.file(), meta.line()));
+        let about = match meta.target() {
+            AUDIT => About::Act,
+            REFUSED => About::Flood(place()),
+            _ if *meta.level() <= Level::WARN => About::Flood(place()),
+            _ => About::Event,
+        };
+        LineWriter { log: &self.0, about }
     }
 }
 
 impl Write for LineWriter<'_> {
     /// Called once for each event, with the whole of it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.log.line(self.place, line);
+        self.log.line(self.about, line);
         Ok(line.len())
     }
 

@@ -37,6 +37,13 @@ impl Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site(IpAddr);
 
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        if self.0.is_ipv6() { f.write_str("/64") } else { Ok(()) }
+    }
+}
+
 /// A network, as `10.0.0.0/8`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {

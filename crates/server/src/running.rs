@@ -450,6 +450,7 @@ impl Parts {
         Api {
             pace: Default::default(),
             bodies: Bodies::default(),
+            answers: Bodies::default(),
             guesses: self.guesses(),
             store: Arc::clone(&self.store),
             driver: Arc::clone(&self.driver),

@@ -10,15 +10,19 @@ const TAKEN_MAX: usize = 10_000;
 /// How many are written in one transaction, so that nobody else waits long.
 pub(super) const TRANSACTION_MAX: usize = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<String>,
     /// Unix milliseconds: changes from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<u64>,
     /// Unix milliseconds: changes before then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
 }
 
@@ -33,6 +37,11 @@ pub(super) struct Answer {
 }
 
 impl Filter {
+    /// As it was sent, for the log.
+    pub(super) fn shown(body: Option<&Filter>) -> String {
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
     /// To take all there is must be said.
     pub(super) fn of(body: Option<Filter>) -> Result<Filter, Problem> {
         body.ok_or_else(|| Problem::bad_request("body: which? as {\"state\":\"dead\"}"))

@@ -15,7 +15,7 @@ pub(super) async fn run(
     State(admin): State<Arc<Admin>>,
     Body(filter): Body<Filter>,
 ) -> Result<(Extension<Noted>, Json<Answer>), Problem> {
-    let noted = format!("{filter:?}");
+    let noted = Filter::shown(filter.as_ref());
     let (found, more) = Filter::of(filter)?.find(&admin).await?;
     let mut answer = Answer { done: 0, in_flight: 0, more };
     for some in found.chunks(TRANSACTION_MAX) {

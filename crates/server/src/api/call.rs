@@ -1,8 +1,10 @@
 //! What every operation has in common: operationID, token, body, envelope.
 
-use super::{Api, answer, refuse, request_json};
+use super::{Api, answer, answer_body::answer_body, refuse, request_json};
 use crate::{
     bodies::{self, Payer, Unread},
+    listener::Proven,
+    logging::AUDIT,
     peer::{self, Peer},
     said, tokens,
 };
@@ -63,7 +65,7 @@ impl Record {
     /// It is done.
     pub(super) fn done(&self, what: &'static str, user: &str) {
         let Record { who, peer, operation_id } = self;
-        tracing::info!(who, address = %peer, operation.id = operation_id, user.id = user, "{what}");
+        tracing::info!(target: AUDIT, who, address = %peer, operation.id = operation_id, user.id = user, "{what}");
     }
 }
 
@@ -71,12 +73,7 @@ impl<T> Call<T> {
     /// Checks the users that a call names, and that its caller may ask about so many.
     pub(super) fn check_asked(&self, name: &str, users: &[String]) -> Result<(), WireError> {
         check_users(name, users)?;
-        let Caller::User { id, .. } = &self.caller else { return Ok(()) };
-        if self.api.pace.may_ask(id, users.len(), self.api.clock.now().mono) {
-            return Ok(());
-        }
-        let why = "you ask about too many users: 10,000 at once, then 1,000 a second";
-        Err(Code::ServerInternal.with(why))
+        self.api.check_pace(&self.caller, users.len())
     }
 
     /// Who does it, and from where. Whoever knows the secret needs no name.
@@ -100,6 +97,15 @@ impl Caller {
             return Ok(());
         }
         Err(Code::NoPermission.with(format!("only {user:?} or an administrator may do this")))
+    }
+
+    /// Whose budget a long answer takes.
+    fn pays(&self) -> Option<Payer> {
+        match self {
+            Caller::Nobody(peer) => Some(Payer::Site(peer.site())),
+            Caller::User { id, .. } => Some(Payer::User(id.as_str().into())),
+            Caller::Admin { .. } => None,
+        }
     }
 
     pub(super) fn is(&self, user: &str) -> bool {
@@ -164,12 +170,26 @@ where
             Ok(call) => call,
             Err(error) => return refuse(&error),
         };
-        match run(call).await {
+        let (api, payer) = (Arc::clone(&call.api), call.caller.pays());
+        let is_admin = call.caller.is_admin();
+        let done = match run(call).await {
             // An answer without fields has no data at all.
-            Ok(_) if size_of::<R>() == 0 => answer(envelope::SUCCESS.to_owned()),
-            Ok(data) => answer(envelope::success_with(&data)),
-            Err(error) => refuse(&error),
+            Ok(_) if size_of::<R>() == 0 => Ok(envelope::SUCCESS.to_owned()),
+            Ok(data) => Ok(envelope::success_with(&data)),
+            Err(error) => Err(error),
+        };
+        let body = done.and_then(|text| {
+            let body = answer_body(&api.answers, payer, text);
+            body.map_err(|_| {
+                let why = "you do not read your answers; read them, then ask again";
+                Code::ServerInternal.with(why)
+            })
+        });
+        let mut response = body.map_or_else(|error| refuse(&error), answer);
+        if is_admin {
+            response.extensions_mut().insert(Proven);
         }
+        response
     })
 }
 
@@ -232,6 +252,16 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WireError> 
 }
 
 impl Api {
+    /// That its caller may ask about so many users: each is a read of the store.
+    pub(super) fn check_pace(&self, caller: &Caller, users: usize) -> Result<(), WireError> {
+        let Caller::User { id, .. } = caller else { return Ok(()) };
+        if self.pace.may_ask(id, users, self.clock.now().mono) {
+            return Ok(());
+        }
+        let why = "you ask about too many users: 10,000 at once, then 1,000 a second";
+        Err(Code::ServerInternal.with(why))
+    }
+
     /// A token and how long it lasts, as OpenIM answers both.
     pub(super) async fn issue(
         &self,

@@ -24,5 +24,6 @@ pub(super) async fn run(call: Call<Request>) -> Result<get_users_status::Answer,
     let connections = subscribe_users_status::connections(&api, &caller, &user).await?;
     let watched = connections.into_iter().flat_map(|conn| api.watching.watched(conn));
     let watched: BTreeSet<String> = watched.map(|whom| whom.to_string()).collect();
+    api.check_pace(&caller, watched.len())?;
     get_users_status::Answer::of(&api, &caller, watched.into_iter().collect()).await
 }

@@ -21,13 +21,14 @@ const USERS_MAX: usize = 10_000;
 pub struct Pace(Mutex<HashMap<Box<str>, Instant>>);
 
 impl Pace {
-    /// Whether a user may ask about so many now; then that is spent.
+    /// Whether a user may ask about so many now; then that is spent. Whoever has the whole budget may ask about any
+    /// number, of those that the user's connections watch.
     pub(super) fn may_ask(&self, user: &str, names: usize, now: Instant) -> bool {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spent.len() >= USERS_MAX {
             spent.retain(|_, until| *until > now);
         }
-        let weight = u32::try_from(names + CALL).unwrap_or(u32::MAX);
+        let weight = u32::try_from(names + CALL).unwrap_or(u32::MAX).min(AT_ONCE);
         let until = spent.get(user).copied().unwrap_or(now).max(now);
         let until = until + EVERY.saturating_mul(weight);
         if until > now + EVERY * AT_ONCE {
@@ -51,6 +52,7 @@ mod tests {
         }
         assert!(!pace.may_ask("u", 1_000, now) && pace.may_ask("v", 1_000, now));
         assert!(pace.may_ask("u", 1_000, now + EVERY * 1_010));
+        assert!(pace.may_ask("w", 12_000, now) && !pace.may_ask("w", 1, now));
         for n in 0..USERS_MAX {
             pace.may_ask(&format!("user-{n}"), 1, now);
         }

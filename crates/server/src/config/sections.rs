@@ -51,7 +51,7 @@ impl Default for Gateway {
             ping_interval: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(10),
             outbound_frames_max: 256,
-            pending_per_address_max: 1_024,
+            pending_per_address_max: 512,
             clients_per_address_max: 0,
             trusted_proxies: Vec::new(),
             proxy_protocol: false,

@@ -1,8 +1,10 @@
 //! Who is let in: parse, token, place, commit, and only then the 101.
 
-use super::{Gateway, connection, outbound::Outbound, sites};
+use super::{Gateway, connection, outbound::Outbound, paced::Paced, sites};
 use crate::{
     entropy,
+    listener::Proven,
+    logging::REFUSED,
     login::PendingLogin,
     peer::{self, Peer},
     tokens,
@@ -39,7 +41,7 @@ use wire::{
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A socket after its upgrade.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<Paced<TokioIo<Upgraded>>>;
 
 /// Somebody whose papers are good, and the place they take.
 struct Checked {
@@ -97,7 +99,11 @@ pub async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Request) 
     let checked = check(&gateway, &request);
     let who = Who::of(&request);
     match admit(&gateway, checked, accept.is_some(), on_upgrade).await {
-        Ok(()) => switching_protocols(accept.expect("only an upgrade is admitted")),
+        Ok(()) => {
+            let mut response = switching_protocols(accept.expect("only an upgrade is admitted"));
+            response.extensions_mut().insert(Proven);
+            response
+        }
         Err((refusal, on_upgrade)) => refuse(&gateway, refusal, who, accept, on_upgrade),
     }
 }
@@ -222,7 +228,7 @@ fn refuse(
     let Refusal { error, .. } = &refusal;
     let Who { user, peer } = who;
     let code = error.code.number();
-    tracing::info!(code, why = error.detail, user.id = user, address = %peer, "refused");
+    tracing::info!(target: REFUSED, code, why = error.detail, user.id = user, address = %peer, "refused");
     let envelope = envelope::refusal(&refusal.error);
     let turn = Arc::clone(&gateway.text_refusals).try_acquire_owned();
     if let (true, Some(accept), Some(on_upgrade), Ok(turn)) =
@@ -263,12 +269,23 @@ fn answer_bytes_max(frame_bytes_max: usize) -> usize {
 }
 
 /// A WebSocket over an upgraded connection, with buffers that a hundred thousand can afford.
+///
+/// Of a client as many bytes are read as four of the longest frames a second.
 pub(super) async fn socket(upgraded: Upgraded, frame_bytes_max: usize) -> Socket {
+    paced_socket(upgraded, frame_bytes_max, frame_bytes_max.saturating_mul(4)).await
+}
+
+pub(super) async fn paced_socket(
+    upgraded: Upgraded,
+    frame_bytes_max: usize,
+    bytes_each_second: usize,
+) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(1024)
         .write_buffer_size(0)
         .max_write_buffer_size(answer_bytes_max(frame_bytes_max))
         .max_message_size(Some(frame_bytes_max))
         .max_frame_size(Some(frame_bytes_max));
-    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+    let stream = Paced::new(TokioIo::new(upgraded), bytes_each_second);
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
 }

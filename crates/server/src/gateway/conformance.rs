@@ -2,7 +2,7 @@
 //! closing. It needs kosoku, so it is ignored unless `cargo xtask websocket`, which installs that, runs it.
 
 use super::{
-    admission::{Socket, accept_key, socket, switching_protocols},
+    admission::{Socket, accept_key, paced_socket, switching_protocols},
     connection::{broken, say_close, send},
     ending::Ending,
 };
@@ -81,7 +81,8 @@ async fn upgrade(mut request: Request) -> Response {
     let on_upgrade = hyper::upgrade::on(&mut request);
     let accept = accept_key(request.headers()).expect("kosoku sends upgrades only");
     tokio::spawn(async move {
-        echo(socket(on_upgrade.await.unwrap(), FRAME_BYTES_MAX).await).await;
+        let upgraded = on_upgrade.await.unwrap();
+        echo(paced_socket(upgraded, FRAME_BYTES_MAX, usize::MAX).await).await;
     });
     switching_protocols(accept)
 }

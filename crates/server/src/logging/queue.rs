@@ -10,6 +10,8 @@ use std::{
 
 /// How long a write that failed waits for the next try.
 const RETRY: Duration = Duration::from_millis(200);
+/// What part of the room there is beyond it for lines that come first.
+const FIRST_PART: usize = 4;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A bounded queue of lines. Putting one in never blocks and never fails.
@@ -70,8 +72,17 @@ impl Queue {
 
     /// Queues a line, with its line break; it is dropped if there is no room.
     pub fn push(&self, line: &[u8]) {
+        self.push_within(self.0.bytes_max, line);
+    }
+
+    /// The same for a line that has room where others have filled theirs.
+    pub fn push_first(&self, line: &[u8]) {
+        self.push_within(self.0.bytes_max + self.0.bytes_max / FIRST_PART, line);
+    }
+
+    fn push_within(&self, bytes_max: usize, line: &[u8]) {
         let mut state = self.0.lock();
-        let fits = state.waiting.len() + line.len() <= self.0.bytes_max;
+        let fits = state.waiting.len() + line.len() <= bytes_max;
         if fits {
             state.waiting.extend_from_slice(line);
         } else {
@@ -211,6 +222,10 @@ mod tests {
         for _ in 0..1_000 {
             queue.push(b"0123456789\n");
         }
+        let waiting = || queue.0.lock().waiting.len();
+        let before = waiting();
+        queue.push_first(b"an act\n");
+        assert_eq!(waiting(), before + 7, "others fill no room of this one");
         queue.flush(Duration::from_millis(1));
         drop(let_it);
         queue.flush(PATIENCE);

@@ -27,6 +27,8 @@ pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What is read in one exchange at all. Whatever an App sends, and however, it costs no more.
 const ROOM: usize = HEAD_BYTES_MAX + ANSWER_BYTES_MAX;
+/// In how many pieces: what comes byte by byte costs more than it says.
+const PIECES_MAX: usize = 1024;
 /// How long a connection may take to be ready for the next request, once the answer is here.
 const READY_WITHIN: Duration = Duration::from_millis(100);
 
@@ -92,7 +94,12 @@ impl Line {
 
     async fn read(&self, mut body: Incoming) -> Result<Body, Failure> {
         let mut read = Vec::new();
+        let mut pieces = 0;
         while let Some(frame) = body.frame().await {
+            pieces += 1;
+            if pieces > PIECES_MAX {
+                return Ok(in_pieces(read));
+            }
             match frame {
                 Ok(frame) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
                 Err(_) if self.is_used_up() => return Ok(too_long(read)),
@@ -120,6 +127,13 @@ impl Line {
 fn too_long(read: Vec<u8>) -> Body {
     let why = "the answer is longer than 1 MiB and was not read; an App answers with a short JSON";
     Body::Unread(why.to_owned(), read.into())
+}
+
+fn in_pieces(read: Vec<u8>) -> Body {
+    let why = format!(
+        "the answer comes in more than {PIECES_MAX} pieces and was not read; an App writes it at once"
+    );
+    Body::Unread(why, read.into())
 }
 
 /// Undoes what nobody asked for.
