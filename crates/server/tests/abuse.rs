@@ -223,16 +223,53 @@ async fn the_address_of_a_client_is_known_also_behind_proxies_that_are_trusted()
     assert_eq!(address_of(&behind, "u").await, "203.0.113.9");
 
     let spoken = Herald::start(|config| {
-        config.gateway.trusted_proxies = vec!["127.0.0.1".into()];
+        config.gateway.trusted_proxies = vec!["127.0.0.1".into(), "10.0.0.0/8".into()];
         config.gateway.proxy_protocol = true;
     })
     .await;
+    let named = "PROXY TCP4 10.5.5.5 10.0.0.1 5 80\r\n";
+    let (_, _open) = dial(&spoken, "w", named, forwarded).await;
+    assert_eq!(
+        address_of(&spoken, "w").await,
+        "10.5.5.5",
+        "whom the proxy names names nobody else"
+    );
     let header = "PROXY TCP4 203.0.113.7 10.0.0.1 5 80\r\n";
     let (first, _open) = dial(&spoken, "u", header, "").await;
     assert!(first.contains("101"), "{first}");
     assert_eq!(address_of(&spoken, "u").await, "203.0.113.7");
     let (first, _closed) = dial(&spoken, "v", "", "").await;
     assert_eq!(first, "", "a proxy that does not speak it is no proxy of ours");
+}
+
+/// Where a proxy hands them on, each of its clients has as many requests under way as it may.
+#[tokio::test]
+async fn the_clients_of_a_proxy_have_a_limit_of_requests_each() {
+    let herald = Herald::start(|config| {
+        config.gateway.trusted_proxies = vec!["127.0.0.1".into()];
+        config.gateway.pending_per_address_max = 2;
+    })
+    .await;
+    let head = |client: &str| {
+        format!(
+            "POST /auth/get_admin_token HTTP/1.1\r\nHost: x\r\noperationID: o\r\n\
+             X-Forwarded-For: {client}\r\nContent-Length: 9\r\n\r\n"
+        )
+    };
+    let mut lines = Vec::new();
+    let mut answer_of = async |client: &str| {
+        let mut line = TcpStream::connect(herald.running.api).await.unwrap();
+        line.write_all(head(client).as_bytes()).await.unwrap();
+        let mut read = [0; 12];
+        let answer = timeout(Duration::from_millis(300), line.read_exact(&mut read)).await;
+        lines.push(line);
+        answer.map(|_| String::from_utf8_lossy(&read).into_owned()).ok()
+    };
+    for _ in 0..2 {
+        assert_eq!(answer_of("203.0.113.9").await, None, "its body is waited for");
+    }
+    assert_eq!(answer_of("203.0.113.9").await.as_deref(), Some("HTTP/1.1 429"));
+    assert_eq!(answer_of("203.0.113.8").await, None, "another client");
 }
 
 #[tokio::test]

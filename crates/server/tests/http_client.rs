@@ -4,7 +4,7 @@
 
 mod support;
 
-use axum::response::Response;
+use axum::{body::Body, response::Response};
 use flate2::{Compression, write::GzEncoder};
 use server::{
     callbacks::http::ANSWER_BYTES_MAX,
@@ -119,6 +119,13 @@ fn packed(encoding: &str, body: Vec<u8>) -> Response {
     response
 }
 
+/// Byte by byte, with white space before it.
+fn in_pieces(text: &str) -> Response {
+    let bytes = [vec![b' '; 2_000], text.into()].concat();
+    let pieces = bytes.into_iter().map(|byte| Ok::<_, std::io::Error>(vec![byte]));
+    Response::new(Body::from_stream(futures_util::stream::iter(pieces)))
+}
+
 /// A long refusal: the words of a page before what counts.
 fn long(bytes: usize) -> String {
     format!(r#"{{"errDlt":"{}","actionCode":0,"nextCode":1}}"#, "x".repeat(bytes))
@@ -155,7 +162,8 @@ async fn a_refusal_is_one_however_it_is_packed_and_however_long_it_is() {
 #[tokio::test]
 async fn what_cannot_be_read_is_no_success_and_says_why() {
     type Says = fn() -> Response;
-    let says: [(Says, &str); 5] = [
+    let says: [(Says, &str); 6] = [
+        (|| in_pieces(REFUSES), "in more than 1024 pieces"),
         (|| packed("gzip", gzip(FAILS)), "the App failed at it: actionCode 7"),
         (|| packed("br", REFUSES.into()), "is packed (\"br\")"),
         (|| packed("gzip", REFUSES.into()), "cannot be unpacked"),
