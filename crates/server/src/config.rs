@@ -17,6 +17,7 @@ mod keys;
 mod nearest;
 mod origin;
 mod rules;
+pub mod secret_file;
 mod sections;
 mod setting;
 mod tls;

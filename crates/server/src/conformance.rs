@@ -61,8 +61,14 @@ pub struct Row {
 
 /// Nothing could be tried.
 #[derive(Debug, thiserror::Error)]
-#[error("the App cannot be reached: {0}")]
-pub struct Unreachable(String);
+pub enum Unreachable {
+    /// The App does not listen.
+    #[error("the App cannot be reached: {0}")]
+    App(String),
+    /// Nobody could see what it shows.
+    #[error("the App's view cannot be read: {0}")]
+    View(String),
+}
 
 /// Plays every case that concerns this App, and hands on each row as soon as it is known.
 pub async fn play(
@@ -73,15 +79,22 @@ pub async fn play(
     let began_ms = clock.now().wall.0;
     let mut rows: Vec<Row> = Vec::new();
     let mut before = None;
+    let mut has_looked = false;
     for case in CASES.iter().filter(|case| case.concerns(tested)) {
         let reply = match rows.is_empty() {
             true => ask_at_first(case, tested, clock, began_ms).await,
             false => ask(case, tested, clock, began_ms).await,
         };
         if let (true, Err(Silence::Unreachable(why))) = (rows.is_empty(), &reply) {
-            return Err(Unreachable(why.clone()));
+            return Err(Unreachable::App(why.clone()));
         }
         let mut row = row(case, before.as_ref(), &reply);
+        if let (false, Some(view)) = (has_looked, &tested.view) {
+            // Else each case would wait for it.
+            let seen = view.shows(&case.user_id(), tested.tls.as_ref()).await;
+            seen.map_err(Unreachable::View)?;
+            has_looked = true;
+        }
         if row.passed {
             look(case, tested, &mut row).await;
         }

@@ -74,6 +74,11 @@ impl FromStr for Network {
 }
 
 impl Network {
+    /// Whether that is more of the Internet than anybody's proxies have.
+    pub fn is_too_wide(self) -> bool {
+        self.bits < if self.address.is_ipv4() { 8 } else { 16 }
+    }
+
     fn holds(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

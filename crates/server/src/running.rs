@@ -11,7 +11,7 @@ use crate::{
         http::{HttpSender, SenderError},
     },
     clock::{Clock, RunningClock},
-    config::{Backend, Config, Secret, SyncMode},
+    config::{Backend, Config, Secret, SyncMode, secret_file},
     driver::Driver,
     endpoints,
     entropy::{self, OperatingSystem},
@@ -50,6 +50,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(10);
 /// What an endpoint is told of that is not configured.
 const NOTHING: &str = "nothing";
 const TOKEN_FILE: &str = "admin-token";
+/// As for `admin.token`.
+const TOKEN_CHARS_MIN: usize = 16;
 
 /// A server at work.
 pub struct Running {
@@ -508,15 +510,27 @@ fn admin_token(config: &Config) -> Result<String, StartError> {
     }
     let path = config.store.path.join(TOKEN_FILE);
     let unusable = |error| StartError::Token(path.clone(), error);
-    let token = match fs::read_to_string(&path) {
-        Ok(token) if !token.trim().is_empty() => token.trim().to_owned(),
-        Ok(_) => make_token(&path).map_err(unusable)?,
+    let token = match fs::read(&path) {
+        Ok(bytes) if bytes.trim_ascii().is_empty() => make_token(&path).map_err(unusable)?,
+        Ok(bytes) => kept_token(bytes).map_err(|why| unusable(io::Error::other(why)))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_token(&path).map_err(unusable)?
         }
         Err(error) => return Err(unusable(error)),
     };
     tracing::info!(path = %path.display(), "the token of the management API is in this file");
+    Ok(token)
+}
+
+fn kept_token(bytes: Vec<u8>) -> Result<String, String> {
+    let token = secret_file::one(bytes)?;
+    let chars = token.chars().count();
+    if chars < TOKEN_CHARS_MIN || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(format!(
+            "it must hold at least {TOKEN_CHARS_MIN} characters, ASCII and without spaces; empty the file, and a \
+             good one is made"
+        ));
+    }
     Ok(token)
 }
 

@@ -64,6 +64,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let passed = rows.len() - failed;
     if table {
         print(&format!("\n{passed} passed, {failed} failed; test users begin with {USER_PREFIX}"));
+        let refused = rows.iter().any(|row| row.got.starts_with("401") && !row.passed);
+        if tested.secret.is_none() {
+            print(match refused {
+                true => {
+                    "The App answers 401: if it wants signatures, say its secret: --secret whsec_…"
+                }
+                false => "Signatures were not tried: --secret whsec_…",
+            });
+        }
+        if !tested.background {
+            print("Background callbacks were not tried: --background");
+        }
         if tested.view.is_none() {
             print(
                 "The App's view was not looked at: an App that ignores seq, or takes a kick-off for an \
@@ -79,9 +91,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn tested(arguments: &Arguments) -> anyhow::Result<Tested> {
-    let uri: Uri = arguments.url.parse().context("not a URL")?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    ensure!(is_web, "the URL must begin with http:// or https://");
+    let uri = web_uri(&arguments.url).context("the URL")?;
+    arguments.view.as_deref().map(web_uri).transpose().context("--view")?;
     // A machine without CA certificates can still speak plain HTTP.
     let is_secure = uri.scheme_str() == Some("https");
     let files = TlsFiles { ca: arguments.ca.clone(), client: None };
@@ -99,6 +110,13 @@ fn tested(arguments: &Arguments) -> anyhow::Result<Tested> {
             (None, command) => command.clone().map(View::Command),
         },
     })
+}
+
+fn web_uri(text: &str) -> anyhow::Result<Uri> {
+    let uri: Uri = text.parse().with_context(|| format!("{text:?} is not a URL"))?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    ensure!(is_web, "{text:?} must begin with http:// or https://");
+    Ok(uri)
 }
 
 fn line(row: &Row) -> String {

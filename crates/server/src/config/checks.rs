@@ -34,6 +34,15 @@ pub(super) fn long_secret(secret: &Secret) -> Checked {
     })
 }
 
+/// What the default file shows as an example, anybody knows.
+const EXAMPLE_SECRET: &str = "a long text that nobody can guess";
+
+pub(super) fn own_secret(secret: &Secret) -> Checked {
+    must(secret.expose() != EXAMPLE_SECRET, || {
+        "must be one of your own, and this is the example of the documentation; make one with openssl rand -base64 32".to_owned()
+    })
+}
+
 pub(super) fn strong_token(token: &Secret) -> Checked {
     let token = token.expose();
     must(token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()), || {

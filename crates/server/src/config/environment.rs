@@ -6,10 +6,13 @@ use super::{
     file,
     keys::{ENDPOINTS, KEYS, Key, Written, variable},
     nearest::nearest,
+    secret_file,
 };
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 const PREFIX: &str = "HERALD_";
+/// The variables of one secret; those of several have a line for each, or are written as in the file.
+const HOLD_ONE: [&str; 3] = ["SECRET", "TOKEN", "BEARER"];
 
 /// The variables of this process, whatever they hold. (`std::env::vars` panics on what is no text.)
 pub fn environment() -> impl Iterator<Item = (String, String)> {
@@ -63,17 +66,24 @@ fn given(
     match (direct, path) {
         (Some(_), Some(_)) => Some((of_file, Err(format!("{name} is set too; keep one of them")))),
         (Some(text), None) => Some((name.to_owned(), Ok(text.trim().to_owned()))),
-        (None, Some(path)) => Some((of_file, content(Path::new(path.trim()), read_file))),
+        (None, Some(path)) => {
+            let holds_one = HOLD_ONE.iter().any(|end| name.ends_with(end));
+            let content = content(Path::new(path.trim()), holds_one, read_file);
+            Some((of_file, content))
+        }
         (None, None) => None,
     }
 }
 
-fn content(path: &Path, read_file: ReadFile<'_>) -> Result<String, String> {
-    let content = read_file(path).map_err(|error| error.to_string()).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".to_owned())
-    });
-    let content = content.map(|text| text.trim().to_owned());
-    content.map_err(|error| format!("{} cannot be read: {error}", path.display()))
+fn content(path: &Path, holds_one: bool, read_file: ReadFile<'_>) -> Result<String, String> {
+    let read = if holds_one { secret_file::one } else { secret_file::text };
+    let content = read_file(path).map_err(|error| error.to_string()).and_then(read);
+    // Somebody may have written the secret itself in place of a path.
+    let is_path = path.parent().is_some_and(|folder| folder != Path::new("") && folder.is_dir());
+    content.map_err(|error| match is_path {
+        true => format!("{} cannot be used: {error}", path.display()),
+        false => format!("must name a file that holds the secret, by its path; what it says cannot be used: {error}"),
+    })
 }
 
 fn file_variable(variable: &str) -> String {
@@ -189,6 +199,7 @@ mod tests {
             check(&[secret("/run/secret"), SECRET]),
             check(&[secret("/run/binary")]),
             check(&[secret("/run/none")]),
+            check(&[secret("hunter2-written-in-place-of-a-path")]),
             check(&[("HERALD_ADMIN__TOKEN_FILE", "/run/secret"), SECRET]),
         ];
         expect![[r#"

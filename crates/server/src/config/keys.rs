@@ -4,7 +4,7 @@ use super::{
     Config, Size,
     checks::{
         anything, bearer, between, callback_url, headers, if_set, levels, long_secret, names,
-        networks, path, sdk_name, signing_secrets, strong_token,
+        networks, own_secret, path, sdk_name, signing_secrets, strong_token,
     },
     setting::{Setting, quoted},
 };
@@ -68,7 +68,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(api.body_bytes_max, between(Size::kib(1), Size::mib(64))),
     key!(admin.listen),
     key!(admin.token, if_set(strong_token)).secret(),
-    key!(auth.secret).secret(),
+    key!(auth.secret, own_secret).secret(),
     key!(auth.previous_secret, if_set(long_secret)).secret(),
     key!(auth.admin_users, names),
     key!(auth.token_expiry, between(SECOND, 10 * YEAR)),

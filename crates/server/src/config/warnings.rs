@@ -4,6 +4,7 @@ use super::{
     Auth, Backend, Callbacks, Config, DEV_SECRET, Gateway, Mode, Outbox, Presence, Store,
     section_of,
 };
+use crate::peer::Network;
 use presence::Scope;
 use std::time::Duration;
 
@@ -50,8 +51,12 @@ fn of_auth(auth: &Auth) -> Vec<Row> {
 
 fn of_gateway(gateway: &Gateway) -> Vec<Row> {
     vec![(
-        gateway.trusted_proxies.iter().any(|network| network.ends_with("/0")),
-        "anybody can say whose address is theirs: gateway.trusted_proxies names all addresses there are",
+        gateway
+            .trusted_proxies
+            .iter()
+            .flat_map(|network| network.parse())
+            .any(Network::is_too_wide),
+        "anybody can say whose address is theirs: gateway.trusted_proxies names far more addresses than a proxy has",
     )]
 }
 
@@ -208,7 +213,7 @@ mod tests {
             -
             the App takes users for offline who are online: callbacks.offline.scope is finer than callbacks.online.scope
             -
-            anybody can say whose address is theirs: gateway.trusted_proxies names all addresses there are
+            anybody can say whose address is theirs: gateway.trusted_proxies names far more addresses than a proxy has
             -
             -
             nothing survives a restart: store.backend is memory
