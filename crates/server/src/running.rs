@@ -510,6 +510,10 @@ fn admin_token(config: &Config) -> Result<String, StartError> {
     }
     let path = config.store.path.join(TOKEN_FILE);
     let unusable = |error| StartError::Token(path.clone(), error);
+    // Of a device or a pipe nothing is read, and its mode is not ours to change.
+    if fs::metadata(&path).is_ok_and(|what| !what.is_file()) {
+        return Err(unusable(io::Error::other("it is no file; remove it, and one is made")));
+    }
     let token = match fs::read(&path) {
         Ok(bytes) if bytes.trim_ascii().is_empty() => make_token(&path).map_err(unusable)?,
         Ok(bytes) => kept_token(bytes).map_err(|why| unusable(io::Error::other(why)))?,

@@ -33,6 +33,40 @@ async fn a_umask_that_lets_all_in_opens_no_file() {
     }
 }
 
+/// A pipe would be waited for, and a device lose the mode that others need.
+#[tokio::test]
+async fn what_is_no_file_is_refused_at_once_and_keeps_its_mode() {
+    for name in ["herald.db", "herald.lock", "herald.db-wal", "admin-token"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let made = Command::new("mkfifo").args(["-m", "666"]).arg(data.join(name)).status();
+        assert!(made.unwrap().success());
+        let settings = [("HERALD_ADMIN__TOKEN", "")];
+        let herald = Process::new(folder.path(), "http://127.0.0.1:1/", &settings);
+        let output = herald.command().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("is no file"), "{name}: {said}");
+        assert_eq!(mode(&data.join(name)), 0o666, "{name}");
+    }
+}
+
+/// A token that was put there must be a good one, as that of the configuration.
+#[tokio::test]
+async fn a_token_file_that_holds_no_good_token_is_refused() {
+    for bytes in [&b"x"[..], b"two\nlines-of-a-token", b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("admin-token"), bytes).unwrap();
+        let settings = [("HERALD_ADMIN__TOKEN", "")];
+        let herald = Process::new(folder.path(), "http://127.0.0.1:1/", &settings);
+        let output = herald.command().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("admin-token"), "{bytes:?}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn after_a_stop_the_database_alone_holds_everything() {
     let folder = tempfile::tempdir().unwrap();

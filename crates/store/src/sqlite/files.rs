@@ -45,6 +45,9 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 pub(super) fn take_folder(folder: &Path) -> Result<File, OpenError> {
     let unusable = |error| OpenError::Folder(folder.to_owned(), error);
     make_folder(folder).map_err(unusable)?;
+    for name in NAMES {
+        must_be_a_file(&folder.join(name)).map_err(unusable)?;
+    }
     let lock = make_file(&folder.join(LOCK)).map_err(unusable)?;
     let mut taken = lock.try_lock();
     for _ in 0..LOCK_TRIES {
@@ -76,6 +79,17 @@ pub(super) fn is_taken(database: &Path) -> bool {
     // and asks again.
     File::open(lock)
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Opening a pipe waits for its other end, and the mode of a device is everybody's.
+fn must_be_a_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let name = path.file_name().unwrap_or_default().display();
+            Err(io::Error::other(format!("{name} is no file; move it away")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn make_file(path: &Path) -> io::Result<File> {
