@@ -206,7 +206,9 @@ impl Driver {
         let run = async move {
             let (user, missed) = (mark.user.clone(), mark.detail.missed.clone());
             // By what the App keeps a word about now: its scope may have been another then.
-            let event = Event::Untold { subject: Subject::of(&missed, endpoint.scope()), missed };
+            let subject = Subject::of(&missed, endpoint.scope());
+            let online = endpoint.settings.interest.online.unwrap_or(Scope::Connection);
+            let event = Event::Untold { subject, missed, online };
             let told = driver.carry(&user, event, None, Along::Answers(mark, endpoint)).await;
             told.map(|outcome| outcome.is_retold)
         };

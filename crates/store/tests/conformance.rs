@@ -1011,7 +1011,8 @@ impl World {
     /// The App is told how a user is, as the server does it for a mark.
     async fn retell(&self, mark: &Mark, at: u64) {
         let subject = mark.subject;
-        let event = Event::Untold { subject, missed: mark.detail.missed.clone() };
+        let missed = mark.detail.missed.clone();
+        let event = Event::Untold { subject, missed, online: Scope::Connection };
         let mut commit = self.step(mark.user.as_str(), event, at).await;
         commit.answers = Some(mark.clone());
         self.store.commit(commit).await.unwrap();
