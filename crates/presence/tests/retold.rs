@@ -75,7 +75,7 @@ proptest! {
     ) {
         let mut user = User::default();
         for (n, arrival) in arrivals.into_iter().enumerate() {
-            user.apply(arrival, now(1_000 * (n as u64 + 1)), &policy());
+            let _ = user.apply(arrival, now(1_000 * (n as u64 + 1)), &policy());
         }
         let untold = pick.get(user.connections()).clone();
         let event = Event::Untold { subject: subject(&untold, keeps), missed: missed(&untold), online };
@@ -91,7 +91,7 @@ proptest! {
             only_at_gate: false,
             refusal: Refusal { msg: "no".into(), detail: "".into() },
         };
-        user.apply(Event::Refused(refused), now(21_000), &policy());
+        let _ = user.apply(Event::Refused(refused), now(21_000), &policy());
         let of_named = |c: &&Connection| c.told.at(online) == named.told.at(online);
         let others = before.connections().iter().filter(|c| !of_named(c));
         for other in others {

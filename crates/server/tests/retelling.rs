@@ -129,3 +129,29 @@ async fn nobody_waits_for_the_user_who_is_told_again() {
         eventually("others are told", || async { app.heard().contains(&told) }).await;
     }
 }
+
+/// Who has the turn before may change what is to be told again, or whether anything is.
+#[tokio::test]
+async fn what_is_told_again_is_decided_in_the_users_turn() {
+    let (app, store) = (App::start().await, faulty::Faulty::new());
+    let url = app.url();
+    let herald = Herald::start_on(store.clone(), |config| config.callbacks.url = Some(url)).await;
+    herald.login("u", Platform::Ios).await.close().await;
+    app.hears(&["online u", "offline u"]).await;
+    herald.all_told().await;
+    let first = id_of(&herald, "u", "online").await;
+    store.commits(|_| (Duration::from_secs(1), None));
+    let path = format!("/v1/callbacks/{first}/replay");
+    let replay = async {
+        // The login has its turn by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(herald.admin("POST", &path, "").await.0, 202);
+    };
+    let (_there, ()) = tokio::join!(herald.login("u", Platform::Web), replay);
+    eventually("the login is told", || async { app.heard().len() >= 4 }).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let told = ["online u", "offline u", "online u", "online u"];
+    assert_eq!(app.heard(), told, "the login says how things are");
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!(endpoints[0]["untold"], json!(0));
+}

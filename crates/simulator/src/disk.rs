@@ -378,6 +378,11 @@ impl Store for Disk {
         self.memory.marks_due(endpoint, now, limit).await
     }
 
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        self.read(Op::Owes).await?;
+        self.memory.mark_to_tell(mark).await
+    }
+
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
         self.read(Op::Owes).await?;
         self.memory.is_marked(endpoint, user).await

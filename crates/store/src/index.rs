@@ -251,6 +251,12 @@ impl Index {
         self.marks(endpoint).map_or_else(Vec::new, |marks| marks.due(now, limit, is_busy))
     }
 
+    /// The same mark as it is now, unless the endpoint is owed something about its user.
+    pub(crate) fn mark_to_tell(&self, mark: &Mark) -> Option<Mark> {
+        let known = self.marks(&mark.endpoint)?.get(&mark.user, mark.subject);
+        known.filter(|_| !self.owes_to(&mark.endpoint, &mark.user)).cloned()
+    }
+
     /// Marks of all endpoints that were made before then.
     pub(crate) fn marks_before(&self, at: Timestamp, limit: usize) -> Vec<Mark> {
         let old = self.marks.values().flat_map(|marks| marks.made_before(at, limit));

@@ -47,7 +47,8 @@ pub trait Store: Send + std::marker::Sync + 'static {
     async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError>;
 
     /// Replaces a user's state and queues the callbacks it causes, in one transaction. On `Ok` it
-    /// is durable as far as the backend promises.
+    /// is durable as far as the backend promises. [`StoreError::Conflict`] if the user, or the mark that
+    /// it answers, is not as it was when it was decided.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
     /// Users whose [`Commit::wake_at`] has come, at most `limit`. They stay listed until a commit
@@ -109,6 +110,10 @@ pub trait Store: Send + std::marker::Sync + 'static {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Mark>, StoreError>;
+
+    /// The mark of that endpoint, user and subject as it is now; none if there is none any more, or if the
+    /// endpoint is owed something about the user.
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError>;
 
     /// Whether an endpoint was not told something about a user, and is not right yet.
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError>;

@@ -112,16 +112,22 @@ impl Store for Memory {
         if version != commit.based_on {
             return Err(StoreError::Conflict);
         }
+        let answered = match &commit.answers {
+            Some(mark) => {
+                let known = state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject);
+                Some(known.cloned().ok_or(StoreError::Conflict)?)
+            }
+            None => None,
+        };
         if let Some(settlement) = commit.settles {
             state.settle(settlement)?;
         }
-        if let Some(mark) = commit.answers {
-            if commit.callbacks.is_empty() {
-                state.take_back(&mark);
-            } else if state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject).is_some()
-            {
-                state.index.marks_mut(&mark.endpoint.clone()).put(mark.told(commit.at));
+        match (commit.answers, answered) {
+            (Some(mark), _) if commit.callbacks.is_empty() => state.take_back(&mark),
+            (_, Some(known)) => {
+                state.index.marks_mut(&known.endpoint.clone()).put(known.told(commit.at));
             }
+            (_, None) => {}
         }
         state.highest_seq = state.highest_seq.max(commit.state.last_seq());
         let version = version + 1;
@@ -299,6 +305,10 @@ impl Store for Memory {
         limit: usize,
     ) -> Result<Vec<Mark>, StoreError> {
         Ok(self.lock().index.marks_due(endpoint, now, limit))
+    }
+
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        Ok(self.lock().index.mark_to_tell(mark))
     }
 
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {

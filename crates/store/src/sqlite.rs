@@ -375,6 +375,10 @@ impl Store for Sqlite {
         Ok(self.index.lock().marks_due(endpoint, now, limit))
     }
 
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        Ok(self.index.lock().mark_to_tell(mark))
+    }
+
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
         Ok(self.index.lock().is_marked(endpoint, user))
     }

@@ -40,6 +40,7 @@ for_every_backend! {
     a_mark_that_was_made_at_a_finer_scope_is_answered_at_the_present_one
     a_mark_that_was_made_while_the_clock_was_ahead_waits_for_nothing
     it_is_told_again_less_and_less_often
+    nothing_is_told_again_for_a_mark_that_is_gone
     what_is_not_wanted_is_told_as_it_is_now
     an_app_is_asked_to_resync_every_ten_minutes_at_most
     what_is_purged_is_gone_and_what_is_owed_stays
@@ -784,6 +785,39 @@ async fn a_person_whom_an_app_is_still_to_be_told_about_is_erased_if_insisted_on
     assert!(!resync.heals, "only a snapshot tells now: {resync:?}");
 }
 
+/// Between the moment a mark is read and the commit that answers it, the person may be erased, or the App be
+/// told something newer.
+async fn nothing_is_told_again_for_a_mark_that_is_gone(world: World) {
+    let store = &world.store;
+    for user in ["erased", "told"] {
+        world.online(user).await;
+        let claimed = world.claim(9).await;
+        world.settle(&claimed[0], Fate::Dead).await.unwrap();
+        world.offline(user).await;
+        let claimed = world.claim(9).await;
+        world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    }
+    let marks = store.marks_due(&main(), Timestamp(1 << 40), 9).await.unwrap();
+    let [erased, told] = <[Mark; 2]>::try_from(marks).unwrap();
+    assert_eq!((erased.user.as_str(), told.user.as_str()), ("erased", "told"));
+    assert_eq!(store.mark_to_tell(&erased).await.unwrap(), Some(erased.clone()));
+    let all_of_it = Erased { state: true, account: false, callbacks: 2, owed: 0, set_aside: 0 };
+    let done = store.erase(&self::erase("erased", true)).await.unwrap();
+    assert_eq!(done, Erasure::Done(all_of_it));
+    world.online("told").await;
+    assert_eq!(store.mark_to_tell(&told).await.unwrap(), None, "something is owed");
+    world.deliver_all().await;
+    for (mark, callbacks) in [(&erased, 0), (&told, 3)] {
+        assert_eq!(store.mark_to_tell(mark).await.unwrap(), None);
+        let before = store.load(&mark.user).await.unwrap();
+        let done = store.commit(world.retelling(mark, 99).await).await;
+        assert!(matches!(done, Err(StoreError::Conflict)), "{done:?}");
+        assert_eq!(store.load(&mark.user).await.unwrap(), before);
+        let user = Some(mark.user.clone());
+        assert_eq!(world.list(CallbackQuery { user, ..all() }).await.len(), callbacks);
+    }
+}
+
 fn erase(user: &str, force: bool) -> Erase {
     Erase { user: name(user), force, at: Timestamp(9) }
 }
@@ -1010,12 +1044,16 @@ impl World {
 
     /// The App is told how a user is, as the server does it for a mark.
     async fn retell(&self, mark: &Mark, at: u64) {
+        self.store.commit(self.retelling(mark, at).await).await.unwrap();
+    }
+
+    async fn retelling(&self, mark: &Mark, at: u64) -> Commit {
         let subject = mark.subject;
         let missed = mark.detail.missed.clone();
         let event = Event::Untold { subject, missed, online: Scope::Connection };
         let mut commit = self.step(mark.user.as_str(), event, at).await;
         commit.answers = Some(mark.clone());
-        self.store.commit(commit).await.unwrap();
+        commit
     }
 
     async fn list(&self, query: CallbackQuery) -> Vec<String> {

@@ -182,6 +182,10 @@ impl Store for Faulty {
         self.memory.marks_due(endpoint, now, limit).await
     }
 
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        self.memory.mark_to_tell(mark).await
+    }
+
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
         self.memory.is_marked(endpoint, user).await
     }
