@@ -8,6 +8,10 @@ const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait an App can ask for with `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// How often one callback that tells again how things are finds the endpoint in trouble before it makes room
+/// for another: where the endpoint is well otherwise, and where it fails at everything.
+const RETOLD_ATTEMPTS_MAX: u32 = 2;
+const RETOLD_PROBES_MAX: u32 = 6;
 /// So many users whose callbacks failed in a row, with no success between them, are not at fault.
 const SUSPECT_USERS: usize = 3;
 
@@ -133,6 +137,14 @@ impl Health {
         }
     }
 
+    /// Whether a callback that tells again how things are is left for later, having just found the endpoint in
+    /// trouble for the n-th time (from 1). Few of them go at once, so one that the App cannot take would keep
+    /// all others waiting.
+    pub fn leaves_retold(&self, attempts: u32) -> bool {
+        let is_failing = self.trouble.is_some_and(|trouble| trouble.failures > 1);
+        attempts >= if is_failing { RETOLD_PROBES_MAX } else { RETOLD_ATTEMPTS_MAX }
+    }
+
     /// For an endpoint that is owed nothing: no callback would find out whether the App is back. The next one
     /// that is told does.
     pub fn forget_trouble(&mut self) {
@@ -227,6 +239,15 @@ mod tests {
         assert_eq!(health.callback_wait(40).as_secs(), 1, "nothing is well");
         health.succeeded(at(0));
         assert_eq!(health.callback_wait(40).as_secs(), 30);
+    }
+
+    #[test]
+    fn what_is_told_again_makes_room_for_others() {
+        let mut health = Health::default();
+        health.failed(at(0), at(0), None, 1.0);
+        assert_eq!([1, 2].map(|n| health.leaves_retold(n)), [false, true], "it fails alone");
+        health.failed(at(1), at(1), None, 1.0);
+        assert_eq!([2, 5, 6].map(|n| health.leaves_retold(n)), [false, false, true], "an outage");
     }
 
     #[test]
