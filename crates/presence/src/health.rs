@@ -100,17 +100,24 @@ impl Health {
         retry_after: Option<Duration>,
         chance: f32,
     ) {
-        // Those that were under way when the trouble began say nothing new.
-        if self.trouble.is_some_and(|trouble| began_at < trouble.resume_at) {
+        let asked = retry_after.map(|asked| asked.clamp(BACK_OFF_FIRST, RETRY_AFTER_MAX));
+        if let Some(trouble) = self.trouble.as_mut().filter(|trouble| began_at < trouble.resume_at)
+        {
+            // Those that were under way when the trouble began say nothing new, but for a later time that
+            // the App asks for itself.
+            if let Some(resume_at) = asked.map(|asked| now + asked)
+                && resume_at > trouble.resume_at
+            {
+                (trouble.failed_at, trouble.resume_at) = (now, resume_at);
+                trouble.is_explicit = true;
+            }
             return;
         }
         let failures = self.trouble.map_or(0, |trouble| trouble.failures) + 1;
-        let wait = match retry_after {
-            Some(asked) => asked.clamp(BACK_OFF_FIRST, RETRY_AFTER_MAX),
-            None => back_off(failures).mul_f32(0.75 + 0.25 * chance.clamp(0.0, 1.0)),
-        };
+        let wait = asked
+            .unwrap_or_else(|| back_off(failures).mul_f32(0.75 + 0.25 * chance.clamp(0.0, 1.0)));
         let began_at = self.trouble.map_or(now, |trouble| trouble.began_at);
-        let (failed_at, resume_at, is_explicit) = (now, now + wait, retry_after.is_some());
+        let (failed_at, resume_at, is_explicit) = (now, now + wait, asked.is_some());
         self.trouble = Some(Trouble { failures, began_at, failed_at, resume_at, is_explicit });
     }
 
@@ -239,6 +246,28 @@ mod tests {
         assert_eq!(health.callback_wait(40).as_secs(), 1, "nothing is well");
         health.succeeded(at(0));
         assert_eq!(health.callback_wait(40).as_secs(), 30);
+    }
+
+    #[test]
+    fn the_latest_time_that_the_app_asks_for_wins_whichever_answer_said_it() {
+        let asks = |secs| Some(Duration::from_secs(secs));
+        #[rustfmt::skip]
+        let table = [
+            // first answer    the other, 1 s later    waits until
+            (None,             asks(20),               22),
+            (asks(5),          asks(20),               22),
+            (asks(20),         asks(5),                21),
+            (asks(20),         None,                   21),
+            (None,             asks(999_999),          3602),
+        ];
+        for (first, other, until) in table {
+            let mut health = Health::default();
+            health.failed(at(0), at(1), first, 1.0);
+            health.failed(at(0), at(2), other, 1.0);
+            assert_eq!(health.permit(at(2)), Permit::Wait(at(until)), "{first:?}, {other:?}");
+            health.succeeded(at(0));
+            assert_eq!(health.permit(at(2)), Permit::Wait(at(until)), "it began before");
+        }
     }
 
     #[test]
