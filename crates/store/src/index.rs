@@ -246,9 +246,11 @@ impl Index {
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Vec<Mark> {
         let is_busy = |user: &UserId| self.owes_to(endpoint, user);
-        self.marks(endpoint).map_or_else(Vec::new, |marks| marks.due(now, limit, is_busy))
+        self.marks(endpoint)
+            .map_or_else(Vec::new, |marks| marks.due(now, limit, at_once_only, is_busy))
     }
 
     /// The same mark as it is now, unless the endpoint is owed something about its user.

@@ -103,12 +103,14 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// What one endpoint is owed.
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
 
-    /// Marks of an endpoint that are due, of users about whom it is owed nothing.
+    /// Marks of an endpoint that are due, of users about whom it is owed nothing; only those that are told in
+    /// any case ([`MarkDetail::at_once`]), if wished.
     async fn marks_due(
         &self,
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Result<Vec<Mark>, StoreError>;
 
     /// The mark of that endpoint, user and subject as it is now; none if there is none any more, or if the

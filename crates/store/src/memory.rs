@@ -303,8 +303,9 @@ impl Store for Memory {
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Result<Vec<Mark>, StoreError> {
-        Ok(self.lock().index.marks_due(endpoint, now, limit))
+        Ok(self.lock().index.marks_due(endpoint, now, limit, at_once_only))
     }
 
     async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
@@ -449,9 +450,10 @@ impl State {
     /// Its subject is told how it is, unless it is told something newer before.
     fn mark(&mut self, mark: Mark) {
         let (endpoint, at) = (mark.endpoint.clone(), mark.detail.marked_at);
-        let is_given_up = !mark.is_at_once();
+        let is_given_up = !mark.detail.at_once;
+        let resynced_at = self.index.endpoint(&endpoint).resynced_at;
         let marks = self.index.marks_mut(&endpoint);
-        let is_first = !marks.has(&mark.user);
+        let is_first = !marks.of(&mark.user).any(|mark| mark.is_asked_for(resynced_at));
         let mark = match marks.get(&mark.user, mark.subject) {
             Some(older) => mark.with(older),
             None if marks.is_full() => {

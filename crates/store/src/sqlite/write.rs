@@ -508,14 +508,18 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn, done: Done::Written })
     }
 
+    pub(super) fn stands(&self, endpoint: &EndpointName) -> EndpointState {
+        let written = self.endpoints.get(endpoint).cloned();
+        written.unwrap_or_else(|| self.index.lock().endpoint(endpoint))
+    }
+
     /// Nothing is written where nothing changes.
     pub(super) fn note_endpoint(
         &mut self,
         endpoint: EndpointName,
         change: EndpointChange,
     ) -> Result<Option<Fact>> {
-        let written = self.endpoints.get(&endpoint).cloned();
-        let before = written.unwrap_or_else(|| self.index.lock().endpoint(&endpoint));
+        let before = self.stands(&endpoint);
         let mut state = before.clone();
         state.apply(change);
         if state == before {
