@@ -273,7 +273,8 @@ impl Dispatcher {
         let (interest, change) = (self.endpoint.settings.interest, &callback.change);
         if !interest.selects(change) {
             // Who is not told of the background any more keeps no word about it.
-            return Some(Fate::Unwanted { retell: change.kind != Kind::Background });
+            let keeps_it = change.kind != Kind::Background || interest.background;
+            return Some(Fate::Unwanted { retell: keeps_it });
         }
         // No offline would ever follow the online of somebody who has left.
         let may_stay = change.kind == Kind::Online && interest.offline.is_none();
