@@ -74,6 +74,8 @@ pub enum Event {
         subject: Subject,
         /// What it was not told.
         missed: Change,
+        /// At which scope it is told of logins: its answer is about what came online at that scope.
+        online: Scope,
     },
     /// Nothing but time passed: the answer to [`Effects::wake_at`].
     Ticked,
@@ -84,7 +86,8 @@ pub enum Event {
 pub struct Retold {
     /// To be told to it. Nothing happened: nobody else hears of it.
     pub change: Change,
-    /// The `seq` that told of the connection, at each scope: what the App answers is an answer to that.
+    /// The `seq` that told of the connection, at the scope at which this App is told of logins: what it
+    /// answers is an answer to that.
     pub speaks_for: Vec<u64>,
 }
 

@@ -8,6 +8,10 @@ const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 /// The longest wait an App can ask for with `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// How often one callback that tells again how things are finds the endpoint in trouble before it makes room
+/// for another: where the endpoint is well otherwise, and where it fails at everything.
+const RETOLD_ATTEMPTS_MAX: u32 = 2;
+const RETOLD_PROBES_MAX: u32 = 6;
 /// So many users whose callbacks failed in a row, with no success between them, are not at fault.
 const SUSPECT_USERS: usize = 3;
 
@@ -96,17 +100,24 @@ impl Health {
         retry_after: Option<Duration>,
         chance: f32,
     ) {
-        // Those that were under way when the trouble began say nothing new.
-        if self.trouble.is_some_and(|trouble| began_at < trouble.resume_at) {
+        let asked = retry_after.map(|asked| asked.clamp(BACK_OFF_FIRST, RETRY_AFTER_MAX));
+        if let Some(trouble) = self.trouble.as_mut().filter(|trouble| began_at < trouble.resume_at)
+        {
+            // Those that were under way when the trouble began say nothing new, but for a later time that
+            // the App asks for itself.
+            if let Some(resume_at) = asked.map(|asked| now + asked)
+                && resume_at > trouble.resume_at
+            {
+                (trouble.failed_at, trouble.resume_at) = (now, resume_at);
+                trouble.is_explicit = true;
+            }
             return;
         }
         let failures = self.trouble.map_or(0, |trouble| trouble.failures) + 1;
-        let wait = match retry_after {
-            Some(asked) => asked.clamp(BACK_OFF_FIRST, RETRY_AFTER_MAX),
-            None => back_off(failures).mul_f32(0.75 + 0.25 * chance.clamp(0.0, 1.0)),
-        };
+        let wait = asked
+            .unwrap_or_else(|| back_off(failures).mul_f32(0.75 + 0.25 * chance.clamp(0.0, 1.0)));
         let began_at = self.trouble.map_or(now, |trouble| trouble.began_at);
-        let (failed_at, resume_at, is_explicit) = (now, now + wait, retry_after.is_some());
+        let (failed_at, resume_at, is_explicit) = (now, now + wait, asked.is_some());
         self.trouble = Some(Trouble { failures, began_at, failed_at, resume_at, is_explicit });
     }
 
@@ -131,6 +142,14 @@ impl Health {
             Some(trouble) if trouble.failures > 1 => BACK_OFF_FIRST,
             _ => back_off(attempts),
         }
+    }
+
+    /// Whether a callback that tells again how things are is left for later, having just found the endpoint in
+    /// trouble for the n-th time (from 1). Few of them go at once, so one that the App cannot take would keep
+    /// all others waiting.
+    pub fn leaves_retold(&self, attempts: u32) -> bool {
+        let is_failing = self.trouble.is_some_and(|trouble| trouble.failures > 1);
+        attempts >= if is_failing { RETOLD_PROBES_MAX } else { RETOLD_ATTEMPTS_MAX }
     }
 
     /// For an endpoint that is owed nothing: no callback would find out whether the App is back. The next one
@@ -227,6 +246,37 @@ mod tests {
         assert_eq!(health.callback_wait(40).as_secs(), 1, "nothing is well");
         health.succeeded(at(0));
         assert_eq!(health.callback_wait(40).as_secs(), 30);
+    }
+
+    #[test]
+    fn the_latest_time_that_the_app_asks_for_wins_whichever_answer_said_it() {
+        let asks = |secs| Some(Duration::from_secs(secs));
+        #[rustfmt::skip]
+        let table = [
+            // first answer    the other, 1 s later    waits until
+            (None,             asks(20),               22),
+            (asks(5),          asks(20),               22),
+            (asks(20),         asks(5),                21),
+            (asks(20),         None,                   21),
+            (None,             asks(999_999),          3602),
+        ];
+        for (first, other, until) in table {
+            let mut health = Health::default();
+            health.failed(at(0), at(1), first, 1.0);
+            health.failed(at(0), at(2), other, 1.0);
+            assert_eq!(health.permit(at(2)), Permit::Wait(at(until)), "{first:?}, {other:?}");
+            health.succeeded(at(0));
+            assert_eq!(health.permit(at(2)), Permit::Wait(at(until)), "it began before");
+        }
+    }
+
+    #[test]
+    fn what_is_told_again_makes_room_for_others() {
+        let mut health = Health::default();
+        health.failed(at(0), at(0), None, 1.0);
+        assert_eq!([1, 2].map(|n| health.leaves_retold(n)), [false, true], "it fails alone");
+        health.failed(at(1), at(1), None, 1.0);
+        assert_eq!([2, 5, 6].map(|n| health.leaves_retold(n)), [false, false, true], "an outage");
     }
 
     #[test]

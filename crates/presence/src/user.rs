@@ -91,8 +91,8 @@ impl User {
             Event::TokenIssued(issued) => self.issue(issued, now, policy),
             Event::Refused(refused) => self.refuse(refused, now, policy, &mut effects),
             Event::Restarted => self.restart(now, policy, &mut effects),
-            Event::Untold { subject, missed } => {
-                effects.retold = Some(self.retell(subject, &missed, now));
+            Event::Untold { subject, missed, online } => {
+                effects.retold = Some(self.retell(subject, &missed, online, now));
             }
             Event::Ticked => {}
         }

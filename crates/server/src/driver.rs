@@ -4,6 +4,7 @@
 //! (no 101, no kick, no callback) before its commit succeeded.
 
 mod decisions;
+mod retelling;
 mod set_aside;
 mod step;
 mod store_failures;
@@ -19,7 +20,7 @@ use crate::{
 use decisions::{Deciding, Decisions};
 use presence::{
     Admission, Change, ConnId, Denied, Effects, End, Event, HoldReason, Holds, Instant, Lost, Now,
-    Policy, Refusal, Refused, SLOW, Scope, Sight, Subject, UserId,
+    Policy, Refusal, Refused, SLOW, Scope, Sight, UserId,
 };
 use set_aside::{SetAside, next_wait};
 use std::{
@@ -29,9 +30,7 @@ use std::{
     time::Duration,
 };
 use step::{Along, Step};
-use store::{
-    Claimed, Commit, Erase, Erasure, Mark, Settlement, Store, StoreError, UserQuery, Versioned,
-};
+use store::{Claimed, Commit, Erase, Erasure, Settlement, Store, StoreError, UserQuery, Versioned};
 use store_failures::StoreFailures;
 use ticks::{TICKS_MAX, Ticked, Ticks};
 use tokio::task::JoinSet;
@@ -69,6 +68,13 @@ pub struct Outcome {
     pub admission: Admission,
     /// Whether an endpoint is told again how things are.
     pub is_retold: bool,
+}
+
+impl Outcome {
+    fn nothing() -> Outcome {
+        let (changes, denied, admission, is_retold) = Default::default();
+        Outcome { changes, denied, admission, is_retold }
+    }
 }
 
 /// Carries events through to their effects.
@@ -193,25 +199,6 @@ impl Driver {
         let operation_id = Some(callback.operation_id.clone());
         let user = &callback.lease.id.user;
         self.carry(user, event, operation_id, Along::Settles(settlement)).await.map(|_| ())
-    }
-
-    /// An endpoint was not told something: queues how that is now, for it alone. False if it is not told
-    /// of what is so; then its mark goes.
-    pub async fn retell(
-        self: &Arc<Self>,
-        endpoint: &Arc<Endpoint>,
-        mark: Mark,
-    ) -> Result<bool, StoreError> {
-        let (driver, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
-        let run = async move {
-            let (user, missed) = (mark.user.clone(), mark.detail.missed.clone());
-            // By what the App keeps a word about now: its scope may have been another then.
-            let event = Event::Untold { subject: Subject::of(&missed, endpoint.scope()), missed };
-            let told = driver.carry(&user, event, None, Along::Answers(mark, endpoint)).await;
-            told.map(|outcome| outcome.is_retold)
-        };
-        let ended = tokio::spawn(run).await;
-        ended.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// A `seq` below that of every change that is not stored yet, and at most one below the highest
@@ -405,6 +392,9 @@ impl Driver {
         let _turn = self.line(user).lock().await;
         let mut collisions = 0;
         loop {
+            let Some((event, along)) = self.as_it_is_now(&event, &along).await? else {
+                return Ok(Outcome::nothing());
+            };
             let (now, deciding) = self.decide();
             let Versioned { version, value: mut before } = self.store.load(user).await?;
             if deciding.from > now.wall.0 {
@@ -427,7 +417,7 @@ impl Driver {
             let step = Step { user, version, state, effects: &effects, now };
             let retold = step.retold(&along, &operation_id);
             let is_retold = retold.is_some();
-            let commit = step.commit(&self.endpoints, &operation_id, along.clone(), retold);
+            let commit = step.commit(&self.endpoints, &operation_id, along, retold);
             match self.commit(user, commit).await {
                 Ok(()) => {
                     // It is stored: whatever happens now, the caller must know.

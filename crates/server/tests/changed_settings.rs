@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 use presence::Scope;
 use serde_json::json;
 use server::{
-    client::{Client, Heard},
+    client::{Client, Heard, Identity},
     config::{Callbacks, Config, FurtherEndpoint, Mode, OnRefusal},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -46,6 +46,11 @@ fn taken(app: &App) -> BTreeMap<String, Vec<String>> {
         taken.entry(user.to_owned()).or_default().push(kind.to_owned());
     }
     taken
+}
+
+async fn lingers(herald: &Herald, user: &str) -> bool {
+    let (_, view) = herald.admin("GET", &format!("/v1/users/{user}"), "").await;
+    view["connections"][0]["session"] == "lingering"
 }
 
 async fn owes(herald: &Herald, callbacks: u64) {
@@ -222,6 +227,36 @@ async fn a_refusal_is_ignored_if_the_settings_of_now_say_so() {
     herald.all_told().await;
     assert!(tokio::time::timeout(MOMENT, client.hear()).await.is_err(), "it stays");
     assert_eq!(herald.running.online().await.unwrap(), ["u"]);
+}
+
+/// Where the background is told, a switch that the settings of now do not select leaves the App wrong.
+#[tokio::test]
+async fn a_background_callback_of_another_scope_is_told_as_it_is_now() {
+    let app = App::start().await;
+    app.answer(|heard, _| {
+        let fails = heard.target.contains("Background");
+        async move { if fails { answer(503, "") } else { ok() } }
+    });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.background.enable = true;
+        config.callbacks.online.scope = Scope::Connection;
+        config.presence.restart_grace = Duration::from_secs(600);
+    })
+    .await;
+    let identity = Identity { background: true, ..identity("u", Platform::Ios) };
+    herald.try_login(&identity).await.unwrap().cut();
+    eventually("its socket is gone", || async { lingers(&herald, "u").await }).await;
+    let status = r#"{"availability":"online","platformID":5}"#;
+    assert_eq!(herald.admin("PUT", "/v1/users/u/status", status).await.0, 204);
+    app.hears(&["online u", "online u", "background u"]).await;
+    let herald = herald.restart_with(|config| config.callbacks.online.scope = Scope::User).await;
+    app.answer(|_, _| async { ok() });
+    eventually("it is told as it is now", || async { taken(&app)["u"].len() == 3 }).await;
+    let last = app.received().into_iter().rfind(Received::taken).unwrap();
+    assert_eq!((last.what(), &last.json()["isAppBackground"]), ("online u".into(), &json!(true)));
+    herald.all_told().await;
 }
 
 /// What is owed from before opens the gate to nobody.

@@ -129,3 +129,70 @@ async fn nobody_waits_for_the_user_who_is_told_again() {
         eventually("others are told", || async { app.heard().contains(&told) }).await;
     }
 }
+
+/// Who has the turn before may change what is to be told again, or whether anything is.
+#[tokio::test]
+async fn what_is_told_again_is_decided_in_the_users_turn() {
+    let (app, store) = (App::start().await, faulty::Faulty::new());
+    let url = app.url();
+    let herald = Herald::start_on(store.clone(), |config| config.callbacks.url = Some(url)).await;
+    herald.login("u", Platform::Ios).await.close().await;
+    app.hears(&["online u", "offline u"]).await;
+    herald.all_told().await;
+    let first = id_of(&herald, "u", "online").await;
+    store.commits(|_| (Duration::from_secs(1), None));
+    let path = format!("/v1/callbacks/{first}/replay");
+    let replay = async {
+        // The login has its turn by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(herald.admin("POST", &path, "").await.0, 202);
+    };
+    let (_there, ()) = tokio::join!(herald.login("u", Platform::Web), replay);
+    eventually("the login is told", || async { app.heard().len() >= 4 }).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let told = ["online u", "offline u", "online u", "online u"];
+    assert_eq!(app.heard(), told, "the login says how things are");
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!(endpoints[0]["untold"], json!(0));
+}
+
+/// Few are told again at the same time; one whom the App cannot take must not be all of them.
+#[tokio::test]
+async fn one_user_whom_the_app_cannot_take_stops_nobody_from_being_told_again() {
+    let app = App::start().await;
+    app.answer(|heard, _| {
+        let json = heard.json();
+        let fails = json["userID"] == "x" && json["reason"] == "resync";
+        async move { if fails { answer(500, "") } else { ok() } }
+    });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.extra_fields = true;
+        config.callbacks.concurrency_max = 10;
+        config.presence.offline_grace = Duration::from_millis(20);
+    })
+    .await;
+    for user in ["x", "y"] {
+        herald.login(user, Platform::Ios).await.close().await;
+        eventually("it is told", || async { app.heard_of(user).len() == 2 }).await;
+    }
+    herald.all_told().await;
+    for user in ["x", "y"] {
+        let first = id_of(&herald, user, "online").await;
+        let path = format!("/v1/callbacks/{first}/replay");
+        assert_eq!(herald.admin("POST", &path, "").await.0, 202);
+        if user == "x" {
+            eventually("x is told again", || async { app.heard_of("x").len() >= 4 }).await;
+        }
+    }
+    let mut others = 0;
+    while app.heard_of("y").len() < 4 {
+        // What others are told succeeds.
+        assert!(others < 100, "nobody else is told again");
+        herald.login(&format!("n{others}"), Platform::Ios).await.close().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        others += 1;
+    }
+    assert!(app.heard_of("x").len() < 8, "x is left for later: {:?}", app.heard_of("x"));
+}

@@ -343,7 +343,8 @@ impl App {
         world.note(&format!("app {} has read the snapshot", self.number));
         world.count("app: resync from a snapshot");
         let name = world.plan.endpoint_name(self.number);
-        if node.disk.change_endpoint(&name, EndpointChange::Resynced).await.is_err() {
+        let resynced = EndpointChange::Resynced(world.wall());
+        if node.disk.change_endpoint(&name, resynced).await.is_err() {
             self.state().to_resync = true;
         }
     }

@@ -373,9 +373,15 @@ impl Store for Disk {
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Result<Vec<Mark>, StoreError> {
         self.read(Op::Owes).await?;
-        self.memory.marks_due(endpoint, now, limit).await
+        self.memory.marks_due(endpoint, now, limit, at_once_only).await
+    }
+
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        self.read(Op::Owes).await?;
+        self.memory.mark_to_tell(mark).await
     }
 
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {

@@ -15,6 +15,9 @@ pub struct EndpointState {
     /// When it was last asked to read who is online because of a callback that was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
+    /// When it last said that it had read who is online.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resynced_at: Option<Timestamp>,
     /// Whether it is to be asked again, as soon as it may be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ask_again: bool,
@@ -45,14 +48,14 @@ pub enum EndpointChange {
     Paused(bool),
     /// It was not told something, and will not be. The first reason stands until it is right again.
     NeedsResync(Resync),
-    /// A callback was given up, of a user about whom none was before.
+    /// A callback was given up, of a user about whom none was since the App last read who is online.
     GaveUp(Timestamp),
     /// Time has passed: it may be asked again.
     MayAsk(Timestamp),
     /// It was told of everything that was given up.
     Healed,
-    /// Its App has read who is online.
-    Resynced,
+    /// Its App has read who is online, and said so then.
+    Resynced(Timestamp),
     /// A callback up to that row is not kept any more.
     Forgot(u64),
     /// From now on it is told of this.
@@ -76,7 +79,7 @@ impl EndpointState {
                 self.ask_again = false;
                 self.resync.take_if(|resync| resync.heals);
             }
-            EndpointChange::Resynced => self.resync = None,
+            EndpointChange::Resynced(at) => (self.resync, self.resynced_at) = (None, Some(at)),
             EndpointChange::Forgot(row) => self.forgotten_row = self.forgotten_row.max(row),
             EndpointChange::ToldOf(words) => self.told_of = Some(words),
         }

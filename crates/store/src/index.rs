@@ -246,9 +246,17 @@ impl Index {
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Vec<Mark> {
         let is_busy = |user: &UserId| self.owes_to(endpoint, user);
-        self.marks(endpoint).map_or_else(Vec::new, |marks| marks.due(now, limit, is_busy))
+        self.marks(endpoint)
+            .map_or_else(Vec::new, |marks| marks.due(now, limit, at_once_only, is_busy))
+    }
+
+    /// The same mark as it is now, unless the endpoint is owed something about its user.
+    pub(crate) fn mark_to_tell(&self, mark: &Mark) -> Option<Mark> {
+        let known = self.marks(&mark.endpoint)?.get(&mark.user, mark.subject);
+        known.filter(|_| !self.owes_to(&mark.endpoint, &mark.user)).cloned()
     }
 
     /// Marks of all endpoints that were made before then.

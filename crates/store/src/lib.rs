@@ -47,7 +47,8 @@ pub trait Store: Send + std::marker::Sync + 'static {
     async fn load(&self, user: &UserId) -> Result<Versioned<User>, StoreError>;
 
     /// Replaces a user's state and queues the callbacks it causes, in one transaction. On `Ok` it
-    /// is durable as far as the backend promises.
+    /// is durable as far as the backend promises. [`StoreError::Conflict`] if the user, or the mark that
+    /// it answers, is not as it was when it was decided.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
     /// Users whose [`Commit::wake_at`] has come, at most `limit`. They stay listed until a commit
@@ -102,13 +103,19 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// What one endpoint is owed.
     async fn backlog(&self, endpoint: &EndpointName) -> Result<Backlog, StoreError>;
 
-    /// Marks of an endpoint that are due, of users about whom it is owed nothing.
+    /// Marks of an endpoint that are due, of users about whom it is owed nothing; only those that are told in
+    /// any case ([`MarkDetail::at_once`]), if wished.
     async fn marks_due(
         &self,
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Result<Vec<Mark>, StoreError>;
+
+    /// The mark of that endpoint, user and subject as it is now; none if there is none any more, or if the
+    /// endpoint is owed something about the user.
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError>;
 
     /// Whether an endpoint was not told something about a user, and is not right yet.
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError>;

@@ -42,6 +42,10 @@ pub struct MarkDetail {
     pub marked_at: Timestamp,
     /// How often the App was told since.
     pub told: u32,
+    /// Whether it is told even where what was given up is not told again: the App was told something that is
+    /// not so any more, or was not told something by its settings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
 }
 
 impl Mark {
@@ -52,14 +56,15 @@ impl Mark {
         at: Timestamp,
     ) -> Mark {
         let seq = missed.seq;
-        let detail = MarkDetail { missed, marked_at: at, told: 0 };
+        let detail = MarkDetail { missed, marked_at: at, told: 0, at_once: false };
         let due_at = retold_at(&detail);
         Mark { endpoint, user, subject, seq, due_at, detail }
     }
 
     /// The same for one that must not wait: the App is told how things are as soon as nothing else about
     /// the user is owed.
-    pub(crate) fn at_once(self) -> Mark {
+    pub(crate) fn at_once(mut self) -> Mark {
+        self.detail.at_once = true;
         Mark { due_at: self.detail.marked_at, ..self }
     }
 
@@ -68,9 +73,9 @@ impl Mark {
         Mark { seq: self.seq.max(seq + 1), ..self }
     }
 
-    /// Whether it was due when it was made.
-    pub fn is_at_once(&self) -> bool {
-        self.due_at <= self.detail.marked_at
+    /// Whether its App was asked to read who is online because of it, and has not said since that it did.
+    pub(crate) fn is_asked_for(&self, resynced_at: Option<Timestamp>) -> bool {
+        !self.detail.at_once && resynced_at.is_none_or(|at| self.detail.marked_at > at)
     }
 
     /// After the App was told.
@@ -82,7 +87,8 @@ impl Mark {
     }
 
     /// Two about the same subject: the newer one, as far as either goes.
-    pub(crate) fn with(self, older: &Mark) -> Mark {
+    pub(crate) fn with(mut self, older: &Mark) -> Mark {
+        self.detail.at_once |= older.detail.at_once;
         let (seq, due_at) = (self.seq.max(older.seq), self.due_at.min(older.due_at));
         Mark { seq, due_at, ..self }
     }
@@ -104,6 +110,8 @@ fn retold_at(detail: &MarkDetail) -> Timestamp {
 pub(crate) struct Marks {
     by_user: HashMap<UserId, Vec<Mark>>,
     due: BTreeSet<(Timestamp, UserId, Subject)>,
+    /// Those of them that are told in any case.
+    due_at_once: BTreeSet<(Timestamp, UserId, Subject)>,
     /// By when they were made.
     made: BTreeSet<(Timestamp, UserId, Subject)>,
 }
@@ -122,6 +130,10 @@ impl Marks {
         self.by_user.contains_key(user)
     }
 
+    pub(crate) fn of(&self, user: &UserId) -> impl Iterator<Item = &Mark> {
+        self.by_user.get(user).into_iter().flatten()
+    }
+
     pub(crate) fn get(&self, user: &UserId, subject: Subject) -> Option<&Mark> {
         self.by_user.get(user)?.iter().find(|mark| mark.subject == subject)
     }
@@ -130,14 +142,17 @@ impl Marks {
         self.remove(&mark.user, mark.subject);
         self.made.insert((mark.detail.marked_at, mark.user.clone(), mark.subject));
         self.due.insert((mark.due_at, mark.user.clone(), mark.subject));
+        if mark.detail.at_once {
+            self.due_at_once.insert((mark.due_at, mark.user.clone(), mark.subject));
+        }
         self.by_user.entry(mark.user.clone()).or_default().push(mark);
     }
 
     /// Those that an accepted change of the subject answers. Their own subjects may be others, where they
     /// were made under another `offline.scope`.
     pub(crate) fn answered(&self, user: &UserId, subject: Subject, seq: u64) -> Vec<Subject> {
-        let marks = self.by_user.get(user).into_iter().flatten();
-        let answered = marks.filter(|mark| mark.seq <= seq && subject.covers(&mark.detail.missed));
+        let answered =
+            self.of(user).filter(|mark| mark.seq <= seq && subject.covers(&mark.detail.missed));
         answered.map(|mark| mark.subject).collect()
     }
 
@@ -147,6 +162,7 @@ impl Marks {
             let Mark { user, subject, due_at, detail, .. } = gone;
             let mut key = (due_at, user, subject);
             self.due.remove(&key);
+            self.due_at_once.remove(&key);
             key.0 = detail.marked_at;
             self.made.remove(&key);
         }
@@ -155,19 +171,22 @@ impl Marks {
         }
     }
 
-    /// Those that are due, of users who are not in `busy`. One that was made while the wall clock was
+    /// Those that are due, of users who are not in `busy`; only those that are told in any case, if wished. One that was made while the wall clock was
     /// ahead waits for nothing: it may have waited for long.
     pub(crate) fn due(
         &self,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
         busy: impl Fn(&UserId) -> bool,
     ) -> Vec<Mark> {
-        let due = self.due.iter().take_while(|(at, ..)| *at <= now).take(LOOKED_AT_MAX);
+        let those = if at_once_only { &self.due_at_once } else { &self.due };
+        let due = those.iter().take_while(|(at, ..)| *at <= now).take(LOOKED_AT_MAX);
         let ahead = |at: &Timestamp| at.0 > now.0.saturating_add(AHEAD_MS);
         let ahead = self.made.iter().rev().take_while(|(at, ..)| ahead(at)).take(LOOKED_AT_MAX);
         let free = due.chain(ahead).filter(|(_, user, _)| !busy(user));
         free.filter_map(|(_, user, subject)| self.get(user, *subject))
+            .filter(|mark| mark.detail.at_once || !at_once_only)
             .take(limit)
             .cloned()
             .collect()
@@ -223,9 +242,9 @@ mod tests {
         }
         let users = |found: Vec<Mark>| found.iter().map(|m| m.user.to_string()).collect::<Vec<_>>();
         let minute = 60_000;
-        assert_eq!(users(marks.due(Timestamp(minute + 300), 9, |_| false)), ["u2", "u3"]);
+        assert_eq!(users(marks.due(Timestamp(minute + 300), 9, false, |_| false)), ["u2", "u3"]);
         assert_eq!(
-            users(marks.due(Timestamp(minute + 500), 1, |user| user.as_str() == "u2")),
+            users(marks.due(Timestamp(minute + 500), 1, false, |user| user.as_str() == "u2")),
             ["u3"]
         );
         assert_eq!(users(marks.made_before(Timestamp(400), 9)), ["u2", "u3"]);

@@ -112,16 +112,22 @@ impl Store for Memory {
         if version != commit.based_on {
             return Err(StoreError::Conflict);
         }
+        let answered = match &commit.answers {
+            Some(mark) => {
+                let known = state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject);
+                Some(known.cloned().ok_or(StoreError::Conflict)?)
+            }
+            None => None,
+        };
         if let Some(settlement) = commit.settles {
             state.settle(settlement)?;
         }
-        if let Some(mark) = commit.answers {
-            if commit.callbacks.is_empty() {
-                state.take_back(&mark);
-            } else if state.index.marks_mut(&mark.endpoint).get(&mark.user, mark.subject).is_some()
-            {
-                state.index.marks_mut(&mark.endpoint.clone()).put(mark.told(commit.at));
+        match (commit.answers, answered) {
+            (Some(mark), _) if commit.callbacks.is_empty() => state.take_back(&mark),
+            (_, Some(known)) => {
+                state.index.marks_mut(&known.endpoint.clone()).put(known.told(commit.at));
             }
+            (_, None) => {}
         }
         state.highest_seq = state.highest_seq.max(commit.state.last_seq());
         let version = version + 1;
@@ -297,8 +303,13 @@ impl Store for Memory {
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Result<Vec<Mark>, StoreError> {
-        Ok(self.lock().index.marks_due(endpoint, now, limit))
+        Ok(self.lock().index.marks_due(endpoint, now, limit, at_once_only))
+    }
+
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        Ok(self.lock().index.mark_to_tell(mark))
     }
 
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {
@@ -439,9 +450,10 @@ impl State {
     /// Its subject is told how it is, unless it is told something newer before.
     fn mark(&mut self, mark: Mark) {
         let (endpoint, at) = (mark.endpoint.clone(), mark.detail.marked_at);
-        let is_given_up = !mark.is_at_once();
+        let is_given_up = !mark.detail.at_once;
+        let resynced_at = self.index.endpoint(&endpoint).resynced_at;
         let marks = self.index.marks_mut(&endpoint);
-        let is_first = !marks.has(&mark.user);
+        let is_first = !marks.of(&mark.user).any(|mark| mark.is_asked_for(resynced_at));
         let mark = match marks.get(&mark.user, mark.subject) {
             Some(older) => mark.with(older),
             None if marks.is_full() => {

@@ -371,8 +371,13 @@ impl Store for Sqlite {
         endpoint: &EndpointName,
         now: Timestamp,
         limit: usize,
+        at_once_only: bool,
     ) -> Result<Vec<Mark>, StoreError> {
-        Ok(self.index.lock().marks_due(endpoint, now, limit))
+        Ok(self.index.lock().marks_due(endpoint, now, limit, at_once_only))
+    }
+
+    async fn mark_to_tell(&self, mark: &Mark) -> Result<Option<Mark>, StoreError> {
+        Ok(self.index.lock().mark_to_tell(mark))
     }
 
     async fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool, StoreError> {

@@ -40,8 +40,12 @@ for_every_backend! {
     a_mark_that_was_made_at_a_finer_scope_is_answered_at_the_present_one
     a_mark_that_was_made_while_the_clock_was_ahead_waits_for_nothing
     it_is_told_again_less_and_less_often
+    nothing_is_told_again_for_a_mark_that_is_gone
     what_is_not_wanted_is_told_as_it_is_now
     an_app_is_asked_to_resync_every_ten_minutes_at_most
+    what_is_given_up_after_a_resync_asks_for_another
+    what_is_told_in_any_case_is_found_behind_what_is_not
+    a_given_up_callback_makes_no_mark_due_in_any_case
     what_is_purged_is_gone_and_what_is_owed_stays
     callbacks_are_read_in_their_order_until_some_are_forgotten
     a_number_beyond_the_file_fails_its_own_commit_only
@@ -286,7 +290,7 @@ async fn after_a_replay_it_is_told_how_things_are(world: World) {
     assert!(claimed[0].replayed);
     world.deliver(&claimed).await;
     assert_eq!(world.marks_due(9).await, [("u".to_owned(), 3)], "only the truth makes it right");
-    let mark = world.store.marks_due(&main(), Timestamp(9), 9).await.unwrap().remove(0);
+    let mark = world.store.marks_due(&main(), Timestamp(9), 9, false).await.unwrap().remove(0);
     world.retell(&mark, 9).await;
     assert_eq!(world.marks_due(9).await, []);
     world.deliver_all().await;
@@ -362,7 +366,7 @@ async fn a_mark_that_was_made_while_the_clock_was_ahead_waits_for_nothing(world:
     let at = Timestamp(92 * DAY_MS);
     let given_up = Settlement { at, ..settlement(&claimed[0], Fate::Dead) };
     world.store.settle(given_up).await.unwrap();
-    let mark = world.store.marks_due(&main(), Timestamp(9), 9).await.unwrap().remove(0);
+    let mark = world.store.marks_due(&main(), Timestamp(9), 9, false).await.unwrap().remove(0);
     world.retell(&mark, 9).await;
     world.settle(&world.claim(1).await[0], Fate::Dropped).await.unwrap();
     assert_eq!(world.marks_due(300_000 + 8).await, [], "five minutes after it was told");
@@ -376,7 +380,8 @@ async fn it_is_told_again_less_and_less_often(world: World) {
     for minutes in [1, 5, 15, 60, 120, 180] {
         let due = minutes * 60_000 + 9;
         assert_eq!(world.marks_due(due - 1).await, [], "{minutes} minutes");
-        let mark = world.store.marks_due(&main(), Timestamp(due), 9).await.unwrap().remove(0);
+        let mark =
+            world.store.marks_due(&main(), Timestamp(due), 9, false).await.unwrap().remove(0);
         world.retell(&mark, due).await;
         let claimed = world.claim(1).await;
         assert_eq!(claimed[0].change.reason, Reason::Resync);
@@ -399,7 +404,7 @@ async fn what_is_not_wanted_is_told_as_it_is_now(world: World) {
     world.settle(&claimed[1], Fate::Unwanted { retell: false }).await.unwrap();
     assert_eq!(world.list(all()).await, ["b online superseded", "a online superseded"]);
     assert_eq!(world.marks_due(9).await, [("a".to_owned(), 1)], "at once");
-    let mark = world.store.marks_due(&main(), Timestamp(9), 9).await.unwrap().remove(0);
+    let mark = world.store.marks_due(&main(), Timestamp(9), 9, false).await.unwrap().remove(0);
     let step = world.step("a", Event::Ticked, 10).await;
     world.store.commit(Commit { answers: Some(mark), ..step }).await.unwrap();
     assert_eq!(world.backlog().await.marks, 0, "it is not told of what is so");
@@ -416,7 +421,8 @@ async fn an_app_is_asked_to_resync_every_ten_minutes_at_most(world: World) {
     let minute = 60_000;
     give_up("a", minute).await;
     assert!(is_asked().await);
-    world.store.change_endpoint(&main(), EndpointChange::Resynced).await.unwrap();
+    let resynced = EndpointChange::Resynced(Timestamp(minute));
+    world.store.change_endpoint(&main(), resynced).await.unwrap();
     give_up("b", 2 * minute).await;
     assert!(!is_asked().await, "a minute after it was asked");
     let prune = async |now| world.store.prune(Prune { now, ..keep_all() }).await.unwrap();
@@ -424,6 +430,61 @@ async fn an_app_is_asked_to_resync_every_ten_minutes_at_most(world: World) {
     assert!(!is_asked().await);
     prune(Timestamp(11 * minute)).await;
     assert!(is_asked().await);
+}
+
+/// The snapshot that the App read knows nothing of what is given up after it, also about a user who is marked.
+async fn what_is_given_up_after_a_resync_asks_for_another(world: World) {
+    let minute = 60_000;
+    let is_asked = async || world.store.endpoint(&main()).await.unwrap().resync.is_some();
+    for round in 0..3 {
+        let at = 1 + round * 11 * minute;
+        for n in 0..2 {
+            world.store.commit(world.login("u", &format!("{round}{n}"), at).await).await.unwrap();
+            let claimed = world.claim(1).await;
+            let dead = settlement(&claimed[0], Fate::Dead);
+            world.store.settle(Settlement { at: Timestamp(at), ..dead }).await.unwrap();
+        }
+        assert!(is_asked().await, "round {round}");
+        let resynced = EndpointChange::Resynced(Timestamp(at + minute));
+        world.store.change_endpoint(&main(), resynced).await.unwrap();
+        let prune = Prune { now: Timestamp(at + 10 * minute), ..keep_all() };
+        world.store.prune(prune).await.unwrap();
+        assert!(!is_asked().await, "nothing was given up after it");
+    }
+}
+
+async fn what_is_told_in_any_case_is_found_behind_what_is_not(world: World) {
+    for n in 0..2_000 {
+        world.store.commit(world.login(&format!("dead-{n}"), "c", 1).await).await.unwrap();
+    }
+    for claimed in world.claim(3_000).await {
+        world.settle(&claimed, Fate::Dead).await.unwrap();
+    }
+    world.store.commit(world.login("replayed", "c", 1 << 30).await).await.unwrap();
+    let claimed = world.claim(9).await;
+    let unwanted = settlement(&claimed[0], Fate::Unwanted { retell: true });
+    world.store.settle(Settlement { at: Timestamp(1 << 30), ..unwanted }).await.unwrap();
+    let (now, store) = (Timestamp(1 << 31), &world.store);
+    let marks = store.marks_due(&main(), now, 3, true).await.unwrap();
+    assert_eq!(marks.iter().map(|mark| mark.user.as_str()).collect::<Vec<_>>(), ["replayed"]);
+    assert_eq!(store.marks_due(&main(), now, 3, false).await.unwrap().len(), 3);
+    // It is told, and fails: it is still told in any case, later.
+    world.retell(&marks[0], 1 << 31).await;
+    let claimed = world.claim(9).await;
+    world.settle(&claimed[0], Fate::Dropped).await.unwrap();
+    assert_eq!(store.marks_due(&main(), Timestamp(1 << 32), 3, true).await.unwrap().len(), 1);
+}
+
+async fn a_given_up_callback_makes_no_mark_due_in_any_case(world: World) {
+    for at in [9, 90_000] {
+        world.store.commit(world.login("u", &at.to_string(), at).await).await.unwrap();
+        let claimed = world.claim(1).await;
+        let dead = settlement(&claimed[0], Fate::Dead);
+        world.store.settle(Settlement { at: Timestamp(at), ..dead }).await.unwrap();
+    }
+    let (later, store) = (Timestamp(1 << 40), &world.store);
+    assert_eq!(store.marks_due(&main(), later, 9, true).await.unwrap(), []);
+    assert_eq!(store.marks_due(&main(), later, 9, false).await.unwrap().len(), 1);
 }
 
 async fn a_number_beyond_the_file_fails_its_own_commit_only(world: World) {
@@ -574,8 +635,10 @@ async fn what_happens_to_an_endpoint_is_remembered(world: World) {
     };
     assert_eq!(state().await, expected);
     note(EndpointChange::Paused(false)).await;
-    note(EndpointChange::Resynced).await;
-    assert_eq!(state().await, EndpointState { paused: false, resync: None, ..expected });
+    note(EndpointChange::Resynced(Timestamp(9))).await;
+    let resynced_at = Some(Timestamp(9));
+    let expected = EndpointState { paused: false, resync: None, resynced_at, ..expected };
+    assert_eq!(state().await, expected);
     let other = EndpointName::new("other");
     assert_eq!(world.store.endpoints().await.unwrap(), [main()]);
     assert_eq!(world.store.endpoint(&other).await.unwrap(), EndpointState::default());
@@ -782,6 +845,39 @@ async fn a_person_whom_an_app_is_still_to_be_told_about_is_erased_if_insisted_on
     assert!(!store.is_marked(&main(), &name("u")).await.unwrap());
     let resync = store.endpoint(&main()).await.unwrap().resync.unwrap();
     assert!(!resync.heals, "only a snapshot tells now: {resync:?}");
+}
+
+/// Between the moment a mark is read and the commit that answers it, the person may be erased, or the App be
+/// told something newer.
+async fn nothing_is_told_again_for_a_mark_that_is_gone(world: World) {
+    let store = &world.store;
+    for user in ["erased", "told"] {
+        world.online(user).await;
+        let claimed = world.claim(9).await;
+        world.settle(&claimed[0], Fate::Dead).await.unwrap();
+        world.offline(user).await;
+        let claimed = world.claim(9).await;
+        world.settle(&claimed[0], Fate::Dead).await.unwrap();
+    }
+    let marks = store.marks_due(&main(), Timestamp(1 << 40), 9, false).await.unwrap();
+    let [erased, told] = <[Mark; 2]>::try_from(marks).unwrap();
+    assert_eq!((erased.user.as_str(), told.user.as_str()), ("erased", "told"));
+    assert_eq!(store.mark_to_tell(&erased).await.unwrap(), Some(erased.clone()));
+    let all_of_it = Erased { state: true, account: false, callbacks: 2, owed: 0, set_aside: 0 };
+    let done = store.erase(&self::erase("erased", true)).await.unwrap();
+    assert_eq!(done, Erasure::Done(all_of_it));
+    world.online("told").await;
+    assert_eq!(store.mark_to_tell(&told).await.unwrap(), None, "something is owed");
+    world.deliver_all().await;
+    for (mark, callbacks) in [(&erased, 0), (&told, 3)] {
+        assert_eq!(store.mark_to_tell(mark).await.unwrap(), None);
+        let before = store.load(&mark.user).await.unwrap();
+        let done = store.commit(world.retelling(mark, 99).await).await;
+        assert!(matches!(done, Err(StoreError::Conflict)), "{done:?}");
+        assert_eq!(store.load(&mark.user).await.unwrap(), before);
+        let user = Some(mark.user.clone());
+        assert_eq!(world.list(CallbackQuery { user, ..all() }).await.len(), callbacks);
+    }
 }
 
 fn erase(user: &str, force: bool) -> Erase {
@@ -1004,17 +1100,22 @@ impl World {
 
     /// Marks that are due then: of whom, and from which `seq` on a callback makes them right.
     async fn marks_due(&self, now: u64) -> Vec<(String, u64)> {
-        let due = self.store.marks_due(&main(), Timestamp(now), 9).await.unwrap();
+        let due = self.store.marks_due(&main(), Timestamp(now), 9, false).await.unwrap();
         due.into_iter().map(|mark| (mark.user.to_string(), mark.seq)).collect()
     }
 
     /// The App is told how a user is, as the server does it for a mark.
     async fn retell(&self, mark: &Mark, at: u64) {
+        self.store.commit(self.retelling(mark, at).await).await.unwrap();
+    }
+
+    async fn retelling(&self, mark: &Mark, at: u64) -> Commit {
         let subject = mark.subject;
-        let event = Event::Untold { subject, missed: mark.detail.missed.clone() };
+        let missed = mark.detail.missed.clone();
+        let event = Event::Untold { subject, missed, online: Scope::Connection };
         let mut commit = self.step(mark.user.as_str(), event, at).await;
         commit.answers = Some(mark.clone());
-        self.store.commit(commit).await.unwrap();
+        commit
     }
 
     async fn list(&self, query: CallbackQuery) -> Vec<String> {

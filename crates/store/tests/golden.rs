@@ -83,7 +83,7 @@ async fn everything(store: &dyn Store) -> String {
         let state = store.endpoint(&endpoint).await.unwrap();
         writeln!(out, "endpoint {endpoint} {state:?} {:?}", store.backlog(&endpoint).await)
             .unwrap();
-        for mark in store.marks_due(&endpoint, Timestamp(u64::MAX), 99).await.unwrap() {
+        for mark in store.marks_due(&endpoint, Timestamp(u64::MAX), 99, false).await.unwrap() {
             writeln!(out, "{mark:?}").unwrap();
         }
     }

@@ -10,6 +10,7 @@ pub(super) async fn run(
     Parameter(name): Parameter,
 ) -> Result<StatusCode, Problem> {
     let endpoint = admin.endpoint(&name)?;
-    admin.store.change_endpoint(&endpoint.settings.name, EndpointChange::Resynced).await?;
+    let change = EndpointChange::Resynced(admin.clock.now().wall);
+    admin.store.change_endpoint(&endpoint.settings.name, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -273,7 +273,8 @@ impl Dispatcher {
         let (interest, change) = (self.endpoint.settings.interest, &callback.change);
         if !interest.selects(change) {
             // Who is not told of the background any more keeps no word about it.
-            return Some(Fate::Unwanted { retell: change.kind != Kind::Background });
+            let keeps_it = change.kind != Kind::Background || interest.background;
+            return Some(Fate::Unwanted { retell: keeps_it });
         }
         // No offline would ever follow the online of somebody who has left.
         let may_stay = change.kind == Kind::Online && interest.offline.is_none();
@@ -433,12 +434,8 @@ impl Dispatcher {
     fn fate(&self, verdict: Verdict, callback: &Claimed, now: Now) -> Fate {
         match verdict {
             Verdict::Delivered | Verdict::Refused | Verdict::RefusalHeld => Fate::Delivered,
-            // One try; its mark stays.
-            Verdict::Again | Verdict::Dead | Verdict::Suspect
-                if callback.change.reason == Reason::Resync =>
-            {
-                Fate::Dropped
-            }
+            // Its mark stays.
+            verdict if self.leaves_retold(verdict, callback) => Fate::Dropped,
             Verdict::Dead => {
                 let id = &callback.lease.id;
                 tracing::warn!(callback.id = %id, "the App failed at a callback as often as it may");
@@ -455,6 +452,16 @@ impl Dispatcher {
                 Fate::RetryAt { at: now.mono + wait, counts: false }
             }
         }
+    }
+
+    /// Whether a callback that told again how things are is left for later.
+    fn leaves_retold(&self, verdict: Verdict, callback: &Claimed) -> bool {
+        let fails = match verdict {
+            Verdict::Again | Verdict::Dead | Verdict::Suspect => true,
+            Verdict::BackOff => self.endpoint.health().leaves_retold(callback.attempts + 1),
+            _ => false,
+        };
+        fails && callback.change.reason == Reason::Resync && !callback.replayed
     }
 
     /// A refusal and what it ends are one commit. Whom the App agreed to is let in by the login that waits

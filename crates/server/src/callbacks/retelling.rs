@@ -46,11 +46,10 @@ impl Retelling {
         }
         // Those under way are still due.
         let many = room + self.users.len();
-        let due = dispatcher.store.marks_due(&endpoint.settings.name, now.wall, many).await;
+        let (name, at_once_only) = (&endpoint.settings.name, !endpoint.settings.retell);
+        let due = dispatcher.store.marks_due(name, now.wall, many, at_once_only).await;
         // An outbox that cannot be read is logged where callbacks are claimed.
-        let mut due = due.unwrap_or_default();
-        due.retain(|mark| endpoint.settings.retell || mark.is_at_once());
-        for mark in due {
+        for mark in due.unwrap_or_default() {
             if self.under_way.len() + self.told.len() < most && !self.users.contains(&mark.user) {
                 self.tell(dispatcher, mark);
             }

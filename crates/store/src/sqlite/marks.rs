@@ -9,8 +9,10 @@ impl Batch<'_> {
     /// A callback was given up, or is told again out of its time: its subject is marked.
     pub(super) fn mark(&mut self, mark: Mark, learn: &mut Vec<Fact>) -> Result<()> {
         let (endpoint, at) = (mark.endpoint.clone(), mark.detail.marked_at);
-        let is_given_up = !mark.is_at_once();
-        let is_first = !self.is_marked(&endpoint, &mark.user)?;
+        let is_given_up = !mark.detail.at_once;
+        let resynced_at = self.stands(&endpoint).resynced_at;
+        let known = self.marks_of(&endpoint, &mark.user)?;
+        let is_first = !known.iter().any(|mark| mark.is_asked_for(resynced_at));
         let mark = match self.marked(&mark)? {
             Some(older) => mark.with(&older),
             None if self.index.lock().marks(&endpoint).is_some_and(Marks::is_full) => {
@@ -100,11 +102,6 @@ impl Batch<'_> {
             learn.extend(self.note_endpoint(endpoint, EndpointChange::MayAsk(now))?);
         }
         Ok(())
-    }
-
-    fn is_marked(&self, endpoint: &EndpointName, user: &UserId) -> Result<bool> {
-        let sql = "SELECT 1 FROM marks WHERE endpoint = ?1 AND user = ?2";
-        self.transaction.prepare_cached(sql)?.exists([endpoint.as_str(), user.as_str()])
     }
 
     /// The mark of the same subject, if there is one. One that cannot be read is as good as none.

@@ -282,6 +282,14 @@ impl<'a> Batch<'a> {
             let of = commit.user.to_string();
             return Ok(Outcome::Refused(StoreError::Corrupt { what: "presence", of, why }));
         }
+        // An App was told something newer, or a person was erased: nothing may be told for it any more.
+        let answered = match &commit.answers {
+            Some(mark) => match self.marked(mark)? {
+                None => return Ok(Outcome::Refused(StoreError::Conflict)),
+                known => known,
+            },
+            None => None,
+        };
         let mut learn = Vec::new();
         if let Some(settlement) = &commit.settles {
             match self.settle(settlement)? {
@@ -293,8 +301,13 @@ impl<'a> Batch<'a> {
         self.numbers.highest_seq = self.numbers.highest_seq.max(commit.state.last_seq());
         self.put_user(&commit.user, version, &commit.state, commit.wake_at, commit.at)?;
         self.versions.insert(commit.user.clone(), version);
-        if let Some(mark) = commit.answers {
-            self.answer(mark, commit.at, commit.callbacks.is_empty(), &mut learn)?;
+        match (commit.answers, answered) {
+            // Nothing can be told.
+            (Some(mark), _) if commit.callbacks.is_empty() => {
+                self.unmark((&mark.endpoint, &mark.user, mark.subject), mark.seq, &mut learn)?;
+            }
+            (_, Some(known)) => self.put_mark(known.told(commit.at), &mut learn)?,
+            (_, None) => {}
         }
         for callback in commit.callbacks {
             let row = self.queue(&commit.user, &callback)?;
@@ -303,24 +316,6 @@ impl<'a> Batch<'a> {
         let Commit { user, state, wake_at, .. } = commit;
         learn.push(Fact::User { user, version, state, wake_at });
         Ok(Outcome::Written { learn, done: Done::Written })
-    }
-
-    /// Its App is told again, or nothing can be told.
-    fn answer(
-        &mut self,
-        mark: Mark,
-        at: Timestamp,
-        is_over: bool,
-        learn: &mut Vec<Fact>,
-    ) -> Result<()> {
-        if is_over {
-            return self.unmark((&mark.endpoint, &mark.user, mark.subject), mark.seq, learn);
-        }
-        match self.marked(&mark)? {
-            Some(_) => self.put_mark(mark.told(at), learn),
-            // The App was told something newer meanwhile.
-            None => Ok(()),
-        }
     }
 
     fn version(&self, user: &UserId) -> Result<u64> {
@@ -513,14 +508,18 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Written { learn, done: Done::Written })
     }
 
+    pub(super) fn stands(&self, endpoint: &EndpointName) -> EndpointState {
+        let written = self.endpoints.get(endpoint).cloned();
+        written.unwrap_or_else(|| self.index.lock().endpoint(endpoint))
+    }
+
     /// Nothing is written where nothing changes.
     pub(super) fn note_endpoint(
         &mut self,
         endpoint: EndpointName,
         change: EndpointChange,
     ) -> Result<Option<Fact>> {
-        let written = self.endpoints.get(&endpoint).cloned();
-        let before = written.unwrap_or_else(|| self.index.lock().endpoint(&endpoint));
+        let before = self.stands(&endpoint);
         let mut state = before.clone();
         state.apply(change);
         if state == before {
