@@ -91,8 +91,12 @@ mod tests {
     /// The default file with the one key that it leaves out, and what it is read as.
     fn complete() -> (String, Loaded) {
         let text = DEFAULT_TOML.replace("# secret = ", "secret = ");
-        let loaded = load(Some(("default.toml", &text)), [], false, &|_| unreachable!());
-        (text, loaded.unwrap())
+        let read = |text: &str| load(Some(("default.toml", text)), [], false, &|_| unreachable!());
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains("auth.secret = ***: must be one of your own"), "{error}");
+        let text = text.replace(checks::EXAMPLE_SECRET, "a text that nobody can guess");
+        let loaded = read(&text).unwrap();
+        (text, loaded)
     }
 
     #[test]

@@ -1076,7 +1076,7 @@ async fn a_bad_command_line_or_environment_ends_with_its_code_and_what_to_do() {
             ("a folder", "config check .", "78: .: cannot be read: Is a directory"),
             ("a bad value", "HERALD_LOG__FORMAT=xml serve --dev", "78: expected pretty or json"),
             ("a typo", "HERALD_LOG__LEVLE=off serve --dev", "78: did you mean HERALD_LOG__LEVEL?"),
-            ("no secret file", "HERALD_AUTH__SECRET_FILE=no serve", "78: no cannot be read: No s"),
+            ("no secret file", "HERALD_AUTH__SECRET_FILE=no serve", "78: by its path … No such"),
             ("two secrets", "HERALD_AUTH__SECRET=a HERALD_AUTH__SECRET_FILE=b serve", twice),
             ("two errors", "HERALD_API__LISTEN=x HERALD_X=y serve", "78: API__LISTEN … HERALD_X:"),
             ("no such command", "server", "2: error: unrecognized subcommand"),

@@ -219,8 +219,13 @@ fn an_app_that_is_not_there_is_exit_2_and_no_table() {
     for (arguments, why) in [
         (vec!["http://127.0.0.1:1/"], "the App cannot be reached: 127.0.0.1:1: "),
         (vec!["https://127.0.0.1:1/", "--ca", "none.pem"], "--ca"),
-        (vec!["127.0.0.1:1/callback"], "not a URL"),
-        (vec!["ftp://127.0.0.1/"], "the URL must begin with http:// or https://"),
+        (vec!["127.0.0.1:1/callback"], "the URL: \"127.0.0.1:1/callback\" is not a URL"),
+        (
+            vec!["ftp://127.0.0.1/"],
+            "the URL: \"ftp://127.0.0.1/\" must begin with http:// or https://",
+        ),
+        (vec!["http://127.0.0.1:1/", "--view", "nourl"], "--view: \"nourl\" must begin with http"),
+        (vec!["http://127.0.0.1:1/", "--view", ""], "--view: \"\" is not a URL"),
         (vec!["http://127.0.0.1:1/", "--secret", "hunter2"], "--secret: must begin with whsec_"),
     ] {
         let output = conformance(&arguments);

@@ -35,7 +35,7 @@ pub(super) fn long_secret(secret: &Secret) -> Checked {
 }
 
 /// What the default file shows as an example, anybody knows.
-const EXAMPLE_SECRET: &str = "a long text that nobody can guess";
+pub(super) const EXAMPLE_SECRET: &str = "a long text that nobody can guess";
 
 pub(super) fn own_secret(secret: &Secret) -> Checked {
     must(secret.expose() != EXAMPLE_SECRET, || {

@@ -205,8 +205,9 @@ mod tests {
         expect![[r#"
             "of a file of its own"
             environment HERALD_AUTH__SECRET_FILE: auth.secret: HERALD_AUTH__SECRET is set too; keep one of them
-            environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/binary cannot be read: it is no text in UTF-8
-            environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/none cannot be read: entity not found
+            environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/binary cannot be used: it is no text in UTF-8; save it as plain text
+            environment HERALD_AUTH__SECRET_FILE: auth.secret: /run/none cannot be used: entity not found
+            environment HERALD_AUTH__SECRET_FILE: auth.secret: must name a file that holds the secret, by its path; what it says cannot be used: entity not found
             environment HERALD_ADMIN__TOKEN_FILE: admin.token = ***: must be at least 16 characters, ASCII and without spaces
         "#]].assert_eq(&actual.concat());
     }
@@ -359,7 +360,7 @@ mod tests {
             audit: environment HERALD_CALLBACKS__ENDPOINTS, b: environment HERALD_CALLBACKS__ENDPOINTS
 
             z: environment HERALD_CALLBACKS__ENDPOINTS_FILE
-            environment HERALD_CALLBACKS__ENDPOINTS_FILE: callbacks.endpoints: /run/none cannot be read: entity not found
+            environment HERALD_CALLBACKS__ENDPOINTS_FILE: callbacks.endpoints: /run/none cannot be used: entity not found
 
             a.toml:5: callbacks.endpoints.of-file.url = 7: expected a text in quotes
             environment HERALD_CALLBACKS__ENDPOINTS: callbacks.endpoints[1]: must be a table with a name and a url
