@@ -24,6 +24,14 @@ pub struct EndpointState {
     /// The newest of its callbacks that is not kept any more, by [`crate::CallbackRecord::row`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub forgotten_row: u64,
+    /// Callbacks up to that row are from before it was not told of everything for a while: what is still owed
+    /// of them is told as it is now.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub anew_row: u64,
+    /// The highest `seq` of all users when it began to be told of less than before; none: it is told of all
+    /// that it ever was, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<u64>,
     /// What it was told of when it was last configured, in the words of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_of: Option<String>,
@@ -58,6 +66,10 @@ pub enum EndpointChange {
     Resynced(Timestamp),
     /// A callback up to that row is not kept any more.
     Forgot(u64),
+    /// It is told of something again: callbacks up to that row are from before.
+    Anew(u64),
+    /// Since that `seq` it is told of less than before; none: it is told of all.
+    Missing(Option<u64>),
     /// From now on it is told of this.
     ToldOf(String),
 }
@@ -81,6 +93,11 @@ impl EndpointState {
             }
             EndpointChange::Resynced(at) => (self.resync, self.resynced_at) = (None, Some(at)),
             EndpointChange::Forgot(row) => self.forgotten_row = self.forgotten_row.max(row),
+            EndpointChange::Anew(row) => {
+                self.anew_row = self.anew_row.max(row);
+                self.forgotten_row = self.forgotten_row.max(row);
+            }
+            EndpointChange::Missing(since) => self.missing_since = since,
             EndpointChange::ToldOf(words) => self.told_of = Some(words),
         }
     }

@@ -3,10 +3,10 @@
 mod prune;
 
 use crate::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage,
-    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erased,
-    Erasure, Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store,
-    StoreError, UserQuery, Versioned,
+    Account, Anew, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState,
+    CallbacksPage, Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState,
+    Erase, Erased, Erasure, Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync,
+    Settlement, Store, StoreError, UserQuery, Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
     query::scope_of,
@@ -218,6 +218,11 @@ impl Store for Memory {
             replayed.queued += 1;
         }
         Ok(replayed)
+    }
+
+    async fn begin_anew(&self, anew: Anew) -> Result<(), StoreError> {
+        self.lock().begin_anew(anew);
+        Ok(())
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
@@ -466,6 +471,18 @@ impl State {
         marks.put(mark);
         if is_first && is_given_up {
             self.change_endpoint(&endpoint, EndpointChange::GaveUp(at));
+        }
+    }
+
+    fn begin_anew(&mut self, anew: Anew) {
+        let Anew { endpoint, scope, missed, begins, at } = anew;
+        for missed in missed {
+            self.mark(Mark::anew(&endpoint, scope, missed, at));
+        }
+        if begins {
+            self.last_row += 1;
+            self.change_endpoint(&endpoint, EndpointChange::Anew(self.last_row));
+            self.index.skip_row(endpoint, self.last_row);
         }
     }
 

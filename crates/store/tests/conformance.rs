@@ -61,6 +61,7 @@ for_every_backend! {
     of_too_much_the_oldest_expires
     what_waits_behind_one_in_flight_does_not_expire
     what_happens_to_an_endpoint_is_remembered
+    an_endpoint_that_begins_anew_is_told_how_things_are
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
     a_person_is_erased_once_nobody_needs_to_know_them
@@ -642,6 +643,37 @@ async fn what_happens_to_an_endpoint_is_remembered(world: World) {
     let other = EndpointName::new("other");
     assert_eq!(world.store.endpoints().await.unwrap(), [main()]);
     assert_eq!(world.store.endpoint(&other).await.unwrap(), EndpointState::default());
+}
+
+/// Up to a row of its own everything counts as from before, for dispatchers and for readers of the feed.
+async fn an_endpoint_that_begins_anew_is_told_how_things_are(mut world: World) {
+    for user in ["a", "b"] {
+        world.online(user).await;
+    }
+    world.deliver_all().await;
+    let callbacks = world.store.callbacks(all()).await.unwrap();
+    let missed = callbacks.into_iter().map(|record| (record.id.user, record.change)).collect();
+    let (newest, _) = world.store.newest_rows(&main()).await.unwrap();
+    let (endpoint, scope, at) = (main(), Scope::User, Timestamp(9));
+    let anew = Anew { endpoint, scope, missed, begins: false, at };
+    world.store.begin_anew(anew.clone()).await.unwrap();
+    assert_eq!(world.store.endpoint(&main()).await.unwrap(), EndpointState::default());
+    world.store.begin_anew(Anew { begins: true, ..anew }).await.unwrap();
+    let marks = [("a".to_owned(), 2), ("b".to_owned(), 3)];
+    for _ in 0..2 {
+        assert_eq!(world.marks_due(9).await, marks, "only what comes after makes it right");
+        let stands = world.store.endpoint(&main()).await.unwrap();
+        assert_eq!((stands.anew_row, stands.forgotten_row), (newest + 1, newest + 1));
+        assert_eq!(stands.resync, None, "it was not asked for, and heals by itself");
+        let after = async |row| world.store.callbacks_after(&main(), row, 9).await.unwrap();
+        assert_eq!(after(newest).await, None);
+        let (row, _) = world.store.newest_rows(&main()).await.unwrap();
+        assert_eq!(after(row).await.map(|page| page.records), Some(Vec::new()));
+        world.reopen();
+    }
+    world.online("c").await;
+    let claimed = world.claim(9).await;
+    assert!(claimed[0].lease.row() > newest + 1);
 }
 
 async fn old_users_are_forgotten_but_for_their_seq(world: World) {
