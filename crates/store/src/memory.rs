@@ -552,7 +552,7 @@ impl State {
 
     fn change_endpoint(&mut self, endpoint: &EndpointName, change: EndpointChange) {
         let mut state = self.index.endpoint(endpoint);
-        state.apply(change);
+        state.apply(change, self.highest_seq);
         self.index.put_endpoint(endpoint.clone(), state);
     }
 

@@ -525,7 +525,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Option<Fact>> {
         let before = self.stands(&endpoint);
         let mut state = before.clone();
-        state.apply(change);
+        state.apply(change, self.numbers.highest_seq);
         if state == before {
             return Ok(None);
         }
