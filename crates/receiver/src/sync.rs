@@ -166,7 +166,7 @@ async fn snapshot<S: Side>(side: &mut S, plan: &Plan, bell: &Bell) -> Done<S> {
     let mut span = Span { after: String::new(), upto: None };
     let mut path = "/v1/snapshot".to_owned();
     let mut epoch = None;
-    loop {
+    let fence = loop {
         let ask = Ask { method: "GET", path, body: Vec::new() };
         let page: Page = read(&ask, &side.ask(&ask).await.map_err(SyncError::Side)?)?;
         if *epoch.get_or_insert_with(|| page.epoch.clone()) != page.epoch {
@@ -180,15 +180,16 @@ async fn snapshot<S: Side>(side: &mut S, plan: &Plan, bell: &Bell) -> Done<S> {
         let wrong = corrections(plan.scope, &page.users, held, page.fence);
         side.correct(&wrong, page.fence).await.map_err(SyncError::Side)?;
         corrected += wrong.len();
-        let Some(cursor) = page.cursor else { break };
+        let Some(cursor) = page.cursor else { break page.fence };
         path = format!("/v1/snapshot?cursor={}", encoded(&cursor));
         span.after = span.upto.take().unwrap_or_default();
-    }
+    };
     bell.read(epoch);
-    let path = format!("/v1/endpoints/{}/resynced", encoded(&plan.endpoint));
+    let path = format!("/v1/endpoints/{}/resynced?fence={fence}", encoded(&plan.endpoint));
     let ask = Ask { method: "POST", path, body: Vec::new() };
-    side.ask(&ask).await.map_err(SyncError::Side)?;
-    bell.hush();
+    let still_needed = side.ask(&ask).await.map_err(SyncError::Side)?;
+    // Something came up that the snapshot says nothing of: another one is due.
+    bell.set_rung(!still_needed.is_empty());
     Ok(Turn::Snapshot { corrected })
 }
 

@@ -1,5 +1,6 @@
 //! Builds the whole server from its configuration, and takes it down again.
 
+mod told_of;
 mod upkeep;
 
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     api::{self, Api, ApiSettings},
     bodies::Bodies,
     callbacks::{
-        Dispatcher, Endpoint, EndpointSettings,
+        Dispatcher, Endpoint,
         http::{HttpSender, SenderError},
     },
     clock::{Clock, RunningClock},
@@ -34,7 +35,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{EndpointChange, Memory, OpenError, Resync, Sqlite, Store, StoreError, UserQuery};
+use store::{Memory, OpenError, Sqlite, Store, StoreError, UserQuery};
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use upkeep::{prune, until_ended, watch_store};
@@ -47,8 +48,6 @@ const FAREWELL_MAX: Duration = Duration::from_secs(5);
 const FINISH_MAX: Duration = Duration::from_secs(12);
 /// How long the store may take to write what is left.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
-/// What an endpoint is told of that is not configured.
-const NOTHING: &str = "nothing";
 const TOKEN_FILE: &str = "admin-token";
 /// As for `admin.token`.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -153,11 +152,13 @@ impl Running {
         let ports = Ports::bind(config, &places).await?;
         let parts = Parts::build(config, places, open(config)?);
         let senders = endpoints::senders(config, &parts.endpoints, &parts.clock)?;
+        // Whatever is given from now on is above it.
+        let highest = parts.store.highest_seq().await.map_err(StartError::Recover)?;
         let recovered = parts.driver.recover().await.map_err(StartError::Recover)?;
         tracing::info!(users = recovered, "took over who was online");
         let epoch = parts.epoch().await.map_err(StartError::Recover)?;
-        parts.note_what_is_told().await.map_err(StartError::Recover)?;
-        parts.note_who_is_gone().await.map_err(StartError::Recover)?;
+        parts.note_what_is_told(highest).await.map_err(StartError::Recover)?;
+        parts.note_who_is_gone(highest).await.map_err(StartError::Recover)?;
         let admin_token = admin_token(config)?;
         let (doors, work) = (CancellationToken::new(), CancellationToken::new());
         let mut running = Running {
@@ -365,57 +366,6 @@ impl Parts {
         let epoch = self.store.epoch(&entropy::epoch()).await?;
         self.endpoints.iter().for_each(|endpoint| endpoint.set_epoch(&epoch));
         Ok(epoch)
-    }
-
-    /// An endpoint that is new, or told of other things than before, must read who is online.
-    async fn note_what_is_told(&self) -> Result<(), StoreError> {
-        let somebody = UserQuery { online_only: false, after: None, limit: 1 };
-        let is_used = !self.store.users(somebody).await?.is_empty();
-        for endpoint in &self.endpoints {
-            let EndpointSettings { name, interest, .. } = &endpoint.settings;
-            let told_of = format!("{interest:?}");
-            let before = self.store.endpoint(name).await?.told_of;
-            if is_used && before.as_ref() != Some(&told_of) {
-                let why = "it is new, or told of other things than before".to_owned();
-                let since = self.clock.now().wall;
-                let change = EndpointChange::NeedsResync(Resync { since, why, heals: false });
-                self.store.change_endpoint(name, change).await?;
-            }
-            self.store.change_endpoint(name, EndpointChange::ToldOf(told_of)).await?;
-            let stands = self.store.endpoint(name).await?;
-            if let Some(Resync { why, .. }) = stands.resync {
-                tracing::warn!(endpoint = %name, why, "the App must read who is online");
-            }
-            if stands.paused {
-                let owed = self.store.backlog(name).await?.owed;
-                tracing::warn!(
-                    endpoint = %name, owed,
-                    "the endpoint is paused: nothing is sent to it until it is resumed \
-                     (POST /v1/endpoints/{name}/resume)"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// An endpoint that is not configured any more is told nothing: if it comes back, it must read
-    /// who is online.
-    async fn note_who_is_gone(&self) -> Result<(), StoreError> {
-        for name in self.store.endpoints().await? {
-            if self.endpoints.iter().any(|endpoint| endpoint.settings.name == name) {
-                continue;
-            }
-            self.store.change_endpoint(&name, EndpointChange::ToldOf(NOTHING.to_owned())).await?;
-            let owed = self.store.backlog(&name).await?.owed;
-            if owed > 0 {
-                tracing::warn!(
-                    endpoint = %name, owed,
-                    "callbacks are owed to an endpoint that is not configured any more: configure it \
-                     again to have them sent; else they expire (callbacks.retention)"
-                );
-            }
-        }
-        Ok(())
     }
 
     fn gateway(&self, config: &Config) -> Gateway {

@@ -244,3 +244,36 @@ async fn a_callback_that_says_so_brings_a_snapshot() {
     let _cy = other.login("cy", Platform::Ios).await;
     app.becomes("only cy is there", &["cy User".into()]).await;
 }
+
+/// While the App reads who is online, something else comes up that only another snapshot tells.
+#[tokio::test]
+async fn a_need_that_comes_up_while_a_snapshot_is_read_stays() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(503, "") });
+    let url = app.url();
+    let herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.presence.offline_grace = Duration::from_millis(20);
+    })
+    .await;
+    herald.login("u", Platform::Ios).await.close().await;
+    let (_, snapshot) = herald.admin("GET", "/v1/snapshot", "").await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    eventually("they are erased", || async {
+        herald.admin("DELETE", "/v1/users/u/data?force=true", "").await.0 == 200
+    })
+    .await;
+    let resynced = async |fence: &serde_json::Value| {
+        let path = format!("/v1/endpoints/main/resynced?fence={fence}");
+        herald.admin("POST", &path, "").await
+    };
+    let needs = async || herald.admin("GET", "/v1/endpoints", "").await.1[0]["needsResync"].clone();
+    let (status, said) = resynced(&snapshot["fence"]).await;
+    assert_eq!((status, &said["needsResync"]), (200, &needs().await));
+    assert_ne!(needs().await, json!(null));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let (_, snapshot) = herald.admin("GET", "/v1/snapshot", "").await;
+    assert_eq!(resynced(&snapshot["fence"]).await.0, 204);
+    assert_eq!(needs().await, json!(null));
+    assert_eq!(resynced(&json!("x")).await.0, 400);
+}

@@ -343,7 +343,7 @@ impl App {
         world.note(&format!("app {} has read the snapshot", self.number));
         world.count("app: resync from a snapshot");
         let name = world.plan.endpoint_name(self.number);
-        let resynced = EndpointChange::Resynced(world.wall());
+        let resynced = EndpointChange::Resynced { at: world.wall(), fence: Some(fence) };
         if node.disk.change_endpoint(&name, resynced).await.is_err() {
             self.state().to_resync = true;
         }

@@ -16,10 +16,10 @@ use std::{
     time::Duration,
 };
 use store::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erasure, Fate, Mark,
-    Memory, Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
-    Versioned,
+    Account, Anew, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim,
+    Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erasure, Fate,
+    Mark, Memory, Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError,
+    UserQuery, Versioned,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -320,6 +320,10 @@ impl Store for Disk {
         let replayed = self.memory.replay(replay).await?;
         self.answer().await;
         Ok(replayed)
+    }
+
+    async fn begin_anew(&self, anew: Anew) -> Result<(), StoreError> {
+        self.memory.begin_anew(anew).await
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {

@@ -99,6 +99,13 @@ pub struct Lease {
     pub(crate) is_inherited: bool,
 }
 
+impl Lease {
+    /// Where the callback is, by [`crate::CallbackRecord::row`].
+    pub fn row(&self) -> u64 {
+        self.row
+    }
+}
+
 /// What became of a claimed callback.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]

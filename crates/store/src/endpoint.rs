@@ -12,6 +12,9 @@ pub struct EndpointState {
     /// Since when its view may be wrong for good, unless it reads who is online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync: Option<Resync>,
+    /// The newest reason for that came up when no change had a higher `seq`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub resync_seq: u64,
     /// When it was last asked to read who is online because of a callback that was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
@@ -24,6 +27,14 @@ pub struct EndpointState {
     /// The newest of its callbacks that is not kept any more, by [`crate::CallbackRecord::row`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub forgotten_row: u64,
+    /// Callbacks up to that row are from before it was not told of everything for a while: what is still owed
+    /// of them is told as it is now.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub anew_row: u64,
+    /// The highest `seq` of all users when it began to be told of less than before; none: it is told of all
+    /// that it ever was, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<u64>,
     /// What it was told of when it was last configured, in the words of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_of: Option<String>,
@@ -54,44 +65,76 @@ pub enum EndpointChange {
     MayAsk(Timestamp),
     /// It was told of everything that was given up.
     Healed,
-    /// Its App has read who is online, and said so then.
-    Resynced(Timestamp),
+    /// Its App has read who is online, and said so.
+    Resynced {
+        /// When.
+        at: Timestamp,
+        /// The fence of what it read: what came up later is not answered by it. None: nobody knows.
+        fence: Option<u64>,
+    },
     /// A callback up to that row is not kept any more.
     Forgot(u64),
+    /// It is told of something again: callbacks up to that row are from before.
+    Anew(u64),
+    /// Since that `seq` it is told of less than before; none: it is told of all.
+    Missing(Option<u64>),
     /// From now on it is told of this.
     ToldOf(String),
 }
 
 impl EndpointState {
-    pub(crate) fn apply(&mut self, change: EndpointChange) {
+    /// `highest_seq` is that of all users.
+    pub(crate) fn apply(&mut self, change: EndpointChange, highest_seq: u64) {
         match change {
             EndpointChange::Paused(paused) => self.paused = paused,
             EndpointChange::NeedsResync(resync) => {
+                self.came_up(resync.since, highest_seq);
                 let known = self.resync.get_or_insert_with(|| resync.clone());
                 known.heals &= resync.heals;
             }
             EndpointChange::GaveUp(at) => {
                 self.ask_again = true;
-                self.ask(at);
+                if self.resync.is_some() {
+                    self.came_up(at, highest_seq);
+                }
+                self.ask(at, highest_seq);
             }
-            EndpointChange::MayAsk(at) => self.ask(at),
+            EndpointChange::MayAsk(at) => self.ask(at, highest_seq),
             EndpointChange::Healed => {
                 self.ask_again = false;
-                self.resync.take_if(|resync| resync.heals);
+                if self.resync.take_if(|resync| resync.heals).is_some() {
+                    self.resync_seq = 0;
+                }
             }
-            EndpointChange::Resynced(at) => (self.resync, self.resynced_at) = (None, Some(at)),
+            EndpointChange::Resynced { at, fence } => {
+                self.resynced_at = Some(at);
+                if fence.is_none_or(|fence| self.resync_seq <= fence) {
+                    (self.resync, self.resync_seq) = (None, 0);
+                }
+            }
             EndpointChange::Forgot(row) => self.forgotten_row = self.forgotten_row.max(row),
+            EndpointChange::Anew(row) => {
+                self.anew_row = self.anew_row.max(row);
+                self.forgotten_row = self.forgotten_row.max(row);
+            }
+            EndpointChange::Missing(since) => self.missing_since = since,
             EndpointChange::ToldOf(words) => self.told_of = Some(words),
         }
     }
 
-    fn ask(&mut self, at: Timestamp) {
+    /// A snapshot answers it whose fence is not below.
+    fn came_up(&mut self, at: Timestamp, highest_seq: u64) {
+        self.resync_seq = self.resync_seq.max(at.0).max(highest_seq);
+    }
+
+    fn ask(&mut self, at: Timestamp, highest_seq: u64) {
         // A clock that was set back keeps nobody waiting.
         let is_early = |asked: Timestamp| at >= asked && at.0 - asked.0 < ASK_EVERY_MS;
         if !self.ask_again || self.asked_at.is_some_and(is_early) {
             return;
         }
         (self.ask_again, self.asked_at) = (false, Some(at));
+        self.came_up(at, highest_seq);
         let why = "callbacks were given up; the App is told again how things are".to_owned();
         self.resync.get_or_insert(Resync { since: at, why, heals: true });
     }

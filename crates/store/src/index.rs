@@ -217,6 +217,12 @@ impl Index {
         })
     }
 
+    /// No callback of this endpoint up to that row follows the ones before it.
+    pub(crate) fn skip_row(&mut self, endpoint: EndpointName, row: Row) {
+        self.newest_row = self.newest_row.max(row);
+        self.newest_rows.insert(endpoint, row);
+    }
+
     /// Callbacks up to that row were there before.
     pub(crate) fn begin_after(&mut self, row: Row) {
         (self.newest_row, self.inherited_row) = (row, row);

@@ -32,7 +32,8 @@ pub use error::StoreError;
 pub use mark::{Mark, MarkDetail};
 pub use memory::Memory;
 pub use query::{
-    Backlog, CallbackQuery, CallbacksPage, Collapse, Prune, Pruned, Replay, Replayed, UserQuery,
+    Anew, Backlog, CallbackQuery, CallbacksPage, Collapse, Prune, Pruned, Replay, Replayed,
+    UserQuery,
 };
 pub use set_aside::SetAside;
 pub use sqlite::{CheckError, Checked, OpenError, Problem, Sqlite, Sync, check, make_folder};
@@ -72,6 +73,9 @@ pub trait Store: Send + std::marker::Sync + 'static {
     /// Queues settled callbacks again, in one transaction. Where one is not the last word about its
     /// user, its subject is marked, so that an App that applies naively ends right.
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError>;
+
+    /// Marks what an endpoint may be wrong about that is told of something again, in one transaction.
+    async fn begin_anew(&self, anew: Anew) -> Result<(), StoreError>;
 
     /// Deletes settled callbacks, by [`CallbackRecord::row`]; what is owed stays. Returns how many.
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError>;

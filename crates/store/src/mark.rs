@@ -1,7 +1,7 @@
 //! What an App was not told, and is told again: a mark for each thing that it keeps a word about.
 
 use crate::EndpointName;
-use presence::{Change, Subject, Timestamp, UserId};
+use presence::{Change, Scope, Subject, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -59,6 +59,18 @@ impl Mark {
         let detail = MarkDetail { missed, marked_at: at, told: 0, at_once: false };
         let due_at = retold_at(&detail);
         Mark { endpoint, user, subject, seq, due_at, detail }
+    }
+
+    /// For a change that an App may have missed, of a user whose last `seq` it has: whatever was told up to
+    /// then, it is told how that is.
+    pub(crate) fn anew(
+        endpoint: &EndpointName,
+        scope: Scope,
+        (user, missed): (UserId, Change),
+        at: Timestamp,
+    ) -> Mark {
+        let (subject, last) = (Subject::of(&missed, scope), missed.seq);
+        Mark::given_up((endpoint.clone(), user, subject), missed, at).at_once().beyond(last)
     }
 
     /// The same for one that must not wait: the App is told how things are as soon as nothing else about

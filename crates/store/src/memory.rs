@@ -3,10 +3,10 @@
 mod prune;
 
 use crate::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState, CallbacksPage,
-    Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erased,
-    Erasure, Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync, Settlement, Store,
-    StoreError, UserQuery, Versioned,
+    Account, Anew, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbackState,
+    CallbacksPage, Claim, Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState,
+    Erase, Erased, Erasure, Fate, Mark, Prune, Pruned, Registered, Replay, Replayed, Resync,
+    Settlement, Store, StoreError, UserQuery, Versioned,
     callback::{keep_attempt, speak_for},
     index::Index,
     query::scope_of,
@@ -218,6 +218,11 @@ impl Store for Memory {
             replayed.queued += 1;
         }
         Ok(replayed)
+    }
+
+    async fn begin_anew(&self, anew: Anew) -> Result<(), StoreError> {
+        self.lock().begin_anew(anew);
+        Ok(())
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {
@@ -469,6 +474,18 @@ impl State {
         }
     }
 
+    fn begin_anew(&mut self, anew: Anew) {
+        let Anew { endpoint, scope, missed, begins, at } = anew;
+        for missed in missed {
+            self.mark(Mark::anew(&endpoint, scope, missed, at));
+        }
+        if begins {
+            self.last_row += 1;
+            self.change_endpoint(&endpoint, EndpointChange::Anew(self.last_row));
+            self.index.skip_row(endpoint, self.last_row);
+        }
+    }
+
     fn accepted(&mut self, endpoint: &EndpointName, user: &UserId, subject: Subject, seq: u64) {
         let marks = self.index.marks_mut(endpoint);
         let answered = marks.answered(user, subject, seq);
@@ -535,7 +552,7 @@ impl State {
 
     fn change_endpoint(&mut self, endpoint: &EndpointName, change: EndpointChange) {
         let mut state = self.index.endpoint(endpoint);
-        state.apply(change);
+        state.apply(change, self.highest_seq);
         self.index.put_endpoint(endpoint.clone(), state);
     }
 

@@ -1,7 +1,7 @@
 //! What the API asks of a store, and the housekeeping.
 
 use crate::{CallbackId, CallbackRecord, CallbackState, EndpointChange, EndpointName, Resync};
-use presence::{Instant, Scope, Timestamp, UserId};
+use presence::{Change, Instant, Scope, Timestamp, UserId};
 
 /// Which users.
 #[derive(Debug, Clone)]
@@ -58,6 +58,23 @@ pub struct Replay {
     pub ids: Vec<CallbackId>,
     /// What their Apps keep a word about; [`Scope::User`] where nothing is said.
     pub scopes: Vec<(EndpointName, Scope)>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// An endpoint is told of something again that it was not told of for a while: what it may be wrong about.
+#[derive(Debug, Clone)]
+pub struct Anew {
+    /// Which.
+    pub endpoint: EndpointName,
+    /// What its App keeps a word about.
+    pub scope: Scope,
+    /// Changes that it may have missed, each with the last `seq` of its user: their subjects are marked, to
+    /// be told in any case.
+    pub missed: Vec<(UserId, Change)>,
+    /// Whether all callbacks up to now count as from before: a reader of the feed learns that some are missing
+    /// ([`crate::EndpointState::anew_row`]).
+    pub begins: bool,
     /// Now.
     pub at: Timestamp,
 }

@@ -23,9 +23,9 @@ mod write;
 mod writer;
 
 use crate::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erased, Erasure, Mark,
-    Prune, Pruned, Registered, Replay, Replayed, SetAside, Settlement, Store, StoreError,
+    Account, Anew, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim,
+    Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erased, Erasure,
+    Mark, Prune, Pruned, Registered, Replay, Replayed, SetAside, Settlement, Store, StoreError,
     UserQuery, Versioned, index::Index,
 };
 use async_trait::async_trait;
@@ -312,6 +312,13 @@ impl Store for Sqlite {
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         match self.writer.run(Write::Replay(replay)).await? {
             Done::Replayed(replayed) => Ok(replayed),
+            other => other.mismatched(),
+        }
+    }
+
+    async fn begin_anew(&self, anew: Anew) -> Result<(), StoreError> {
+        match self.writer.run(Write::Anew(anew)).await? {
+            Done::Written => Ok(()),
             other => other.mismatched(),
         }
     }

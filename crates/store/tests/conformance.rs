@@ -46,6 +46,7 @@ for_every_backend! {
     what_is_given_up_after_a_resync_asks_for_another
     what_is_told_in_any_case_is_found_behind_what_is_not
     a_given_up_callback_makes_no_mark_due_in_any_case
+    a_snapshot_answers_what_came_up_before_it_and_nothing_later
     what_is_purged_is_gone_and_what_is_owed_stays
     callbacks_are_read_in_their_order_until_some_are_forgotten
     a_number_beyond_the_file_fails_its_own_commit_only
@@ -61,6 +62,7 @@ for_every_backend! {
     of_too_much_the_oldest_expires
     what_waits_behind_one_in_flight_does_not_expire
     what_happens_to_an_endpoint_is_remembered
+    an_endpoint_that_begins_anew_is_told_how_things_are
     old_users_are_forgotten_but_for_their_seq
     accounts_are_registered_all_or_none
     a_person_is_erased_once_nobody_needs_to_know_them
@@ -421,7 +423,7 @@ async fn an_app_is_asked_to_resync_every_ten_minutes_at_most(world: World) {
     let minute = 60_000;
     give_up("a", minute).await;
     assert!(is_asked().await);
-    let resynced = EndpointChange::Resynced(Timestamp(minute));
+    let resynced = EndpointChange::Resynced { at: Timestamp(minute), fence: None };
     world.store.change_endpoint(&main(), resynced).await.unwrap();
     give_up("b", 2 * minute).await;
     assert!(!is_asked().await, "a minute after it was asked");
@@ -445,11 +447,52 @@ async fn what_is_given_up_after_a_resync_asks_for_another(world: World) {
             world.store.settle(Settlement { at: Timestamp(at), ..dead }).await.unwrap();
         }
         assert!(is_asked().await, "round {round}");
-        let resynced = EndpointChange::Resynced(Timestamp(at + minute));
+        let resynced = EndpointChange::Resynced { at: Timestamp(at + minute), fence: None };
         world.store.change_endpoint(&main(), resynced).await.unwrap();
         let prune = Prune { now: Timestamp(at + 10 * minute), ..keep_all() };
         world.store.prune(prune).await.unwrap();
         assert!(!is_asked().await, "nothing was given up after it");
+    }
+}
+
+/// Whatever the reason is: an App may read who is online while another one comes up.
+async fn a_snapshot_answers_what_came_up_before_it_and_nothing_later(world: World) {
+    let needs = |at| {
+        let why = "others".to_owned();
+        EndpointChange::NeedsResync(Resync { since: Timestamp(at), why, heals: false })
+    };
+    #[rustfmt::skip]
+    let table = [
+        // came up              fence      is answered
+        (vec![10],              Some(10),  true),
+        (vec![10],              Some(9),   false),
+        (vec![10, 20],          Some(15),  false),
+        (vec![10, 20],          Some(20),  true),
+        (vec![20, 10],          Some(15),  false),
+        (vec![10, 20],          None,      true),
+    ];
+    for (came_up, fence, is_answered) in table {
+        let note = async |change| world.store.change_endpoint(&main(), change).await.unwrap();
+        note(EndpointChange::Resynced { at: Timestamp(1), fence: None }).await;
+        for at in &came_up {
+            note(needs(*at)).await;
+        }
+        note(EndpointChange::Resynced { at: Timestamp(30), fence }).await;
+        let stands = world.store.endpoint(&main()).await.unwrap();
+        assert_eq!(stands.resync.is_none(), is_answered, "{came_up:?}, fence {fence:?}");
+    }
+    // What is given up while a snapshot is read, about whomever.
+    for (user, at) in [("a", 100), ("b", 200)] {
+        world.store.commit(world.login(user, user, at).await).await.unwrap();
+        let claimed = world.claim(1).await;
+        let dead = settlement(&claimed[0], Fate::Dead);
+        world.store.settle(Settlement { at: Timestamp(at), ..dead }).await.unwrap();
+    }
+    for (fence, is_answered) in [(150, false), (200, true)] {
+        let resynced = EndpointChange::Resynced { at: Timestamp(201), fence: Some(fence) };
+        world.store.change_endpoint(&main(), resynced).await.unwrap();
+        let stands = world.store.endpoint(&main()).await.unwrap();
+        assert_eq!(stands.resync.is_none(), is_answered, "fence {fence}");
     }
 }
 
@@ -630,18 +673,51 @@ async fn what_happens_to_an_endpoint_is_remembered(world: World) {
     let expected = EndpointState {
         paused: true,
         resync: Some(resync(1, "first")),
+        resync_seq: 2,
         told_of: Some("everything".into()),
         ..EndpointState::default()
     };
     assert_eq!(state().await, expected);
     note(EndpointChange::Paused(false)).await;
-    note(EndpointChange::Resynced(Timestamp(9))).await;
+    note(EndpointChange::Resynced { at: Timestamp(9), fence: None }).await;
     let resynced_at = Some(Timestamp(9));
-    let expected = EndpointState { paused: false, resync: None, resynced_at, ..expected };
+    let expected =
+        EndpointState { paused: false, resync: None, resync_seq: 0, resynced_at, ..expected };
     assert_eq!(state().await, expected);
     let other = EndpointName::new("other");
     assert_eq!(world.store.endpoints().await.unwrap(), [main()]);
     assert_eq!(world.store.endpoint(&other).await.unwrap(), EndpointState::default());
+}
+
+/// Up to a row of its own everything counts as from before, for dispatchers and for readers of the feed.
+async fn an_endpoint_that_begins_anew_is_told_how_things_are(mut world: World) {
+    for user in ["a", "b"] {
+        world.online(user).await;
+    }
+    world.deliver_all().await;
+    let callbacks = world.store.callbacks(all()).await.unwrap();
+    let missed = callbacks.into_iter().map(|record| (record.id.user, record.change)).collect();
+    let (newest, _) = world.store.newest_rows(&main()).await.unwrap();
+    let (endpoint, scope, at) = (main(), Scope::User, Timestamp(9));
+    let anew = Anew { endpoint, scope, missed, begins: false, at };
+    world.store.begin_anew(anew.clone()).await.unwrap();
+    assert_eq!(world.store.endpoint(&main()).await.unwrap(), EndpointState::default());
+    world.store.begin_anew(Anew { begins: true, ..anew }).await.unwrap();
+    let marks = [("a".to_owned(), 2), ("b".to_owned(), 3)];
+    for _ in 0..2 {
+        assert_eq!(world.marks_due(9).await, marks, "only what comes after makes it right");
+        let stands = world.store.endpoint(&main()).await.unwrap();
+        assert_eq!((stands.anew_row, stands.forgotten_row), (newest + 1, newest + 1));
+        assert_eq!(stands.resync, None, "it was not asked for, and heals by itself");
+        let after = async |row| world.store.callbacks_after(&main(), row, 9).await.unwrap();
+        assert_eq!(after(newest).await, None);
+        let (row, _) = world.store.newest_rows(&main()).await.unwrap();
+        assert_eq!(after(row).await.map(|page| page.records), Some(Vec::new()));
+        world.reopen();
+    }
+    world.online("c").await;
+    let claimed = world.claim(9).await;
+    assert!(claimed[0].lease.row() > newest + 1);
 }
 
 async fn old_users_are_forgotten_but_for_their_seq(world: World) {

@@ -42,8 +42,8 @@ impl Bell {
         self.state().epoch.as_deref() != Some(epoch)
     }
 
-    pub(super) fn hush(&self) {
-        self.state().rung = false;
+    pub(super) fn set_rung(&self, rung: bool) {
+        self.state().rung = rung;
     }
 
     /// Waits until it rings, or until that is over.

@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use presence::{Now, Permit};
 use serde::Serialize;
 use std::sync::Arc;
-use store::{Backlog, EndpointState};
+use store::{Backlog, EndpointState, Resync};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,9 +29,15 @@ pub(super) struct EndpointView {
 }
 
 #[derive(Serialize)]
-struct ResyncView {
+pub(super) struct ResyncView {
     since: u64,
     why: String,
+}
+
+impl From<Resync> for ResyncView {
+    fn from(Resync { since, why, .. }: Resync) -> ResyncView {
+        ResyncView { since: since.0, why }
+    }
 }
 
 pub(super) async fn run(
@@ -65,8 +71,6 @@ fn view(endpoint: &Endpoint, backlog: Backlog, stands: EndpointState, now: Now) 
         dead: backlog.dead,
         untold: backlog.marks,
         refusals_held: endpoint.refusals().are_too_many(now.mono, endpoint.settings.refusal_limit),
-        needs_resync: stands
-            .resync
-            .map(|resync| ResyncView { since: resync.since.0, why: resync.why }),
+        needs_resync: stands.resync.map(ResyncView::from),
     }
 }

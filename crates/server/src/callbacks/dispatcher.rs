@@ -276,6 +276,10 @@ impl Dispatcher {
             let keeps_it = change.kind != Kind::Background || interest.background;
             return Some(Fate::Unwanted { retell: keeps_it });
         }
+        // What became of it since may not have been told.
+        if self.endpoint.is_from_before(callback.lease.row()) && !callback.replayed {
+            return Some(Fate::Unwanted { retell: true });
+        }
         // No offline would ever follow the online of somebody who has left.
         let may_stay = change.kind == Kind::Online && interest.offline.is_none();
         if !may_stay || !callback.is_inherited || callback.replayed {

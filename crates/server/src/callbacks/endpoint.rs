@@ -7,7 +7,7 @@ use presence::{Health, Interest, Kind, Pace, RefusalLimit, Refusals, Scope};
 use std::{
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -29,6 +29,8 @@ pub struct Endpoint {
     needs_resync: AtomicBool,
     /// A mark may be due at once.
     look_at_marks: AtomicBool,
+    /// As in the store: callbacks up to that row are from before a time without it.
+    anew_row: AtomicU64,
     epoch: OnceLock<String>,
 }
 
@@ -93,6 +95,7 @@ impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
         let (health, pace, refusals, needs_resync, look_at_marks, epoch) = Default::default();
+        let anew_row = AtomicU64::default();
         let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
         let news = Notify::new();
         Endpoint {
@@ -104,6 +107,7 @@ impl Endpoint {
             refusals,
             needs_resync,
             look_at_marks,
+            anew_row,
             epoch,
         }
     }
@@ -138,6 +142,11 @@ impl Endpoint {
         self.needs_resync.load(Relaxed)
     }
 
+    /// Whether a callback of that row was queued before a time in which it was not told of everything.
+    pub(super) fn is_from_before(&self, row: u64) -> bool {
+        row <= self.anew_row.load(Relaxed)
+    }
+
     /// A callback was settled after which there may be more to tell again.
     pub(super) fn look_at_marks(&self) {
         self.look_at_marks.store(true, Relaxed);
@@ -156,6 +165,7 @@ impl Endpoint {
     /// Takes over how it stands in the store.
     pub(super) fn stands(&self, state: &EndpointState) {
         self.needs_resync.store(state.resync.is_some(), Relaxed);
+        self.anew_row.store(state.anew_row, Relaxed);
         if state.paused {
             self.health().pause();
         }

@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 use store::{
-    Account, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim, Claimed,
-    Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erasure, Mark, Memory,
-    Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
+    Account, Anew, Backlog, CallbackId, CallbackQuery, CallbackRecord, CallbacksPage, Claim,
+    Claimed, Collapse, Commit, EndpointChange, EndpointName, EndpointState, Erase, Erasure, Mark,
+    Memory, Prune, Pruned, Registered, Replay, Replayed, Settlement, Store, StoreError, UserQuery,
     Versioned,
 };
 use tokio_util::sync::CancellationToken;
@@ -133,6 +133,10 @@ impl Store for Faulty {
 
     async fn replay(&self, replay: Replay) -> Result<Replayed, StoreError> {
         self.memory.replay(replay).await
+    }
+
+    async fn begin_anew(&self, anew: Anew) -> Result<(), StoreError> {
+        self.memory.begin_anew(anew).await
     }
 
     async fn purge(&self, rows: Vec<u64>) -> Result<u64, StoreError> {

@@ -18,6 +18,7 @@ pub(super) enum Fact {
     Unmarked { endpoint: EndpointName, user: UserId, subject: Subject },
     Endpoint { endpoint: EndpointName, state: EndpointState },
     SetAside { more: i64 },
+    Skipped { endpoint: EndpointName, row: Row },
 }
 
 impl Fact {
@@ -37,6 +38,7 @@ impl Fact {
                 index.marks_mut(&endpoint).remove(&user, subject);
             }
             Fact::Endpoint { endpoint, state } => index.put_endpoint(endpoint, state),
+            Fact::Skipped { endpoint, row } => index.skip_row(endpoint, row),
             Fact::SetAside { more } => index.count_set_aside(more),
         }
     }

@@ -1,7 +1,11 @@
 //! Marks in the file: what an App was not told, and is told again.
 
-use super::{facts::Fact, rows, write::Batch};
-use crate::{EndpointChange, EndpointName, Mark, Resync, mark::Marks};
+use super::{
+    facts::Fact,
+    rows,
+    write::{Batch, Done, Outcome},
+};
+use crate::{Anew, EndpointChange, EndpointName, Mark, Resync, mark::Marks};
 use presence::{Change, Subject, Timestamp, UserId};
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -28,6 +32,23 @@ impl Batch<'_> {
             learn.extend(self.note_endpoint(endpoint, EndpointChange::GaveUp(at))?);
         }
         Ok(())
+    }
+
+    /// An endpoint is told of something again that it was not told of for a while.
+    pub(super) fn begin_anew(&mut self, anew: Anew) -> Result<Outcome> {
+        let Anew { endpoint, scope, missed, begins, at } = anew;
+        let mut learn = Vec::new();
+        for missed in missed {
+            self.mark(Mark::anew(&endpoint, scope, missed, at), &mut learn)?;
+        }
+        if begins {
+            // A row of its own, so that a cursor behind the newest callback is from before, too.
+            self.numbers.last_row += 1;
+            let row = self.numbers.last_row;
+            learn.extend(self.note_endpoint(endpoint.clone(), EndpointChange::Anew(row))?);
+            learn.push(Fact::Skipped { endpoint, row });
+        }
+        Ok(Outcome::Written { learn, done: Done::Written })
     }
 
     pub(super) fn put_mark(&mut self, mark: Mark, learn: &mut Vec<Fact>) -> Result<()> {

@@ -7,7 +7,7 @@ use super::{
     rows::{Key, ROW_BYTES_MAX, Table, Unreadable, json},
 };
 use crate::{
-    ATTEMPTS_KEPT, Account, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
+    ATTEMPTS_KEPT, Account, Anew, AttemptRecord, CallbackId, CallbackState, Commit, EndpointChange,
     EndpointName, EndpointState, Erase, Erasure, Fate, Mark, NewCallback, Prune, Pruned,
     Registered, Replay, Replayed, Settlement, StoreError, callback::SEQ_MAX, index::Index,
     queue::Row,
@@ -22,6 +22,7 @@ pub(super) enum Write {
     Settle(Box<Settlement>),
     Replay(Replay),
     Collapse(Vec<Superseded>, Timestamp),
+    Anew(Anew),
     Purge(Vec<Row>),
     Register(Vec<Account>),
     Erase(Erase),
@@ -49,7 +50,9 @@ impl Write {
             Write::Purge(_) | Write::Prune(_) => ("history", "everybody".into()),
             Write::Register(_) => ("accounts", "those to be registered".into()),
             Write::Erase(erase) => ("person", erase.user.to_string()),
-            Write::ChangeEndpoint(endpoint, _) => ("endpoint", endpoint.to_string()),
+            Write::Anew(Anew { endpoint, .. }) | Write::ChangeEndpoint(endpoint, _) => {
+                ("endpoint", endpoint.to_string())
+            }
             Write::Epoch(_) => ("epoch", "this store".into()),
             Write::SetAside(row) => (row.table.name(), row.key.to_string()),
             Write::Ages(_) => ("ages", "this store".into()),
@@ -229,6 +232,7 @@ impl<'a> Batch<'a> {
             Write::Settle(settlement) => self.settle(&settlement),
             Write::Replay(replay) => self.replay(&replay),
             Write::Collapse(all, at) => self.collapse(all, at),
+            Write::Anew(anew) => self.begin_anew(anew),
             Write::Purge(rows) => self.purge(rows),
             Write::Register(accounts) => self.register(&accounts),
             Write::Erase(erase) => self.erase(&erase),
@@ -521,7 +525,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Option<Fact>> {
         let before = self.stands(&endpoint);
         let mut state = before.clone();
-        state.apply(change);
+        state.apply(change, self.numbers.highest_seq);
         if state == before {
             return Ok(None);
         }
