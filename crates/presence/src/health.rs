@@ -80,7 +80,14 @@ impl Health {
         self.is_suspect()
     }
 
-    fn is_suspect(&self) -> bool {
+    /// For an endpoint that was suspect when the process before this one ended: nothing is given up until its
+    /// App takes something.
+    pub fn suspect(&mut self) {
+        self.failed_users = (0..SUSPECT_USERS as u64).collect();
+    }
+
+    /// Whether the App fails at whoever it is told of.
+    pub fn is_suspect(&self) -> bool {
         self.failed_users.len() >= SUSPECT_USERS
     }
 
@@ -307,6 +314,17 @@ mod tests {
         assert_eq!(health.permit(at(3)), Permit::Wait(at(4)), "it may be in trouble as well");
         health.succeeded(at(4));
         assert_eq!(health.permit(at(4)), Permit::Open);
+    }
+
+    #[test]
+    fn a_suspicion_that_is_taken_over_ends_like_any_other() {
+        let mut health = Health::default();
+        health.suspect();
+        assert_eq!(health.permit(at(1)), Permit::Suspect);
+        assert!(health.failed_at(77, at(1)), "nothing counts");
+        health.succeeded(at(2));
+        assert_eq!(health.permit(at(2)), Permit::Open);
+        assert!(!health.failed_at(77, at(3)));
     }
 
     #[test]

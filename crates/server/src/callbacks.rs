@@ -8,6 +8,7 @@ mod dispatcher;
 mod endpoint;
 pub mod http;
 mod retelling;
+mod suspicion;
 mod told;
 
 pub use asked::{Answer, Answered, Asked, NoPlace, NotShared};

@@ -196,3 +196,38 @@ async fn one_user_whom_the_app_cannot_take_stops_nobody_from_being_told_again() 
     }
     assert!(app.heard_of("x").len() < 8, "x is left for later: {:?}", app.heard_of("x"));
 }
+
+/// The tries of a callback are stored, so what they mean must be known after a restart, too.
+#[tokio::test]
+async fn an_app_that_fails_at_everybody_loses_nothing_however_often_herald_starts() {
+    let app = App::start().await;
+    app.answer(|_, _| async { answer(402, "") });
+    let url = app.url();
+    let mut herald = Herald::start(|config| {
+        config.callbacks.url = Some(url);
+        config.callbacks.online.scope = Scope::User;
+        config.presence.offline_grace = Duration::from_secs(600);
+        config.presence.restart_grace = Duration::from_secs(600);
+    })
+    .await;
+    for n in 0..6 {
+        herald.login(&format!("u{n}"), Platform::Ios).await.cut();
+    }
+    for _ in 0..4 {
+        let heard = app.heard().len();
+        eventually("it is tried", || async { app.heard().len() >= heard + 12 }).await;
+        herald = herald.restart().await;
+    }
+    let (_, endpoints) = herald.admin("GET", "/v1/endpoints", "").await;
+    assert_eq!((&endpoints[0]["dead"], &endpoints[0]["owed"]), (&json!(0), &json!(6)));
+    app.answer(|_, _| async { ok() });
+    herald.all_told().await;
+    // What it fails at then is given up again.
+    app.answer(|_, _| async { answer(402, "") });
+    herald = herald.restart().await;
+    herald.login("one", Platform::Ios).await.cut();
+    eventually("it is given up", || async {
+        herald.admin("GET", "/v1/endpoints", "").await.1[0]["dead"] == 1
+    })
+    .await;
+}

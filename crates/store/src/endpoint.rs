@@ -9,6 +9,9 @@ pub struct EndpointState {
     /// Nothing is sent until an operator resumes it.
     #[serde(default)]
     pub paused: bool,
+    /// Its App failed at whoever it was told of, when that was last known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
     /// Since when its view may be wrong for good, unless it reads who is online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync: Option<Resync>,
@@ -57,6 +60,8 @@ pub struct Resync {
 pub enum EndpointChange {
     /// It was paused, or resumed.
     Paused(bool),
+    /// Its App fails at whoever it is told of, or does so no more.
+    Suspect(bool),
     /// It was not told something, and will not be. The first reason stands until it is right again.
     NeedsResync(Resync),
     /// A callback was given up, of a user about whom none was since the App last read who is online.
@@ -87,6 +92,7 @@ impl EndpointState {
     pub(crate) fn apply(&mut self, change: EndpointChange, highest_seq: u64) {
         match change {
             EndpointChange::Paused(paused) => self.paused = paused,
+            EndpointChange::Suspect(suspect) => self.suspect = suspect,
             EndpointChange::NeedsResync(resync) => {
                 self.came_up(resync.since, highest_seq);
                 let known = self.resync.get_or_insert_with(|| resync.clone());

@@ -55,6 +55,7 @@ impl Dispatcher {
     pub async fn run(self, stop: CancellationToken) {
         let mut in_flight = JoinSet::new();
         let mut retelling = Retelling::default();
+        self.take_over_suspicion().await;
         while !stop.is_cancelled() {
             // Ask to be woken before looking, so that news in between is not missed.
             let news = self.endpoint.news.notified();
@@ -213,6 +214,7 @@ impl Dispatcher {
             verdict => self.unless_too_many(verdict, &callback, now),
         };
         let verdict = self.note_health(verdict, &callback, &sent, began, now);
+        self.keep_suspicion().await;
         let took_ms = now.mono.0 - began.mono.0;
         self.metrics.attempt(&self.endpoint.settings.name, verdict, took_ms);
         tracing::info!(verdict = name(verdict), took_ms, error = sent.error, "callback attempted");

@@ -29,6 +29,8 @@ pub struct Endpoint {
     needs_resync: AtomicBool,
     /// A mark may be due at once.
     look_at_marks: AtomicBool,
+    /// As in the store: its App fails at whoever it is told of.
+    is_suspect: AtomicBool,
     /// As in the store: callbacks up to that row are from before a time without it.
     anew_row: AtomicU64,
     epoch: OnceLock<String>,
@@ -95,7 +97,7 @@ impl Endpoint {
     /// A healthy endpoint.
     pub fn new(settings: EndpointSettings) -> Endpoint {
         let (health, pace, refusals, needs_resync, look_at_marks, epoch) = Default::default();
-        let anew_row = AtomicU64::default();
+        let (anew_row, is_suspect) = Default::default();
         let asked = Asked::new(settings.gate.map_or(0, |gate| gate.waiting_max));
         let news = Notify::new();
         Endpoint {
@@ -107,6 +109,7 @@ impl Endpoint {
             refusals,
             needs_resync,
             look_at_marks,
+            is_suspect,
             anew_row,
             epoch,
         }
@@ -140,6 +143,12 @@ impl Endpoint {
     /// Whether the App's view may be wrong for good, unless it reads who is online.
     pub fn needs_resync(&self) -> bool {
         self.needs_resync.load(Relaxed)
+    }
+
+    /// Whether its App fails at whoever it is told of is to be stored; what was stored before, if it is not that.
+    pub(super) fn note_suspicion(&self, is_suspect: bool) -> Option<bool> {
+        let before = self.is_suspect.swap(is_suspect, Relaxed);
+        (before != is_suspect).then_some(before)
     }
 
     /// Whether a callback of that row was queued before a time in which it was not told of everything.
