@@ -98,7 +98,7 @@ INSERT INTO numbers VALUES ('history_bytes', 741);
 INSERT INTO numbers VALUES ('last_row', 16);
 INSERT INTO numbers VALUES ('probe', 0);
 INSERT INTO numbers VALUES ('seq_floor', 0);
-INSERT INTO endpoints VALUES ('main', '{"paused":false,"resync":{"since":96000,"why":"callbacks were given up; the App is told again how things are"},"asked_at":96000,"told_of":"all"}');
+INSERT INTO endpoints VALUES ('main', '{"paused":false,"resync":{"since":96000,"why":"callbacks were given up; the App is told again how things are"},"resync_seq":96000,"asked_at":96000,"told_of":"all"}');
 INSERT INTO endpoints VALUES ('other', '{"paused":true}');
 INSERT INTO texts VALUES ('epoch', 'the-epoch');
 INSERT INTO marks VALUES (1, 'main', 'small', '"user"', 91000, 156000, '{"missed":{"seq":91000,"kind":"offline","reason":"logged_out","edges":{"connection":true,"platform":true,"user":true},"platform":1,"conn":"07070707070707070707070707070707","background":false,"at":91000},"marked_at":96000,"told":0}');
