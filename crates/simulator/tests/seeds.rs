@@ -32,7 +32,7 @@ fn the_same_seed_leaves_the_same_trace_and_another_one_another() {
 /// A simulator that exercises nothing finds nothing.
 #[test]
 fn every_kind_of_fault_is_exercised() {
-    let swept = sweep(0..60, None, usize::MAX);
+    let swept = sweep(0..100, None, usize::MAX);
     assert!(swept.failed.is_empty(), "{:?}", swept.failed.first());
     let faults = "app: 410, app: 429, app: actionCode 1, app: answer lost, app: applied late, \
         app: error status, app: refusal, \
