@@ -15,6 +15,10 @@ pub struct Change {
     pub reason: Reason,
     /// For whom it is news.
     pub edges: Edges,
+    /// Of a [`Kind::Background`]: the online scopes of the Apps that believe something else. All three, unless an
+    /// online of the same step told some of them what is true, or something else.
+    #[serde(default = "Edges::all", skip_serializing_if = "Edges::is_all")]
+    pub online_scopes: Edges,
     /// Where it happened.
     pub platform: Platform,
     /// The connection it is about; none for a virtual one.
@@ -106,11 +110,6 @@ impl Reason {
             Reason::OtherConnection => "other_connection",
         }
     }
-
-    /// Whether somebody came online, or set a status.
-    fn is_arrival(self) -> bool {
-        matches!(self, Reason::Login | Reason::Reconnect | Reason::Status)
-    }
 }
 
 impl From<End> for Reason {
@@ -138,6 +137,33 @@ pub struct Edges {
 }
 
 impl Edges {
+    /// Of every count.
+    pub fn all() -> Edges {
+        Edges { connection: true, platform: true, user: true }
+    }
+
+    fn is_all(&self) -> bool {
+        *self == Edges::all()
+    }
+
+    /// Of those counts for which `is` holds.
+    pub(crate) fn of(is: impl Fn(Scope) -> bool) -> Edges {
+        Edges {
+            connection: is(Scope::Connection),
+            platform: is(Scope::Platform),
+            user: is(Scope::User),
+        }
+    }
+
+    /// Whether it moved what is counted at that scope.
+    pub fn at(self, scope: Scope) -> bool {
+        match scope {
+            Scope::Connection => self.connection,
+            Scope::Platform => self.platform,
+            Scope::User => self.user,
+        }
+    }
+
     pub(crate) fn any(self) -> bool {
         self.connection || self.platform || self.user
     }
@@ -179,12 +205,9 @@ impl Interest {
             Kind::Offline => self.offline.is_some_and(|scope| change.is_edge_of(scope)),
             Kind::KickOff => self.kick_off,
             Kind::Background => {
-                let is_told = match self.online {
-                    // It has it from the login, or has something else from there.
-                    Some(Scope::Connection) => change.reason.is_arrival(),
-                    _ => change.reason == Reason::OtherConnection,
-                };
-                self.background && change.is_edge_of(self.keeps()) && !is_told
+                // One that hears of no online believes what it was told of what it keeps.
+                let hears = self.online.unwrap_or(self.keeps());
+                self.background && change.is_edge_of(self.keeps()) && change.online_scopes.at(hears)
             }
         }
     }
@@ -193,10 +216,6 @@ impl Interest {
 impl Change {
     /// Whether a receiver that counts at this scope sees a difference.
     pub fn is_edge_of(&self, scope: Scope) -> bool {
-        match scope {
-            Scope::Connection => self.edges.connection,
-            Scope::Platform => self.edges.platform,
-            Scope::User => self.edges.user,
-        }
+        self.edges.at(scope)
     }
 }

@@ -73,6 +73,7 @@ mod tests {
             kind,
             reason: Reason::Login,
             edges: Edges::default(),
+            online_scopes: Edges::all(),
             platform: platform.and_then(Platform::from_id).unwrap_or(Platform::Ios),
             conn: conn.map(|letter| ConnId([letter; 16])),
             background: false,

@@ -107,6 +107,31 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Each login is another connection; what follows is about the last one that was called so.
+#[derive(Default)]
+struct Names {
+    logins: u8,
+    last: HashMap<ConnId, ConnId>,
+}
+
+impl Names {
+    fn in_life(&mut self, mut event: Event) -> Event {
+        match &mut event {
+            Event::Connected(login) | Event::Knocked { login, .. } => {
+                self.logins += 1;
+                let conn = ConnId([100 + self.logins; 16]);
+                self.last.insert(login.conn, conn);
+                login.conn = conn;
+            }
+            Event::LetIn { conn }
+            | Event::BackgroundSet { conn, .. }
+            | Event::Disconnected { conn, .. } => *conn = *self.last.get(conn).unwrap_or(conn),
+            _ => {}
+        }
+        event
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
@@ -120,11 +145,15 @@ proptest! {
             App::new(Scope::User, Scope::User),
             App::new(Scope::Connection, Scope::Connection),
             App::new(Scope::Platform, Scope::Platform),
+            App::new(Scope::Connection, Scope::Platform),
+            App::new(Scope::Platform, Scope::User),
         ];
         let mut told_at: HashMap<ConnId, u64> = HashMap::new();
+        let mut names = Names::default();
         let mut at = 1_000;
         for (wait, event) in steps {
             at += wait;
+            let event = names.in_life(event);
             let now = Now { mono: Instant(at), wall: Timestamp(at) };
             let is_restart = event == Event::Restarted;
             let effects = user.apply(event, now, &policy());

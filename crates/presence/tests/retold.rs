@@ -53,6 +53,7 @@ fn missed(of: &Connection) -> Change {
         kind: Kind::Online,
         reason: Reason::Login,
         edges: Default::default(),
+        online_scopes: presence::Edges::all(),
         platform: of.platform,
         conn: of.told_id(),
         background: false,

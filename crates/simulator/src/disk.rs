@@ -276,7 +276,7 @@ impl Store for Disk {
         let mut claimed = self.memory.claim(claim).await?;
         self.world.claimed(&claimed);
         if self.world.bite == Some(Bite::YesterdaysSettings) {
-            let edges = Edges { user: true, platform: true, connection: true };
+            let edges = Edges::all();
             claimed.iter_mut().for_each(|callback| callback.change.edges = edges);
         }
         if self.world.bite == Some(Bite::RefusalOfOne) {

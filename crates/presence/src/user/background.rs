@@ -4,7 +4,9 @@
 //! their newest connection: the one that every online of theirs names, too.
 
 use super::User;
-use crate::{Change, ConnId, Connection, Edges, Kind, Now, Platform, Reason, Scope, Subject};
+use crate::{
+    Change, ConnId, Connection, Edges, Kind, Now, Platform, Reason, Scope, Subject, Timestamp,
+};
 use alloc::vec::Vec;
 
 /// The newest of some connections; a virtual one only when there is no other.
@@ -70,57 +72,76 @@ impl User {
         let onlines: Vec<Change> = onlines.cloned().collect();
         for at in 0..self.connections.len() {
             let connection = &self.connections[at];
-            let its_own = onlines.iter().rfind(|online| online.conn == connection.told_id());
-            let is_news = |scope: Scope| {
-                let is_told = |online: &&Change| {
-                    is_same(online, connection, scope) && online.is_edge_of(scope)
-                };
-                let told = onlines.iter().rfind(is_told).map(|online| online.background);
-                let told = told.or_else(|| before.at(scope, connection));
-                told.is_some_and(|told| told != connection.background_told())
-            };
-            let is_contradicted = |scope: Scope| {
-                before.at(scope, connection).is_some()
-                    && is_contradicted(connection, scope, &onlines)
-            };
-            let (edges, reason) = match self.background_edges(connection, is_news) {
-                edges if edges.any() => {
-                    (edges, its_own.map_or(Reason::Background, |online| online.reason))
-                }
-                _ => {
-                    let edges = self.background_edges(connection, is_contradicted);
-                    (edges, Reason::OtherConnection)
-                }
-            };
-            if !edges.any() {
-                continue;
+            for news in self.news(connection, before, &onlines) {
+                self.last_seq = now.wall.0.max(self.last_seq + 1);
+                changes.push(Change { seq: self.last_seq, at: now.wall, ..news });
             }
-            self.last_seq = now.wall.0.max(self.last_seq + 1);
-            changes.push(Change {
-                seq: self.last_seq,
-                kind: Kind::Background,
-                reason,
-                edges,
-                platform: connection.platform,
-                conn: connection.told_id(),
-                background: connection.background_told(),
-                at: now.wall,
-                status: None,
-                address: connection.address.clone(),
-            });
         }
     }
 
-    /// For whom what holds for a connection is to be said, of those that it speaks for.
-    fn background_edges(&self, connection: &Connection, is_due: impl Fn(Scope) -> bool) -> Edges {
-        let speaks_for = |of: &dyn Fn(&Connection) -> bool| {
+    /// What is to be said of a connection, to those who keep a word about what it speaks for: in as many changes as
+    /// there are differences between them in what they heard of this step.
+    fn news(
+        &self,
+        connection: &Connection,
+        before: &Backgrounds,
+        onlines: &[Change],
+    ) -> Vec<Change> {
+        let mut news: Vec<Change> = Vec::new();
+        for kept in [Scope::Connection, Scope::Platform, Scope::User] {
+            if !self.speaks_for(connection, kept) {
+                continue;
+            }
+            let last = |heard_at: Scope| {
+                let is_heard = |online: &&Change| {
+                    is_same(online, connection, kept) && online.is_edge_of(heard_at)
+                };
+                onlines.iter().rfind(is_heard)
+            };
+            let believes_else = |heard_at: Scope| {
+                let heard = last(heard_at).map(|online| online.background);
+                let believed = heard.or_else(|| before.at(kept, connection));
+                believed.is_some_and(|believed| believed != connection.background_told())
+            };
+            let online_scopes = Edges::of(believes_else);
+            let edges = Edges::of(|scope| scope == kept);
+            match news.iter_mut().find(|change| change.online_scopes == online_scopes) {
+                _ if !online_scopes.any() => {}
+                Some(same) => same.edges = Edges::of(|at| same.edges.at(at) || edges.at(at)),
+                None => {
+                    let reason = match last(Scope::Connection) {
+                        Some(online) if !online_scopes.connection => online.reason,
+                        Some(_) if !online_scopes.at(kept) => Reason::OtherConnection,
+                        _ => Reason::Background,
+                    };
+                    news.push(Change {
+                        seq: 0,
+                        kind: Kind::Background,
+                        reason,
+                        edges,
+                        online_scopes,
+                        platform: connection.platform,
+                        conn: connection.told_id(),
+                        background: connection.background_told(),
+                        at: Timestamp(0),
+                        status: None,
+                        address: connection.address.clone(),
+                    });
+                }
+            }
+        }
+        news
+    }
+
+    /// Whether what is kept at a scope says what holds for a connection.
+    fn speaks_for(&self, connection: &Connection, kept: Scope) -> bool {
+        let is_newest = |of: &dyn Fn(&Connection) -> bool| {
             newest(&self.connections, of).is_some_and(|newest| core::ptr::eq(newest, connection))
         };
-        let platform = connection.platform;
-        Edges {
-            connection: !connection.is_virtual() && is_due(Scope::Connection),
-            platform: speaks_for(&|c| c.platform == platform) && is_due(Scope::Platform),
-            user: speaks_for(&|_| true) && is_due(Scope::User),
+        match kept {
+            Scope::Connection => !connection.is_virtual(),
+            Scope::Platform => is_newest(&|c| c.platform == connection.platform),
+            Scope::User => is_newest(&|_| true),
         }
     }
 }
@@ -132,10 +153,4 @@ fn is_same(online: &Change, connection: &Connection, scope: Scope) -> bool {
         Scope::Platform => online.platform == connection.platform,
         Scope::User => true,
     }
-}
-
-/// Whether the last online of this step about it said something else.
-fn is_contradicted(connection: &Connection, scope: Scope, onlines: &[Change]) -> bool {
-    let last = onlines.iter().rfind(|online| is_same(online, connection, scope));
-    last.is_some_and(|online| online.background != connection.background_told())
 }

@@ -17,7 +17,7 @@ impl User {
     ) -> Retold {
         self.last_seq = now.wall.0.max(self.last_seq + 1);
         // Whatever the App counts, it is news to it.
-        let edges = Edges { connection: true, platform: true, user: true };
+        let edges = Edges::all();
         let (seq, reason, at) = (self.last_seq, Reason::Resync, now.wall);
         let change = Change { seq, reason, edges, at, ..missed.clone() };
         let Some(newest) = newest(&self.connections, |c| subject.includes(c)) else {
