@@ -27,6 +27,7 @@ pub mod logging;
 pub mod login;
 pub mod metrics;
 pub mod peer;
+mod rate;
 pub mod readiness;
 pub mod running;
 pub mod said;

@@ -70,8 +70,6 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A port that is bound and not yet served.
 pub struct Listener {
     tcp: TcpListener,
-    /// The same socket, for connections of which none is waited for: they cost less.
-    waiting: std::net::TcpListener,
     head_timeout: Duration,
     connections_max: usize,
     /// Room for connections that are to be closed.
@@ -97,12 +95,10 @@ impl Default for PeerRules {
 impl Listener {
     /// Binds; port 0 takes a free one.
     pub async fn bind(address: SocketAddr, head_timeout: Duration) -> io::Result<Listener> {
-        let waiting = listen(address)?.into_std()?;
-        let tcp = TcpListener::from_std(waiting.try_clone()?)?;
+        let tcp = listen(address)?;
         let turned_away = Arc::new(Semaphore::new(0));
         let (connections_max, addresses) = (0, Arc::default());
-        let listener =
-            Listener { tcp, waiting, head_timeout, connections_max, turned_away, addresses };
+        let listener = Listener { tcp, head_timeout, connections_max, turned_away, addresses };
         Ok(listener.connections_max(CONNECTIONS_MAX.min(files::limit_now() / 2)))
     }
 
@@ -155,13 +151,13 @@ impl Listener {
                 }
             }
         }
-        drop((self.tcp, self.waiting));
+        drop(self.tcp);
         let _ = timeout(FINISH_TIMEOUT, places.all_free()).await;
     }
 
     /// Closes a connection of which nothing is read, after a while if there is room: so whoever makes one after
     /// the other waits, and the next one costs nothing meanwhile.
-    fn turn_away(&self, stream: std::net::TcpStream) {
+    fn turn_away(&self, stream: TcpStream) {
         // The system is to hold nothing of it, neither now nor when it is closed.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
         let _ = set_socket_recv_buffer_size(&stream, 0);
@@ -179,23 +175,14 @@ impl Listener {
         places: &Arc<Places>,
         budgets: &Arc<Budgets>,
     ) -> io::Result<Option<(TcpStream, IpAddr, Place)>> {
-        // Whoever makes very many keeps nobody else from this thread.
-        tokio::task::consume_budget().await;
-        let (stream, address) = match self.waiting.accept() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let (stream, address) = self.tcp.accept().await?;
-                (stream.into_std()?, address)
-            }
-            accepted => accepted?,
-        };
+        let (stream, address) = self.tcp.accept().await?;
         let address = address.ip();
         // Before anything is done for it: an address may make very many of these.
         if !self.addresses.proxies.trust(address) && !budgets.takes(Peer(address).site()) {
             self.turn_away(stream);
             return Ok(None);
         }
-        stream.set_nonblocking(true)?;
-        Ok(Some((TcpStream::from_std(stream)?, address, places.take().await)))
+        Ok(Some((stream, address, places.take().await)))
     }
 }
 

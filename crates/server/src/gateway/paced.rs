@@ -7,6 +7,7 @@
     reason = "it waits by the timers of the runtime, so it counts by their clock"
 )]
 
+use crate::rate::{Rate, Spent};
 use std::{
     future::Future,
     io,
@@ -20,27 +21,26 @@ use tokio::{
 };
 
 /// So many seconds' worth may come at once.
-const AT_ONCE: Duration = Duration::from_secs(4);
+const SECONDS_AT_ONCE: usize = 4;
 /// When it is used up, what is read is read in pieces that are worth a timer.
 const PIECE: Duration = Duration::from_millis(50);
 
 pub(super) struct Paced<S> {
     stream: S,
-    bytes_each_second: u64,
-    /// When all that was spent is back.
-    until: Instant,
+    rate: Rate,
+    spent: Spent,
+    began: Instant,
     /// Made only when it is used up.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, bytes_each_second: usize) -> Paced<S> {
-        Paced {
-            stream,
-            bytes_each_second: bytes_each_second as u64,
-            until: Instant::now(),
-            waits: None,
-        }
+        let at_once = bytes_each_second.saturating_mul(SECONDS_AT_ONCE);
+        let at_once = u32::try_from(at_once).unwrap_or(u32::MAX);
+        let every = Duration::from_nanos(1_000_000_000 / bytes_each_second as u64);
+        let rate = Rate { at_once, every };
+        Paced { stream, rate, spent: Spent::default(), began: Instant::now(), waits: None }
     }
 }
 
@@ -56,13 +56,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let bytes = (buffer.filled().len() - before) as u64;
+        let bytes = (buffer.filled().len() - before) as u32;
         if bytes > 0 {
-            let now = Instant::now();
-            let worth = Duration::from_nanos(bytes * 1_000_000_000 / self.bytes_each_second);
-            self.until = self.until.max(now) + worth;
-            if self.until > now + AT_ONCE {
-                let at = self.until - AT_ONCE + PIECE;
+            let now = self.began.elapsed();
+            let rate = self.rate;
+            self.spent.spend(rate, bytes, now);
+            if self.spent.is_over(rate, now) {
+                let at = self.began + self.spent.ready_at(rate) + PIECE;
                 self.waits = Some(Box::pin(sleep_until(at)));
             }
         }

@@ -9,7 +9,10 @@
 )]
 
 use super::PeerRules;
-use crate::peer::Site;
+use crate::{
+    peer::Site,
+    rate::{Rate, Spent},
+};
 use http::Extensions;
 use std::{
     collections::HashMap,
@@ -40,41 +43,26 @@ pub struct Proven;
 /// The budgets of all addresses at one port.
 pub(super) struct Budgets {
     began: Instant,
-    sites: Mutex<HashMap<Site, Spent>>,
-}
-
-/// How many may come at once, and how often one more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rate {
-    at_once: u32,
-    every: Duration,
-}
-
-impl Rate {
-    /// How long it takes until something can be spent again, if all is back at `until`.
-    fn over(self, until: Duration, now: Duration) -> Duration {
-        until.saturating_sub(now + self.every * self.at_once)
-    }
+    sites: Mutex<HashMap<Site, Account>>,
 }
 
 /// In time since the port was opened.
 #[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    /// When all of it is back.
-    connections: Duration,
-    requests: Duration,
+struct Account {
+    connections: Spent,
+    requests: Spent,
     logged: Option<Duration>,
     /// How many requests are under way that a proxy has handed on.
     under_way: usize,
 }
 
-impl Spent {
-    fn of(&mut self, rate: Rate) -> &mut Duration {
+impl Account {
+    fn of(&mut self, rate: Rate) -> &mut Spent {
         if rate == CONNECTIONS { &mut self.connections } else { &mut self.requests }
     }
 
     fn is_nothing(self, now: Duration) -> bool {
-        self.connections.max(self.requests) <= now && self.under_way == 0
+        self.connections.is_nothing(now) && self.requests.is_nothing(now) && self.under_way == 0
     }
 }
 
@@ -87,12 +75,12 @@ impl Budgets {
     pub(super) fn takes(&self, site: Site) -> bool {
         let now = self.began.elapsed();
         let mut sites = self.lock(now);
-        let Some(spent) = sites.get_mut(&site) else { return true };
-        if CONNECTIONS.over(spent.connections, now).is_zero() {
+        let Some(account) = sites.get_mut(&site) else { return true };
+        if account.connections.ready_at(CONNECTIONS) <= now {
             return true;
         }
-        if spent.logged.is_none_or(|at| now - at > LOGGED_EVERY) {
-            spent.logged = Some(now);
+        if account.logged.is_none_or(|at| now - at > LOGGED_EVERY) {
+            account.logged = Some(now);
             tracing::warn!(address = %site, "connections are closed: that address makes too many that come to nothing");
         }
         false
@@ -102,13 +90,10 @@ impl Budgets {
     pub(super) async fn requests(self: &Arc<Self>, site: Site, body_bytes: Option<u64>) -> Costs {
         let weight = 1 + body_bytes.unwrap_or(UNKNOWN_BODY_BYTES) / BODY_BYTES;
         let costs = self.charge(site, REQUESTS, weight);
-        let wait = {
-            let now = self.began.elapsed();
-            let until = self.lock(now).get(&site).map_or(now, |spent| spent.requests);
-            REQUESTS.over(until, now)
-        };
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        let now = self.began.elapsed();
+        let spent = self.lock(now).get(&site).map_or_else(Spent::default, |a| a.requests);
+        if spent.is_over(REQUESTS, now) {
+            tokio::time::sleep(spent.ready_at(REQUESTS).saturating_sub(now)).await;
         }
         costs
     }
@@ -134,18 +119,17 @@ impl Budgets {
     fn charge(self: &Arc<Self>, site: Site, rate: Rate, weight: u64) -> Costs {
         let now = self.began.elapsed();
         let mut sites = self.lock(now);
-        let until = sites.entry(site).or_default().of(rate);
-        let weight = rate.every * u32::try_from(weight).unwrap_or(u32::MAX);
-        *until = (*until).max(now) + weight;
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        sites.entry(site).or_default().of(rate).spend(rate, weight, now);
         drop(sites);
         let (budgets, is_given_back) = (Arc::clone(self), AtomicBool::new(false));
         Costs { budgets, site, rate, weight, is_given_back }
     }
 
-    fn lock(&self, now: Duration) -> MutexGuard<'_, HashMap<Site, Spent>> {
+    fn lock(&self, now: Duration) -> MutexGuard<'_, HashMap<Site, Account>> {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         if sites.len() >= SITES_MAX {
-            sites.retain(|_, spent| !spent.is_nothing(now));
+            sites.retain(|_, account| !account.is_nothing(now));
         }
         sites
     }
@@ -156,7 +140,7 @@ pub(super) struct Costs {
     budgets: Arc<Budgets>,
     site: Site,
     rate: Rate,
-    weight: Duration,
+    weight: u32,
     is_given_back: AtomicBool,
 }
 
@@ -167,9 +151,8 @@ impl Costs {
             return;
         }
         let now = self.budgets.began.elapsed();
-        if let Some(spent) = self.budgets.lock(now).get_mut(&self.site) {
-            let until = spent.of(self.rate);
-            *until = until.saturating_sub(self.weight);
+        if let Some(account) = self.budgets.lock(now).get_mut(&self.site) {
+            account.of(self.rate).give_back(self.rate, self.weight);
         }
     }
 }
@@ -183,8 +166,8 @@ pub(super) struct UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let now = self.budgets.began.elapsed();
-        if let Some(spent) = self.budgets.lock(now).get_mut(&self.site) {
-            spent.under_way -= 1;
+        if let Some(account) = self.budgets.lock(now).get_mut(&self.site) {
+            account.under_way -= 1;
         }
     }
 }
@@ -240,7 +223,7 @@ mod tests {
         let budgets = Budgets::new();
         let comes = || budgets.takes(site(1)).then(|| budgets.connects(site(1))).is_some();
         let come = (0..9 * CONNECTIONS.at_once).filter(|_| comes()).count() as u32;
-        assert_eq!(come, CONNECTIONS.at_once + 1);
+        assert_eq!(come, CONNECTIONS.at_once);
         assert!(budgets.takes(site(2)));
         tokio::time::sleep(CONNECTIONS.every * 99).await;
         assert!(comes());
