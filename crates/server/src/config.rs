@@ -28,6 +28,7 @@ mod words;
 pub use dump::dump;
 pub use environment::environment;
 pub use errors::{ConfigError, ConfigErrors};
+pub(crate) use keys::without_query;
 pub use origin::{Origin, Origins};
 pub use sections::{
     Admin, Api, Auth, Callbacks, Config, FurtherEndpoint, Gateway, History, Log, Login, MAIN,

@@ -103,6 +103,7 @@ fn a_value_out_of_its_limits_is_told_with_the_limits() {
             gateway.frame_bytes_max = "1023B"
             gateway.frame_bytes_max = "2MiB"
             gateway.read_timeout = "0s"
+            gateway.read_timeout = "10M"
             gateway.outbound_frames_max = 0
             api.body_bytes_max = "1GiB"
             admin.token = "too short"
@@ -122,6 +123,8 @@ fn a_value_out_of_its_limits_is_told_with_the_limits() {
             log.level = "inof"
             log.level = "info,server=loud"
             log.level = "[span]=trace"
+            log.level = "serverr=debug"
+            log.level = "a=b=info"
             log.level = 'warn,server::gateway=debug,[span{user="a,b"}]=trace'
             log.level = "WARN, server::gateway = debug"
         "#,
@@ -130,6 +133,7 @@ fn a_value_out_of_its_limits_is_told_with_the_limits() {
             herald.toml:1: gateway.frame_bytes_max = "1023B": must be from "1KiB" to "1MiB"
             herald.toml:1: gateway.frame_bytes_max = "2MiB": must be from "1KiB" to "1MiB"
             herald.toml:1: gateway.read_timeout = "0s": must be from "10ms" to "1h"
+            herald.toml:1: gateway.read_timeout = "10M": expected a duration such as "30s"
             herald.toml:1: gateway.outbound_frames_max = 0: must be from 1 to 65536
             herald.toml:1: api.body_bytes_max = "1GiB": must be from "1KiB" to "64MiB"
             herald.toml:1: admin.token = ***: must be at least 16 characters, ASCII and without spaces
@@ -146,10 +150,12 @@ fn a_value_out_of_its_limits_is_told_with_the_limits() {
             herald.toml:1: callbacks.kick_off.timeout = "0ms": must be from "10ms" to "5m"
             herald.toml:1: callbacks.sdk_name = "a\nb": must be at most 64 printable characters
             herald.toml:1: store.path = "": must not be empty; "." is this folder
-            herald.toml:1: log.level = "inof": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
-            herald.toml:1: log.level = "info,server=loud": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
-            herald.toml:1: log.level = "[span]=trace": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
-            herald.toml:1: log.level = 'warn,server::gateway=debug,[span{user="a,b"}]=trace': expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug"
+            herald.toml:1: log.level = "inof": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug" (modules of server, herald, store, hyper, hyper_util, rustls, tungstenite, tokio_tungstenite)
+            herald.toml:1: log.level = "info,server=loud": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug" (modules of server, herald, store, hyper, hyper_util, rustls, tungstenite, tokio_tungstenite)
+            herald.toml:1: log.level = "[span]=trace": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug" (modules of server, herald, store, hyper, hyper_util, rustls, tungstenite, tokio_tungstenite)
+            herald.toml:1: log.level = "serverr=debug": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug" (modules of server, herald, store, hyper, hyper_util, rustls, tungstenite, tokio_tungstenite)
+            herald.toml:1: log.level = "a=b=info": expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug" (modules of server, herald, store, hyper, hyper_util, rustls, tungstenite, tokio_tungstenite)
+            herald.toml:1: log.level = 'warn,server::gateway=debug,[span{user="a,b"}]=trace': expected off, error, warn, info, debug, trace, or levels by module as "info,server::gateway=debug" (modules of server, herald, store, hyper, hyper_util, rustls, tungstenite, tokio_tungstenite)
             ok nothing is sent: callbacks.url is empty
         "#]],
     );
@@ -167,6 +173,11 @@ fn a_callback_url_must_be_one_that_can_be_called() {
             callbacks.url = "https://user:hunter2@app.example/cb"
             callbacks.url = "https://app.example/cb#top"
             callbacks.url = "https://app.example/my cb"
+            callbacks.url = "ftp://app.example/cb?token=hunter2"
+            callbacks.url = "https://https://app.example"
+            callbacks.url = "https://${APP_HOST}/cb"
+            callbacks.url = "http://app..example/cb"
+            callbacks.url = "http://0.0.0.0:8080/cb"
             callbacks.url = "https://app.example\\cb"
             callbacks.url = "https://app.example:99999/"
             callbacks.url = "http://[::1/"
@@ -184,8 +195,13 @@ fn a_callback_url_must_be_one_that_can_be_called() {
             herald.toml:1: callbacks.url = "https:///cb": must have a host, as https://app.example/callback
             herald.toml:1: callbacks.url = "https://:8080/cb": must have a host, as https://app.example/callback
             herald.toml:1: callbacks.url = "https://***@app.example/cb": must not contain a user or password; put a token into the path or query instead
-            herald.toml:1: callbacks.url = "https://app.example/cb#top": must not have a fragment: what follows # is never sent
+            herald.toml:1: callbacks.url = "https://app.example/cb#***: must not have a fragment: what follows # is never sent
             herald.toml:1: callbacks.url = "https://app.example/my cb": must not contain spaces or backslashes; write %20 for a space
+            herald.toml:1: callbacks.url = "ftp://app.example/cb?***: must begin with https:// or http://
+            herald.toml:1: callbacks.url = "https://https://app.example": must name a host and, after its colon, a port; was https:// written twice?
+            herald.toml:1: callbacks.url = "https://${APP_HOST}/cb": must name a host; this is a placeholder that nobody filled in
+            herald.toml:1: callbacks.url = "http://app..example/cb": must name a host; a part of its name is empty
+            herald.toml:1: callbacks.url = "http://0.0.0.0:8080/cb": must name where the App is; on this machine that is 127.0.0.1
             herald.toml:1: callbacks.url = "https://app.example\\cb": must not contain spaces or backslashes; write %20 for a space
             herald.toml:1: callbacks.url = "https://app.example:99999/": is no URL: invalid port number
             herald.toml:1: callbacks.url = "http://[::1/": is no URL: invalid IPv6 address
@@ -422,6 +438,7 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             gateway.listen = "10.0.0.1:1" ⏎ api.listen = "10.0.0.2:1" ⏎ admin.listen = "[::1]:1"
             presence.forget_after = "89d"
             auth.token_expiry = "91d"
+            gateway.listen = "[::ffff:10.0.0.1]:1" ⏎ api.listen = "10.0.0.1:1"
             gateway.listen = "0.0.0.0:0" ⏎ api.listen = "0.0.0.0:0" ⏎ admin.listen = "[::]:0"
         "#,
         expect![[r#"
@@ -441,6 +458,7 @@ fn values_that_do_not_go_together_are_told_with_where_each_came_from() {
             ok nothing is sent: callbacks.url is empty
             herald.toml:1: presence.forget_after = "89d": must not be shorter than auth.token_expiry = "90d" (default)
             herald.toml:1: auth.token_expiry = "91d": must not be longer than presence.forget_after = "90d" (default)
+            herald.toml:2: api.listen = "10.0.0.1:1": must have another port than gateway.listen = "[::ffff:10.0.0.1]:1" (herald.toml:1)
             ok nothing is sent: callbacks.url is empty
         "#]],
     );

@@ -7,8 +7,12 @@ use serde::Serialize;
 use std::time::{Duration, UNIX_EPOCH};
 use store::{AttemptRecord, CallbackRecord};
 
+/// The end of the year 9999.
+const LAST_MS: u64 = 253_402_300_799_999;
+
 fn written(at: Timestamp) -> String {
-    let at = UNIX_EPOCH + Duration::from_millis(at.0);
+    // A clock may be ahead by any time, and nobody writes the years beyond.
+    let at = UNIX_EPOCH + Duration::from_millis(at.0.min(LAST_MS));
     humantime::format_rfc3339_millis(at).to_string()
 }
 
@@ -182,5 +186,16 @@ impl From<CallbackRecord> for CallbackView {
             collapsed: record.collapsed,
             attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_that_may_be_stored_can_be_written() {
+        assert_eq!(written(Timestamp(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(written(Timestamp(u64::MAX)), "9999-12-31T23:59:59.999Z");
     }
 }

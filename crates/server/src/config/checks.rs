@@ -158,6 +158,12 @@ pub(super) fn callback_url(url: &String) -> Checked {
         "must not contain spaces or backslashes; write %20 for a space"
     } else if authority.contains('@') {
         "must not contain a user or password; put a token into the path or query instead"
+    } else if authority.contains(['{', '}', '$']) {
+        "must name a host; this is a placeholder that nobody filled in"
+    } else if authority.ends_with(':') {
+        "must name a host and, after its colon, a port; was https:// written twice?"
+    } else if authority.split(':').next().is_some_and(|host| host.contains("..")) {
+        "must name a host; a part of its name is empty"
     } else if authority.is_empty() || authority.starts_with(':') {
         "must have a host, as https://app.example/callback"
     } else if rest.contains('#') {
@@ -169,6 +175,9 @@ pub(super) fn callback_url(url: &String) -> Checked {
             Ok(parsed) if parsed.host_str().is_some_and(|host| host.contains('*')) => {
                 "must name one host: there is no address for a *"
             }
+            Ok(parsed) if matches!(parsed.host_str(), Some("0.0.0.0" | "[::]")) => {
+                "must name where the App is; on this machine that is 127.0.0.1"
+            }
             Ok(_) => return Ok(()),
             Err(error) => return Err(format!("is no URL: {error}")),
         }
@@ -176,19 +185,39 @@ pub(super) fn callback_url(url: &String) -> Checked {
     Err(wrong.to_owned())
 }
 
+/// The crates that log.
+const MODULES: [&str; 8] = [
+    "server",
+    "herald",
+    "store",
+    "hyper",
+    "hyper_util",
+    "rustls",
+    "tungstenite",
+    "tokio_tungstenite",
+];
+
 /// A level, or levels by module. The log's own parser takes any word for a module and then logs
 /// nothing, so that a typo would be found out too late.
 pub(super) fn levels(directives: &String) -> Checked {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let is_known = |directive: &str| {
-        let level = directive.rsplit('=').next().unwrap_or_default().trim();
-        LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+    let is_level =
+        |level: &str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level.trim()));
+    let is_module = |module: &str| {
+        module.trim().split("::").next().is_some_and(|crate_name| MODULES.contains(&crate_name))
+    };
+    let is_known = |directive: &str| match directive.rsplit_once('=') {
+        Some((module, level)) => is_module(module) && is_level(level),
+        None => is_level(directive),
     };
     // Spans cannot be named: that would take an engine for regular expressions.
     let is_about_spans = directives.contains(['[', '{']);
     must(!is_about_spans && directives.split(',').all(is_known), || {
         let levels = LEVELS.join(", ");
-        format!("expected {levels}, or levels by module as \"info,server::gateway=debug\"")
+        let modules = MODULES.join(", ");
+        format!(
+            "expected {levels}, or levels by module as \"info,server::gateway=debug\" (modules of {modules})"
+        )
     })
 }
 

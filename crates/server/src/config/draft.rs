@@ -3,7 +3,7 @@
 use super::{
     Config, ConfigError, ConfigErrors, DEV_SECRET, FurtherEndpoint, Loaded, OnRefusal, Origin,
     Origins, Secret,
-    keys::{KEYS, Key, Written, key},
+    keys::{KEYS, Key, Written, key, without_query},
     warnings::warnings,
 };
 use contract::Dialect;
@@ -193,7 +193,7 @@ impl Draft {
 /// A value as it was written, fit for one line of a message.
 fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 60;
-    let text = without_password(text.trim());
+    let text = without_secrets(text.trim());
     let mut short: String = text.chars().take_while(|c| !c.is_control()).take(CHARS_MAX).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -201,13 +201,13 @@ fn shortened(text: &str) -> String {
     if short.is_empty() { "\"\"".to_owned() } else { short }
 }
 
-/// A URL without its user and password, rather too much hidden than too little.
-fn without_password(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}***{}", &text[..scheme + 3], &text[at..])
-        }
-        _ => text.to_owned(),
+/// A URL without its user, password and query, rather too much hidden than too little.
+fn without_secrets(text: &str) -> String {
+    let Some(scheme) = text.find("://") else { return text.to_owned() };
+    let text = without_query(text);
+    match text.rfind('@') {
+        Some(at) if scheme + 3 <= at => format!("{}***{}", &text[..scheme + 3], &text[at..]),
+        _ => text,
     }
 }
 

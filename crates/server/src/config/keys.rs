@@ -134,9 +134,10 @@ pub(super) const KEYS: &[Key] = &[
     key!(log.level, levels),
 ];
 
-/// An operator may have put a token there.
-fn without_query(url: &str) -> String {
-    url.split_once('?').map_or_else(|| url.to_owned(), |(url, _)| format!("{url}?***"))
+/// An operator may have put a token there, or behind a `#`.
+pub(crate) fn without_query(url: &str) -> String {
+    let begins = url.find(['?', '#']);
+    begins.map_or_else(|| url.to_owned(), |at| format!("{}***", &url[..=at]))
 }
 
 const MOMENT: Duration = Duration::from_millis(10);

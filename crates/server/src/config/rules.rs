@@ -160,7 +160,9 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
         // `[::]` takes what comes over IPv4 as well.
         a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()))
     };
-    let overlap = covers(a.ip(), b.ip()) || covers(b.ip(), a.ip());
+    // IPv6 may be written for an address of IPv4.
+    let (its, others) = (a.ip().to_canonical(), b.ip().to_canonical());
+    let overlap = covers(its, others) || covers(others, its);
     a.port() != 0 && a.port() == b.port() && overlap
 }
 

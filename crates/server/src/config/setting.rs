@@ -86,7 +86,9 @@ impl Setting for f64 {
 
 impl Setting for Duration {
     fn read(value: &DeValue<'_>) -> Option<Duration> {
-        humantime::parse_duration(value.as_str()?).ok()
+        // "10M" would be ten months, and nobody means these.
+        let text = value.as_str().filter(|text| !text.contains(char::is_uppercase))?;
+        humantime::parse_duration(text).ok()
     }
 
     fn show(&self) -> String {

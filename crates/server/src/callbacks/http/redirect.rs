@@ -1,16 +1,20 @@
 //! Where a redirect leads, as an operator would write it.
 
+use crate::config::without_query;
 use url::Url;
 
-/// The URL to configure instead: without what Herald added to the one that it asked.
+/// The URL to configure instead: without what Herald added to the one that it asked, and with no word of the
+/// rest of its query, which may be a token.
 pub(super) fn hint(asked: &Url, configured: &str, location: Option<&str>) -> String {
     let Some(location) = location else {
         return "redirects are not followed, and this one says not where it leads".to_owned();
     };
     let Some(to) = asked.join(location).ok().filter(|to| to.has_host()) else {
+        let location = without_query(location);
         return format!("redirects are not followed; this one leads to {location:?}");
     };
-    format!("redirects are not followed; set the URL to {}", without_added(asked, configured, to))
+    let to = without_added(asked, configured, to);
+    format!("redirects are not followed; set the URL to {}", without_query(to.as_str()))
 }
 
 fn without_added(asked: &Url, configured: &str, mut to: Url) -> Url {
@@ -56,7 +60,7 @@ mod tests {
             plain,
             asked,
             to("/new/?x=1&command=c&contenttype=json"),
-            expect!["; set the URL to http://a.example/new/?x=1"],
+            expect!["; set the URL to http://a.example/new/?***"],
         );
         check(
             plain,
@@ -72,7 +76,7 @@ mod tests {
             own,
             asked,
             to("/x?t=7&command=c&contenttype=json"),
-            expect!["; set the URL to http://a.example/x?t=7"],
+            expect!["; set the URL to http://a.example/x?***"],
         );
         let (path, asked) =
             ("http://a.example/cb/", "http://a.example/cb/callbackUserOnlineCommand");
