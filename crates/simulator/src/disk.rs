@@ -275,6 +275,7 @@ impl Store for Disk {
         }
         let mut claimed = self.memory.claim(claim).await?;
         self.world.claimed(&claimed);
+        claimed.iter().for_each(|callback| self.world.is_stored(callback));
         if self.world.bite == Some(Bite::YesterdaysSettings) {
             let edges = Edges::all();
             claimed.iter_mut().for_each(|callback| callback.change.edges = edges);

@@ -1,12 +1,14 @@
-//! What the checkers of P1, P2, P4, P5 and P6 remember while a run goes on, and what they say of
-//! each step. What must hold at the end is in `verdicts.rs`.
+//! What the checkers of P1 to P6 remember while a run goes on, and what they say of each step. What must
+//! hold at the end is in `verdicts.rs`.
 
 use crate::{
     admissions::{Admissions, Dial},
     app::Mode,
     world::World,
 };
-use presence::{Attempt, Change, ConnId, End, Kind, Platform, Reason, Session, TokenHash, UserId};
+use presence::{
+    Attempt, Change, ConnId, Edges, End, Kind, Platform, Reason, Session, TokenHash, UserId,
+};
 use server::login::PendingLogin;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,6 +39,8 @@ pub(crate) struct Ledger {
     last_seq: BTreeMap<UserId, u64>,
     /// What a caller was told is stored: when.
     pub(crate) promised: BTreeMap<CallbackId, u64>,
+    /// What each callback changed, as it is stored.
+    edges: BTreeMap<CallbackId, Edges>,
     lanes: BTreeMap<(usize, UserId), Lane>,
     /// When each endpoint was last in any trouble.
     troubled_at: BTreeMap<usize, u64>,
@@ -318,8 +322,24 @@ impl World {
         ids.iter().for_each(|id| _ = ledger.promised.remove(id));
     }
 
+    /// A callback is read from the store.
+    pub(crate) fn is_stored(&self, callback: &Claimed) {
+        self.ledger().edges.insert(callback.lease.id.clone(), callback.change.edges);
+    }
+
+    /// P3: an App reads what its endpoint is told of now, and nothing else.
+    fn check_selected(&self, app: usize, callback: &Claimed) {
+        let id = &callback.lease.id;
+        let Some(edges) = self.ledger().edges.get(id).copied() else { return };
+        let stored = Change { edges, ..callback.change.clone() };
+        if !self.settings().interest(app).selects(&stored) {
+            self.violated("P3", &format!("{id} is sent, and its endpoint is not told of such"));
+        }
+    }
+
     /// P2: in order, one in flight. P6: at once, unless the endpoint itself is the reason.
     pub(crate) fn attempt_begins(&self, app: usize, callback: &Claimed) {
+        self.check_selected(app, callback);
         let (now, id) = (self.ms(), &callback.lease.id);
         let calm_ms = self.store_calm_for().as_millis() as u64;
         let slowed = self.is_slowed(&id.user);
