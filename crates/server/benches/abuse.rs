@@ -332,11 +332,14 @@ async fn logins(target: Arc<Target>) {
     drop(target.socket("").await);
 }
 
+/// Pieces that were made once: the attacker should cost others little by itself.
 async fn empty_pieces(target: Arc<Target>) {
     let Some(mut socket) = target.socket("").await else { return };
-    let piece = |kind| Frame::Frame(Piece::message(Vec::new(), OpCode::Data(kind), false));
-    let _ = socket.send(piece(Data::Binary)).await;
-    while socket.feed(piece(Data::Continue)).await.is_ok() {}
+    let begins = Piece::message(Vec::new(), OpCode::Data(Data::Binary), false);
+    let _ = socket.send(Frame::Frame(begins)).await;
+    // Not the last one, of no bytes, masked.
+    let pieces = [0, 0x80, 0, 0, 0, 0].repeat(2_000);
+    while let Ok(Ok(())) = timeout(LENGTH, socket.get_mut().write_all(&pieces)).await {}
 }
 
 async fn guesses(target: Arc<Target>) {

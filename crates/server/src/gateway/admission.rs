@@ -270,15 +270,15 @@ fn answer_bytes_max(frame_bytes_max: usize) -> usize {
 
 /// A WebSocket over an upgraded connection, with buffers that a hundred thousand can afford.
 ///
-/// Of a client as many bytes are read as four of the longest frames a second.
+/// Of a client as many bytes are read at once as two of the longest frames have, and as 64 of them a second.
 pub(super) async fn socket(upgraded: Upgraded, frame_bytes_max: usize) -> Socket {
-    paced_socket(upgraded, frame_bytes_max, frame_bytes_max.saturating_mul(4)).await
+    paced_socket(upgraded, frame_bytes_max, 64).await
 }
 
 pub(super) async fn paced_socket(
     upgraded: Upgraded,
     frame_bytes_max: usize,
-    bytes_each_second: usize,
+    longest_each_second: usize,
 ) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(1024)
@@ -286,6 +286,8 @@ pub(super) async fn paced_socket(
         .max_write_buffer_size(answer_bytes_max(frame_bytes_max))
         .max_message_size(Some(frame_bytes_max))
         .max_frame_size(Some(frame_bytes_max));
-    let stream = Paced::new(TokioIo::new(upgraded), bytes_each_second);
+    let at_once = frame_bytes_max.saturating_mul(2);
+    let each_second = frame_bytes_max.saturating_mul(longest_each_second);
+    let stream = Paced::new(TokioIo::new(upgraded), at_once, each_second);
     WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
 }

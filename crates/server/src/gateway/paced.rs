@@ -20,10 +20,9 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// So many seconds' worth may come at once.
-const SECONDS_AT_ONCE: usize = 4;
-/// When it is used up, what is read is read in pieces that are worth a timer.
-const PIECE: Duration = Duration::from_millis(50);
+/// When what may come at once is used up, what is read is read in pieces that are worth a timer; small ones, because
+/// the thousands of frames that may be in one are a turn in which nobody else's are read.
+const PIECE: Duration = Duration::from_millis(5);
 
 pub(super) struct Paced<S> {
     stream: S,
@@ -35,8 +34,7 @@ pub(super) struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, bytes_each_second: usize) -> Paced<S> {
-        let at_once = bytes_each_second.saturating_mul(SECONDS_AT_ONCE);
+    pub(super) fn new(stream: S, at_once: usize, bytes_each_second: usize) -> Paced<S> {
         let at_once = u32::try_from(at_once).unwrap_or(u32::MAX);
         let every = Duration::from_nanos(1_000_000_000 / bytes_each_second as u64);
         let rate = Rate { at_once, every };
@@ -96,11 +94,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_at_once_is_read_at_once_and_the_rest_at_a_pace() {
         let (ours, mut theirs) = tokio::io::duplex(64 << 10);
-        let mut paced = Paced::new(ours, 100_000);
+        let mut paced = Paced::new(ours, 200_000, 100_000);
         tokio::spawn(async move { while theirs.write_all(&[0; 4_000]).await.is_ok() {} });
         let began = Instant::now();
         let mut read = vec![0; 400_000];
-        paced.read_exact(&mut read).await.unwrap();
+        paced.read_exact(&mut read[..200_000]).await.unwrap();
         assert_eq!(began.elapsed(), Duration::ZERO);
         paced.read_exact(&mut read).await.unwrap();
         let took = began.elapsed();
